@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+// The table of the architecture (Sources/README.md): imports go downwards only,
+// nodeguard → Jobs → Platform → CLibraries, and no job imports another.
+import PackageDescription
+
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Safe Swift only: the compiler refuses an unmarked use of a pointer, `SourceTests` refuses the mark.
+let withoutPointers: [SwiftSetting] = house + [.strictMemorySafety()]
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+
+func cLibrary(_ name: String, pkgConfig: String? = nil, package: String? = nil) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/CLibraries/\(name)", pkgConfig: pkgConfig,
+        providers: package.map { [.apt([$0])] })
+}
+
+func platform(_ name: String, uses: [Target.Dependency] = [], settings: [SwiftSetting] = house) -> Target {
+    .target(name: name, dependencies: uses, path: "Sources/Platform/\(name)", swiftSettings: settings)
+}
+
+func job(_ name: String, uses: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: uses, path: "Sources/Jobs/\(name)", swiftSettings: withoutPointers)
+}
+
+func program(_ name: String, path: String? = nil, uses: [Target.Dependency], settings: [SwiftSetting]) -> Target {
+    .executableTarget(name: name, dependencies: uses, path: path ?? "Sources/\(name)", swiftSettings: settings)
+}
+
+func tests(_ name: String, uses: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: uses, path: "Tests/\(name)Tests", swiftSettings: house)
+}
+
+let package = Package(
+    name: "nodeguard",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "nodeguard", targets: ["nodeguard"]),
+        .executable(name: "nodeguard-plane", targets: ["nodeguard-plane"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        cLibrary("CLinux"),
+        cLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
+        cLibrary("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
+        cLibrary("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
+
+        platform("Reports", uses: [logging], settings: withoutPointers),
+        platform("IO", uses: ["CLinux"]),
+        platform("OpenSSL", uses: ["COpenSSL", "IO"]),
+        platform("Systemd", uses: ["CSystemd", "Reports", logging]),
+        platform("HTTP", uses: ["CCurl", "IO", "OpenSSL"]),
+        platform("PlaneAPI", settings: withoutPointers),
+        platform("PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
+
+        job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports"]),
+        job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
+        job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
+        job("Audit", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", grdb]),
+        job("Status", uses: ["IO", "Reports", hummingbird, nio, nioPosix, logging]),
+
+        program(
+            "nodeguard",
+            uses: [
+                "Certificates", "Proxy", "Backups", "Audit", "Status", "Systemd", "HTTP", "IO", "OpenSSL",
+                "PlaneAPI", "PlaneClient", "Reports", arguments, logging, .product(name: "Yams", package: "Yams"),
+            ],
+            settings: withoutPointers),
+        program(
+            "nodeguard-plane",
+            uses: [
+                "PlaneAPI", arguments, asn1, grdb, hummingbird, logging, nio, nioPosix,
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            settings: house),
+
+        .target(
+            name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
+            swiftSettings: house),
+        tests("IO", uses: ["IO", "TestSupport"]),
+        tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
+        tests("Systemd", uses: ["Systemd", "Reports", "TestSupport", logging]),
+        tests("HTTP", uses: ["HTTP", "IO", "OpenSSL", "TestSupport"]),
+        tests("PlaneAPI", uses: ["PlaneAPI"]),
+        tests("PlaneClient", uses: ["PlaneClient", "PlaneAPI", "HTTP", "IO", "OpenSSL", "TestSupport"]),
+        tests("Reports", uses: ["Reports"]),
+        tests("Certificates", uses: ["Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
+        tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
+        tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
+        tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),
+        tests("Status", uses: ["Status", "IO", "Reports", "TestSupport", hummingbird]),
+        tests("Nodeguard", uses: ["nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport"]),
+        tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb]),
+        tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
+        tests("Source", uses: []),
+        program("Benchmarks", path: "Tests/Benchmarks", uses: ["Backups", "OpenSSL", "IO", "TestSupport"], settings: house),
+    ]
+)

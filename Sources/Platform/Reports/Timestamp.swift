@@ -1,0 +1,63 @@
+import Glibc
+
+/// A moment of the wall clock, in nanoseconds since 1970-01-01T00:00:00Z. Text is RFC 3339 in UTC.
+package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package let nanoseconds: Int64
+
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    package init(seconds: Int64) { nanoseconds = seconds * 1_000_000_000 }
+
+    package static var now: Timestamp {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    package var seconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000_000) }
+
+    package static func < (left: Timestamp, right: Timestamp) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    /// `2026-11-24T10:56:00Z`
+    package var description: String { text(fractionDigits: 0) }
+
+    /// `2026-11-24T10:56:00.123456Z`
+    package var precise: String { text(fractionDigits: 6) }
+
+    private func text(fractionDigits: Int) -> String {
+        let days = Self.floorDivide(seconds, 86_400)
+        let second = seconds - days * 86_400
+        let (year, month, day) = Self.civil(daysSince1970: days)
+        var text = "\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2))T"
+        text += "\(Self.pad(second / 3600, 2)):\(Self.pad(second / 60 % 60, 2)):\(Self.pad(second % 60, 2))"
+        if fractionDigits > 0 {
+            let fraction = nanoseconds - seconds * 1_000_000_000
+            text += "." + Self.pad(fraction, 9).prefix(fractionDigits)
+        }
+        return text + "Z"
+    }
+
+    private static func pad(_ value: Int64, _ width: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+
+    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
+        let quotient = value / divisor
+        return value % divisor < 0 ? quotient - 1 : quotient
+    }
+
+    /// The proleptic Gregorian date, counted in eras of 400 years that begin on a 1st of March.
+    private static func civil(daysSince1970: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = daysSince1970 + 719_468
+        let era = floorDivide(shifted, 146_097)
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        return (year, month, day)
+    }
+}

@@ -1,0 +1,1 @@
+@main struct NodeguardPlane { static func main() {} }

@@ -1,0 +1,1 @@
+@main struct Nodeguard { static func main() {} }
