@@ -73,7 +73,8 @@ let package = Package(
         platform("Systemd", uses: ["CSystemd", "Reports", logging]),
         platform("HTTP", uses: ["CCurl", "IO", "OpenSSL"]),
         platform("PlaneAPI", settings: withoutPointers),
-        platform("PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
+        platform(
+            "PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
 
         job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
@@ -109,15 +110,20 @@ let package = Package(
         tests("PlaneAPI", uses: ["PlaneAPI"]),
         tests("PlaneClient", uses: ["PlaneClient", "PlaneAPI", "HTTP", "IO", "OpenSSL", "TestSupport"]),
         tests("Reports", uses: ["Reports"]),
-        tests("Certificates", uses: ["Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
+        tests(
+            "Certificates",
+            uses: ["Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
         tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),
         tests("Status", uses: ["Status", "IO", "Reports", "TestSupport", hummingbird]),
-        tests("Nodeguard", uses: ["nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport"]),
+        tests(
+            "Nodeguard",
+            uses: ["nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb]),
         tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
         tests("Source", uses: []),
-        program("Benchmarks", path: "Tests/Benchmarks", uses: ["Backups", "OpenSSL", "IO", "TestSupport"], settings: house),
+        program(
+            "Benchmarks", path: "Tests/Benchmarks", uses: ["Backups", "OpenSSL", "IO", "TestSupport"], settings: house),
     ]
 )

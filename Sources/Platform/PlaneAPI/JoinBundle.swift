@@ -24,7 +24,8 @@ package struct JoinBundle: Codable, Sendable, Equatable {
 
     /// Why a text is no join bundle. Never quotes the text, which holds a token.
     package enum Flaw: Error, Sendable, Equatable, CustomStringConvertible {
-        case notABundle, tooLarge, notBase64, notJSON(String), missingPin, badPin(String), badURL(String), badName(String)
+        case notABundle, tooLarge, notBase64, notJSON(String), missingPin, badPin(String), badURL(String), badName(
+            String)
 
         package var description: String {
             switch self {
@@ -35,7 +36,8 @@ package struct JoinBundle: Codable, Sendable, Equatable {
             case .missingPin: "the join bundle has no pin of the plane's root: ask for a new bundle"
             case .badPin(let pin): "the join bundle has a pin that is not sha256: and 64 hex digits: \(pin)"
             case .badURL(let url): "the join bundle's url must begin with https://: \(url)"
-            case .badName(let field): "the join bundle's \(field) may hold letters, digits, '.', '_' and '-' only, 1 to 63"
+            case .badName(let field):
+                "the join bundle's \(field) may hold letters, digits, '.', '_' and '-' only, 1 to 63"
             }
         }
     }
