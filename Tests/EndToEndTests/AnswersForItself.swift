@@ -1,0 +1,35 @@
+import Foundation
+import Testing
+
+@Suite(.serialized) struct `The agent` {
+    @Test func `says how it is: state, reasons, sections, exit codes, metrics`() async throws {
+        let fleet = try await Fleet()
+        let status = try fleet.status()
+        #expect(status["schema"] as? String == "nodeguard.status/1")
+        #expect(["ready", "degraded"].contains(status["state"] as? String))
+        for section in ["certificates", "proxy", "backups", "audit"] {
+            #expect(status[section] != nil, "no section \(section)")
+        }
+        let shown = try fleet.nodeguard(["status"])
+        #expect([0, 1].contains(shown.status))
+        #expect(shown.lines.allSatisfy { $0.count <= 80 }, "\(shown)")
+        #expect(try fleet.nodeguard(["status", "--json"]).output.hasPrefix("{"))
+        #expect(fleet.httpStatus("/livez") == "200")
+        let metrics = try Program.run(
+            "/usr/bin/curl", ["-s", "--unix-socket", fleet.statusSocket, "http://node/metrics"]
+        ).output
+        #expect(metrics.hasSuffix("# EOF\n"))
+        #expect(metrics.contains(/nodeguard_certificate_expiry_timestamp_seconds\{role="database"\} \d/))
+        #expect(fleet.agent.stop() == 0)
+        #expect(try fleet.nodeguard(["status"]).status == 3)
+    }
+
+    @Test func `keeps its secrets: no key can be read by others and no core dump be made`() async throws {
+        let fleet = try await Fleet()
+        let open = try Program.shell(
+            "find \(fleet.folder)/node -name '*key*' -perm /077; find \(fleet.folder)/node -maxdepth 0 -perm /077")
+        #expect(open.output == "")
+        let limits = try String(contentsOfFile: "/proc/\(fleet.agent.identifier)/limits", encoding: .utf8)
+        #expect(limits.contains(/Max core file size\s+0\s+0/))
+    }
+}

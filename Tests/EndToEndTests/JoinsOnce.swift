@@ -1,0 +1,97 @@
+import Foundation
+import Testing
+
+@Suite(.serialized) struct `Joining` {
+    @Test func `uses the token once, and leaves it in no file, log or argument`() async throws {
+        let fleet = try await Fleet(start: false)
+        let bundlePath = fleet.folder + "/node/join/bundle"
+        let bundle = try String(contentsOfFile: bundlePath, encoding: .utf8).trimmingCharacters(
+            in: .whitespacesAndNewlines)
+        let token = try token(in: bundle)
+        try fleet.startAgent()
+        try await fleet.waitUntilReady()
+
+        #expect(!FileManager.default.fileExists(atPath: bundlePath))
+        let found = try Program.shell(
+            "grep -rlaF -e '\(token)' -e '\(bundle)' \(fleet.folder)/node \(fleet.folder)/*.log; true")
+        #expect(found.output == "")
+        let process = try Program.shell(
+            "tr '\\0' '\\n' </proc/\(fleet.agent.identifier)/cmdline; tr '\\0' '\\n' </proc/\(fleet.agent.identifier)/environ"
+        )
+        #expect(!process.output.contains(token))
+
+        fleet.agent.stop()
+        try FileManager.default.removeItem(atPath: fleet.folder + "/node")
+        try FileManager.default.createDirectory(atPath: fleet.folder + "/node/join", withIntermediateDirectories: true)
+        try bundle.write(toFile: bundlePath, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        let isSaid = await eventually(within: 20) {
+            fleet.agent.log.contains(/token/) && fleet.httpStatus("/readyz") == "503"
+        }
+        #expect(isSaid, "\(fleet.agent.log)")
+        #expect(fleet.agent.isRunning)
+        #expect(!fleet.agent.log.contains(token))
+        #expect(try codes(of: fleet).contains("JOIN_TOKEN_REFUSED"))
+    }
+
+    @Test func `never sends the token to a plane that does not have the pinned root`() async throws {
+        let fleet = try await Fleet(start: false)
+        let path = fleet.folder + "/node/join/bundle"
+        let bundle = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        try with(pins: ["sha256:" + String(repeating: "0", count: 64)], in: bundle)
+            .write(toFile: path, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        let isSaid = await eventually(within: 20) { (try? codes(of: fleet))?.contains("JOIN_PIN_MISMATCH") == true }
+        #expect(isSaid, "\(fleet.agent.log)")
+        #expect(fleet.agent.isRunning)
+
+        // The token is still good: it never left the node. A right bundle dropped in is taken up without a restart.
+        try bundle.write(toFile: path, atomically: true, encoding: .utf8)
+        try await fleet.waitUntilReady(within: 60)
+    }
+
+    @Test func `says in one line what is wrong with a bundle, and waits for a better one`() async throws {
+        let fleet = try await Fleet(start: false)
+        let path = fleet.folder + "/node/join/bundle"
+        let bundle = try String(contentsOfFile: path, encoding: .utf8)
+        try "nodeguard-join:1:@@@".write(toFile: path, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        let isSaid = await eventually(within: 20) {
+            (try? codes(of: fleet))?.contains("JOIN_BUNDLE_UNREADABLE") == true
+        }
+        #expect(isSaid, "\(fleet.agent.log)")
+        try bundle.write(toFile: path, atomically: true, encoding: .utf8)
+        try await fleet.waitUntilReady(within: 60)
+    }
+
+    @Test func `waits for a plane that is away`() async throws {
+        let fleet = try await Fleet(start: false)
+        fleet.plane.kill()
+        try fleet.startAgent()
+        let isSaid = await eventually(within: 20) { (try? codes(of: fleet))?.contains("PLANE_UNREACHABLE") == true }
+        #expect(isSaid, "\(fleet.agent.log)")
+        try await fleet.restartPlane()
+        try await fleet.waitUntilReady(within: 60)
+    }
+
+    private func codes(of fleet: Fleet) throws -> [String] {
+        let reasons = try fleet.status()["reasons"] as? [[String: Any]] ?? []
+        return reasons.compactMap { $0["code"] as? String }
+    }
+
+    private func fields(of bundle: String) throws -> [String: Any] {
+        var base64 = bundle.dropFirst("nodeguard-join:1:".count).replacing("-", with: "+").replacing("_", with: "/")
+        base64 += String(repeating: "=", count: (4 - base64.count % 4) % 4)
+        let json = try JSONSerialization.jsonObject(with: try #require(Data(base64Encoded: String(base64))))
+        return try #require(json as? [String: Any])
+    }
+
+    private func token(in bundle: String) throws -> String { try #require(try fields(of: bundle)["token"] as? String) }
+
+    private func with(pins: [String], in bundle: String) throws -> String {
+        var all = try fields(of: bundle)
+        all["pins"] = pins
+        let text = try JSONSerialization.data(withJSONObject: all).base64EncodedString()
+        return "nodeguard-join:1:" + text.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+}

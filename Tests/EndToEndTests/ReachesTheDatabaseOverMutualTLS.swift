@@ -1,0 +1,56 @@
+import Testing
+
+/// The main promise: a client that is verified and allowed reaches the database; nobody else lets a byte through to it.
+@Suite(.serialized) struct `Over the agent's port` {
+    @Test func `an allowed client reaches the database, and nobody else does`() async throws {
+        let fleet = try await Fleet()
+        let answer = try fleet.psql("select 6 * 7")
+        #expect(answer.status == 0 && answer.output == "42\n", "\(answer)")
+
+        try fleet.clientCertificate("intern", uri: "spiffe://\(Fleet.cluster)/desk/intern")
+        try fleet.clientCertificate("deeper", uri: "spiffe://\(Fleet.cluster)/app/shop/extra")
+        let before = fleet.postgres.connectionCount
+        let refusals: [(Outcome, Regex<Substring>)] = [
+            (try fleet.psql("select 1", as: nil), /certificate required/),
+            (try fleet.psql("select 1", as: "intern"), /28000|rule|not allowed/),
+            (try fleet.psql("select 1", as: "deeper"), /28000|rule|not allowed/),
+            (try fleet.psql("select 1", "sslmode=disable"), /TLS/),
+        ]
+        for (outcome, words) in refusals {
+            #expect(outcome.status != 0)
+            #expect(outcome.errors.contains(words), "\(outcome)")
+        }
+        #expect(fleet.postgres.connectionCount == before, "the database saw a connection of a refused peer")
+    }
+
+    @Test func `a database that is down is said in the client's own protocol`() async throws {
+        let fleet = try await Fleet()
+        fleet.postgres.stop()
+        let answer = try fleet.psql("select 1")
+        #expect(answer.status != 0)
+        #expect(answer.errors.contains(/FATAL:.*(database|backend)/), "\(answer)")
+        try fleet.postgres.start()
+        #expect(try fleet.psql("select 1").output == "1\n")
+    }
+
+    @Test func `a query is cancelled by its own client and by nobody who guesses`() async throws {
+        let fleet = try await Fleet()
+        let connection = """
+            host=localhost hostaddr=127.0.0.1 port=\(fleet.listenPort) dbname=postgres user=postgres sslmode=verify-full \
+            sslrootcert=\(fleet.folder)/trust.pem sslcert=\(fleet.folder)/shop/client.crt sslkey=\(fleet.folder)/shop/client.key
+            """
+        let script = """
+            psql -XAtq -d '\(connection)' -c 'select pg_sleep(60)' & pid=$!
+            for try in {1..200}; do
+                n=$(psql -XAtq -h 127.0.0.1 -p \(fleet.postgres.port) -U postgres -c \
+                    "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'")
+                [ "$n" = 1 ] && break
+            done
+            printf '\\x00\\x00\\x00\\x10\\x04\\xd2\\x16\\x2e\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x02' >/dev/tcp/127.0.0.1/\(fleet.listenPort)
+            kill -0 $pid || { echo 'a guessed key cancelled it'; exit 9; }
+            kill -INT $pid; wait $pid
+            """
+        let outcome = try Program.shell(script)
+        #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
+    }
+}

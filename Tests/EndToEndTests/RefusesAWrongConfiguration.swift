@@ -1,0 +1,37 @@
+import Testing
+
+@Suite(.serialized) struct `A wrong configuration` {
+    @Test func `is refused with every mistake at once, where it is and what was meant`() async throws {
+        let fleet = try await Fleet(start: false)
+        let wrong = fleet.configuration
+            .replacing("listen:", with: "lisen:")
+            .replacing("protocol: postgres", with: "protocol: postgers")
+            .replacing("backups:", with: "backup:")
+        try wrong.write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        for arguments in [["run"], ["config", "check"]] {
+            let outcome = try fleet.nodeguard(arguments)
+            #expect(outcome.status == 78)
+            let said = outcome.output + outcome.errors
+            #expect(said.contains(/nodeguard\.yaml:7:7: .*lisen.*listen/), "\(outcome)")
+            #expect(said.contains(/nodeguard\.yaml:8:\d+: .*postgers/), "\(outcome)")
+            #expect(said.contains(/nodeguard\.yaml:\d+:1: .*backup.*backups/), "\(outcome)")
+        }
+    }
+
+    @Test func `never starts half a daemon: a port that is taken is one clear line`() async throws {
+        let fleet = try await Fleet(start: false)
+        let taken = try Program(
+            "/usr/bin/python3",
+            ["-c", "import socket,time; s=socket.create_server(('127.0.0.1',\(fleet.listenPort))); s.accept()"],
+            log: fleet.folder + "/taken.log")
+        let isTaken = await eventually(within: 10) {
+            (try? Program.shell("ss -Htln sport = :\(fleet.listenPort) | grep -q .").status) == 0
+        }
+        #expect(isTaken)
+        try fleet.startAgent()
+        let status = await fleet.agent.waitForExit(within: 15)
+        #expect(status != nil && status != 0, "\(fleet.agent.log)")
+        #expect(fleet.agent.log.contains(/127\.0\.0\.1:\d+.*in use/), "\(fleet.agent.log)")
+        taken.kill()
+    }
+}
