@@ -42,3 +42,23 @@ package struct UnwrappedKey: Codable, Sendable {
 
     package init(key: Data) { self.key = key }
 }
+
+/// The answer to `POST /v1/keys/ID/deletion`: only a request. It takes effect at `effectiveAt` (seconds since 1970), so that
+/// a stolen node identity cannot destroy backups at once; until then the key can be unwrapped.
+package struct KeyDeletion: Codable, Sendable, Equatable {
+    package let id: String
+    package let effectiveAt: Int64
+
+    package init(id: String, effectiveAt: Int64) {
+        self.id = id
+        self.effectiveAt = effectiveAt
+    }
+}
+
+/// The paths of key custody.
+package enum Keys {
+    package static let path = "/v1/keys"
+
+    package static func unwrapPath(id: String) -> String { "\(path)/\(id)/unwrap" }
+    package static func deletionPath(id: String) -> String { "\(path)/\(id)/deletion" }
+}

@@ -1,0 +1,179 @@
+import Crypto
+import FoundationEssentials
+import SwiftASN1
+import X509
+
+/// A certificate and the key that signs with it: the plane's root, or one cluster's intermediate.
+struct CertificateAuthority: Sendable {
+    let certificate: Certificate
+    let der: [UInt8]
+    private let key: P256.Signing.PrivateKey
+
+    static let rootLifetime: Int64 = 10 * 365 * 86_400
+    static let intermediateLifetime: Int64 = 5 * 365 * 86_400
+    /// Clocks of a fleet differ a little; a certificate from the future is refused everywhere.
+    static let backdating: Int64 = 30
+
+    private init(certificate: Certificate, key: P256.Signing.PrivateKey) throws {
+        self.certificate = certificate
+        self.key = key
+        der = try DER.encode(certificate)
+    }
+
+    init(certificate: Certificate, keyFile: String) throws {
+        guard StateFile.exists(keyFile) else {
+            throw PlaneProblem("\(keyFile) is missing", remedy: "restore it from your copy; it cannot be made again")
+        }
+        let text = String(decoding: try StateFile.read(keyFile), as: UTF8.self)
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
+            Certificate.PublicKey(key.publicKey) == certificate.publicKey
+        else {
+            throw PlaneProblem("\(keyFile) is not the key of its certificate", remedy: "restore it from your copy")
+        }
+        try self.init(certificate: certificate, key: key)
+    }
+
+    func writeKey(to path: String) throws {
+        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: path)
+    }
+
+    static func makeRoot(now: Int64) throws -> CertificateAuthority {
+        let key = P256.Signing.PrivateKey()
+        let digest = SHA256.hash(data: key.publicKey.derRepresentation)
+        let name = try DistinguishedName {
+            OrganizationName("nodeguard")
+            CommonName("nodeguard root \(Hex.lower(digest.prefix(4)))")
+        }
+        let publicKey = Certificate.PublicKey(key.publicKey)
+        let certificate = try Certificate(
+            version: .v3, serialNumber: randomSerial(), publicKey: publicKey,
+            notValidBefore: date(now - backdating), notValidAfter: date(now + rootLifetime), issuer: name, subject: name,
+            extensions: authorityExtensions(publicKey: publicKey, issuer: publicKey, pathLength: 1),
+            issuerPrivateKey: Certificate.PrivateKey(key))
+        return try CertificateAuthority(certificate: certificate, key: key)
+    }
+
+    func makeIntermediate(cluster: String, now: Int64) throws -> CertificateAuthority {
+        let key = P256.Signing.PrivateKey()
+        let publicKey = Certificate.PublicKey(key.publicKey)
+        let issued = try Certificate(
+            version: .v3, serialNumber: Self.randomSerial(), publicKey: publicKey,
+            notValidBefore: Self.date(now - Self.backdating),
+            notValidAfter: min(Self.date(now + Self.intermediateLifetime), certificate.notValidAfter),
+            issuer: certificate.subject,
+            subject: try DistinguishedName {
+                OrganizationName("nodeguard")
+                OrganizationalUnitName(cluster)
+                CommonName("issuing authority \(Hex.lower(SHA256.hash(data: key.publicKey.derRepresentation).prefix(4)))")
+            },
+            extensions: Self.authorityExtensions(
+                publicKey: publicKey, issuer: certificate.publicKey, pathLength: 0),
+            issuerPrivateKey: Certificate.PrivateKey(self.key))
+        return try CertificateAuthority(certificate: issued, key: key)
+    }
+
+    func issue(_ profile: CertificateProfile, now: Int64) throws -> Certificate {
+        var extensions = [
+            try Certificate.Extension(BasicConstraints.notCertificateAuthority, critical: true),
+            try Certificate.Extension(
+                KeyUsage(digitalSignature: true, keyEncipherment: profile.keyEncipherment), critical: true),
+            try Certificate.Extension(
+                ExtendedKeyUsage(profile.usages.sorted().map(\.extendedKeyUsage)), critical: false),
+            try Certificate.Extension(SubjectKeyIdentifier(hash: profile.publicKey), critical: false),
+            try Certificate.Extension(authorityKeyIdentifier, critical: false),
+        ]
+        if let names = profile.alternativeNames {
+            // RFC 5280 §4.2.1.6: critical when the subject is empty.
+            extensions.append(
+                Certificate.Extension(oid: names.oid, critical: profile.subject.isEmpty, value: names.value))
+        }
+        return try Certificate(
+            version: .v3, serialNumber: Self.randomSerial(), publicKey: profile.publicKey,
+            notValidBefore: max(Self.date(now - Self.backdating), certificate.notValidBefore),
+            notValidAfter: min(Self.date(now + profile.lifetime), certificate.notValidAfter),
+            issuer: certificate.subject, subject: profile.subject, extensions: Certificate.Extensions(extensions),
+            issuerPrivateKey: Certificate.PrivateKey(key))
+    }
+
+    /// ECDSA with SHA-256, DER, for what swift-certificates has no type for (revocation lists).
+    func sign(_ bytes: [UInt8]) throws -> [UInt8] {
+        Array(try key.signature(for: bytes).derRepresentation)
+    }
+
+    var authorityKeyIdentifier: AuthorityKeyIdentifier {
+        AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier)
+    }
+
+    var publicKeyDigest: [UInt8] { Array(SHA256.hash(data: key.publicKey.derRepresentation)) }
+
+    var pem: String { certificate.pemText }
+
+    private static func authorityExtensions(
+        publicKey: Certificate.PublicKey, issuer: Certificate.PublicKey, pathLength: Int
+    ) throws -> Certificate.Extensions {
+        try Certificate.Extensions([
+            Certificate.Extension(BasicConstraints.isCertificateAuthority(maxPathLength: pathLength), critical: true),
+            Certificate.Extension(KeyUsage(keyCertSign: true, cRLSign: true), critical: true),
+            Certificate.Extension(SubjectKeyIdentifier(hash: publicKey), critical: false),
+            Certificate.Extension(
+                AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: issuer).keyIdentifier), critical: false),
+        ])
+    }
+
+    /// 128 bits, positive and of full length, so that the text form has a fixed width.
+    private static func randomSerial() -> Certificate.SerialNumber {
+        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
+        bytes[0] = bytes[0] & 0x7F | 0x40
+        return Certificate.SerialNumber(bytes: bytes)
+    }
+
+    private static func date(_ seconds: Int64) -> Date { Date(timeIntervalSince1970: TimeInterval(seconds)) }
+}
+
+/// What a leaf certificate is to say; only `IssuancePolicy` and the operator's own verbs make one.
+struct CertificateProfile: Sendable {
+    let subject: DistinguishedName
+    let publicKey: Certificate.PublicKey
+    /// RSA keys may also be asked to decrypt (TLS 1.2 with RSA key exchange is off, but old drivers check the bit).
+    let keyEncipherment: Bool
+    let alternativeNames: Certificate.Extension?
+    let usages: Set<CertificateUsage>
+    let lifetime: Int64
+}
+
+enum CertificateUsage: String, Sendable, CaseIterable, Comparable {
+    case client, server
+
+    var extendedKeyUsage: ExtendedKeyUsage.Usage {
+        switch self {
+        case .client: .clientAuth
+        case .server: .serverAuth
+        }
+    }
+
+    static func < (left: CertificateUsage, right: CertificateUsage) -> Bool { left.rawValue < right.rawValue }
+}
+
+extension Certificate {
+    var serialText: String { Hex.upper(serialNumber.bytes) }
+
+    var derBytes: [UInt8] {
+        get throws { try DER.encode(self) }
+    }
+
+    var pemText: String {
+        let text = (try? serializeAsPEM().pemString) ?? ""
+        return text.hasSuffix("\n") ? text : text + "\n"
+    }
+
+    var notBeforeSeconds: Int64 { Int64(notValidBefore.timeIntervalSince1970) }
+    var notAfterSeconds: Int64 { Int64(notValidAfter.timeIntervalSince1970) }
+}
+
+extension DER {
+    static func encode(_ element: some DERSerializable) throws -> [UInt8] {
+        var serializer = Serializer()
+        try serializer.serialize(element)
+        return serializer.serializedBytes
+    }
+}

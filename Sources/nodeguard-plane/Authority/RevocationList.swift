@@ -1,0 +1,100 @@
+import FoundationEssentials
+import GRDB
+import SwiftASN1
+import X509
+
+/// The certificate revocation list of one cluster's authority (RFC 5280 §5), signed anew for each answer.
+enum RevocationList {
+    /// After this an agent that has not reached the plane must decide for itself (and alarm).
+    static let lifetime: Int64 = 7 * 86_400
+
+    private struct Revoked {
+        let serial: [UInt8]
+        let at: Int64
+    }
+
+    static func make(of authority: CertificateAuthority, cluster: String, now: Int64, _ database: Database) throws
+        -> [UInt8]
+    {
+        let rows = try Row.fetchAll(
+            database,
+            sql: """
+                SELECT serial, revoked_at FROM certificates
+                WHERE cluster = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial
+                """,
+            arguments: [cluster, now])
+        let revoked = rows.compactMap { row in
+            Hex.decode(row["serial"] as String).map { Revoked(serial: $0, at: row["revoked_at"]) }
+        }
+        let toBeSigned = try listBytes(authority, revoked, now)
+        let signature = try authority.sign(toBeSigned)
+        var list = DER.Serializer()
+        try list.appendConstructedNode(identifier: .sequence) { node in
+            node.serializeRawBytes(toBeSigned)
+            try appendAlgorithm(to: &node)
+            try node.serialize(ASN1BitString(bytes: signature[...]))
+        }
+        return list.serializedBytes
+    }
+
+    private static func listBytes(_ authority: CertificateAuthority, _ revoked: [Revoked], _ now: Int64) throws -> [UInt8]
+    {
+        var serializer = DER.Serializer()
+        try serializer.appendConstructedNode(identifier: .sequence) { list in
+            try list.serialize(1)
+            try appendAlgorithm(to: &list)
+            try list.serialize(authority.certificate.subject)
+            try list.serialize(time(now))
+            try list.serialize(time(now + lifetime))
+            if !revoked.isEmpty {
+                try list.appendConstructedNode(identifier: .sequence) { entries in
+                    for entry in revoked {
+                        try entries.appendConstructedNode(identifier: .sequence) { node in
+                            try node.serialize(entry.serial[...])
+                            try node.serialize(time(entry.at))
+                        }
+                    }
+                }
+            }
+            try list.appendConstructedNode(identifier: ASN1Identifier(tagWithNumber: 0, tagClass: .contextSpecific)) {
+                try appendExtensions(to: &$0, authority, number: now)
+            }
+        }
+        return serializer.serializedBytes
+    }
+
+    /// RFC 5280 §5.2: the authority's key identifier, and a number that grows (the time it was made).
+    private static func appendExtensions(
+        to list: inout DER.Serializer, _ authority: CertificateAuthority, number: Int64
+    ) throws {
+        let identifier = try Certificate.Extension(authority.authorityKeyIdentifier, critical: false)
+        var numberBytes = DER.Serializer()
+        try numberBytes.serialize(number)
+        try list.appendConstructedNode(identifier: .sequence) { extensions in
+            for (oid, value) in [(identifier.oid, Array(identifier.value)), (crlNumber, numberBytes.serializedBytes)] {
+                try extensions.appendConstructedNode(identifier: .sequence) { node in
+                    try node.serialize(oid)
+                    try node.serialize(ASN1OctetString(contentBytes: value[...]))
+                }
+            }
+        }
+    }
+
+    private static func appendAlgorithm(to node: inout DER.Serializer) throws {
+        try node.appendConstructedNode(identifier: .sequence) { try $0.serialize(ecdsaWithSHA256) }
+    }
+
+    /// The plane's lists are of this century's first half: UTCTime, as RFC 5280 §5.1.2.4 wants until 2049.
+    private static func time(_ seconds: Int64) throws -> UTCTime {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = TimeZone(secondsFromGMT: 0) ?? calendar.timeZone
+        let date = Date(timeIntervalSince1970: TimeInterval(seconds))
+        let parts = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: date)
+        return try UTCTime(
+            year: parts.year ?? 1970, month: parts.month ?? 1, day: parts.day ?? 1, hours: parts.hour ?? 0,
+            minutes: parts.minute ?? 0, seconds: parts.second ?? 0)
+    }
+
+    private static let ecdsaWithSHA256: ASN1ObjectIdentifier = [1, 2, 840, 10045, 4, 3, 2]
+    private static let crlNumber: ASN1ObjectIdentifier = [2, 5, 29, 20]
+}

@@ -1,0 +1,174 @@
+import ArgumentParser
+import FoundationEssentials
+import GRDB
+
+struct AuditCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "audit", abstract: "Read and verify the audit logs that nodes sent.",
+        subcommands: [AuditList.self, AuditTail.self, AuditExport.self, AuditVerify.self])
+}
+
+/// Which logs a verb is about.
+struct AuditSelection: ParsableArguments {
+    @Option(help: "Only of this node.") var node: String?
+    @Option(help: "Only of this cluster.") var cluster: String?
+
+    func logs(_ database: Database) throws -> [AuditReceiver.Log] {
+        try AuditReceiver.Log.all(node: node, cluster: cluster, database)
+    }
+}
+
+struct AuditList: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the logs.")
+
+    @OptionGroup var selection: AuditSelection
+    @Flag(help: "As JSON.") var json = false
+    @OptionGroup var state: StateOption
+
+    struct Line: Encodable {
+        let cluster: String
+        let node: String
+        let epoch: UInt64
+        let events: UInt64
+        let root: String
+        let key: String
+        let received: String?
+    }
+
+    func run() throws {
+        let lines = try state.open().database.read { database in
+            try selection.logs(database).map { log in
+                let received = try Int64.fetchOne(
+                    database, sql: "SELECT max(received_at) FROM audit_batches WHERE log = ?", arguments: [log.id])
+                return Line(
+                    cluster: log.place.cluster, node: log.place.node, epoch: log.place.epoch, events: log.range.size,
+                    root: Data(log.range.root).base64EncodedString(), key: log.publicKey.base64EncodedString(),
+                    received: received.map(UnixTime.text))
+            }
+        }
+        if json { return try JSONOutput.print(lines) }
+        var table = TextTable(["CLUSTER", "NODE", "EPOCH", "EVENTS", "LAST RECEIVED"])
+        for line in lines {
+            table.add([line.cluster, line.node, String(line.epoch), String(line.events), line.received ?? "-"])
+        }
+        print(table)
+    }
+}
+
+struct AuditTail: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "tail", abstract: "Print the last events.")
+
+    @OptionGroup var selection: AuditSelection
+    @Option(name: .short, help: "How many.") var n = 10
+    @Flag(help: "The canonical JSON, one event a line.") var json = false
+    @OptionGroup var state: StateOption
+
+    func run() throws {
+        let events = try state.open().database.read { database in
+            try Data.fetchAll(
+                database,
+                sql: """
+                    SELECT event FROM audit_events JOIN audit_logs ON audit_logs.id = log
+                    JOIN audit_batches AS batch ON batch.log = audit_events.log AND batch.last = (
+                        SELECT min(last) FROM audit_batches WHERE log = audit_events.log AND last >= seq)
+                    WHERE (?1 IS NULL OR node = ?1) AND (?2 IS NULL OR cluster = ?2)
+                    ORDER BY batch.received_at DESC, epoch DESC, seq DESC LIMIT ?3
+                    """,
+                arguments: [selection.node, selection.cluster, max(1, min(n, 100_000))]
+            ).reversed()
+        }
+        for event in events {
+            print(json ? String(decoding: event, as: UTF8.self) : Self.line(event))
+        }
+    }
+
+    /// Time, node and number, name, outcome, then what happened.
+    static func line(_ bytes: Data) -> String {
+        guard let event = try? CanonicalJSON(bytes) else { return "? an event that is not canonical" }
+        let time = event["time"]?.text.map { $0.prefix(19) + "Z" } ?? "?"
+        let place = "\(event["node"]?.text ?? "?")#\(event["seq"]?.integer ?? 0)"
+        var words = [String(time), place, event["name"]?.text ?? "?", event["outcome"]?.text ?? "?"]
+        if case .object(let members)? = event["fields"] {
+            words += members.map { "\($0.key)=\($0.value.plainText)" }
+        }
+        return words.joined(separator: "  ")
+    }
+}
+
+struct AuditExport: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Print one log: its events, an empty line, its last signed checkpoint.",
+        discussion: "Without --epoch, the newest log that fits. Anybody with the node's key can verify it.")
+
+    @OptionGroup var selection: AuditSelection
+    @Option(help: "Which log of the node.") var epoch: UInt64?
+    @OptionGroup var state: StateOption
+
+    func run() throws {
+        let state = try state.open()
+        try state.database.read { database in
+            let logs = try selection.logs(database).filter { epoch == nil || $0.place.epoch == epoch }
+            guard Set(logs.map { "\($0.place.cluster)/\($0.place.node)" }).count == 1,
+                let log = logs.max(by: { $0.place.epoch < $1.place.epoch })
+            else {
+                throw PlaneProblem(
+                    logs.isEmpty ? "there is no such log" : "several nodes have logs",
+                    remedy: "name one with --node and --cluster; `nodeguard-plane audit list` shows them")
+            }
+            let events = try Data.fetchCursor(
+                database, sql: "SELECT event FROM audit_events WHERE log = ? ORDER BY seq", arguments: [log.id])
+            while let event = try events.next() { print(String(decoding: event, as: UTF8.self)) }
+            let row = try Row.fetchOne(
+                database,
+                sql: "SELECT checkpoint, cosignature FROM audit_batches WHERE log = ? ORDER BY last DESC LIMIT 1",
+                arguments: [log.id])
+            if let row { print("\n" + (row["checkpoint"] as String) + (row["cosignature"] as String), terminator: "") }
+        }
+    }
+}
+
+struct AuditVerify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Recompute sequence, hash tree and signatures; exit status 1 if anything is off.")
+
+    @OptionGroup var selection: AuditSelection
+    @Flag(help: "As JSON, one log a line.") var json = false
+    @OptionGroup var state: StateOption
+
+    struct Line: Encodable {
+        let cluster: String
+        let node: String
+        let epoch: UInt64
+        let events: UInt64
+        let checkpoints: Int
+        let intact: Bool
+        let flaw: String?
+    }
+
+    func run() throws {
+        let state = try state.open()
+        let lines = try state.database.read { database in
+            try selection.logs(database).map { log in
+                let report = try AuditLogVerification(log: log, witness: state.witness).run(database)
+                return Line(
+                    cluster: log.place.cluster, node: log.place.node, epoch: log.place.epoch, events: report.events,
+                    checkpoints: report.checkpoints, intact: report.flaw == nil, flaw: report.flaw)
+            }
+        }
+        let broken = lines.filter { !$0.intact }
+        if json {
+            for line in lines { try JSONOutput.print(line) }
+        } else if let first = broken.first {
+            print(
+                "BROKEN: \(broken.count) of \(lines.count) logs; \(first.node) of \(first.cluster), epoch \(first.epoch): "
+                    + (first.flaw ?? ""))
+        } else {
+            let events = lines.reduce(0) { $0 + $1.events }
+            let checkpoints = lines.reduce(0) { $0 + $1.checkpoints }
+            print(
+                "intact: \(events) events in \(lines.count) logs; sequence, hash tree, \(checkpoints) signed checkpoints "
+                    + "and their cosignatures hold")
+        }
+        if !broken.isEmpty { throw ExitCode(1) }
+    }
+}

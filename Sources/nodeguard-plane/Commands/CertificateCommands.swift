@@ -1,0 +1,93 @@
+import ArgumentParser
+import Crypto
+import FoundationEssentials
+import GRDB
+import X509
+
+struct ClientCertificateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "client-certificate",
+        abstract: "Make a certificate for an application or a person.",
+        discussion: "Writes client.crt (with its issuer), client.key (0600) and ca.crt (the root) into a folder.")
+
+    @Option(help: "The cluster whose listeners it is for.") var cluster: String
+    @Option(help: "The common name.") var name: String
+    @Option(help: "The URI name; default spiffe://CLUSTER/app/NAME.") var uri: String?
+    @Option(help: "How many days it lives.") var days = 30
+    @Option(help: "The folder to write into.") var out: String
+    @OptionGroup var state: StateOption
+
+    func validate() throws {
+        guard (1...1825).contains(days) else { throw ValidationError("--days is 1 to 1825") }
+        guard !name.isEmpty, name.utf8.count <= 64, name.unicodeScalars.allSatisfy({ $0.value >= 0x20 }) else {
+            throw ValidationError("--name has 1 to 64 bytes and no control characters")
+        }
+        for text in [uri].compactMap({ $0 }) where !text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+            throw ValidationError("--uri '\(text)' has characters that no URI has")
+        }
+    }
+
+    func run() throws {
+        let state = try state.open()
+        let key = P256.Signing.PrivateKey()
+        let profile = CertificateProfile(
+            subject: try DistinguishedName {
+                OrganizationName(cluster)
+                CommonName(name)
+            },
+            publicKey: Certificate.PublicKey(key.publicKey), keyEncipherment: false,
+            alternativeNames: try Certificate.Extension(
+                SubjectAlternativeNames([.uniformResourceIdentifier(uri ?? "spiffe://\(cluster)/app/\(name)")]),
+                critical: false),
+            usages: [.client], lifetime: Int64(days) * 86_400)
+        let (certificate, issuer) = try state.database.write { database in
+            try state.requireCluster(cluster, database)
+            guard let authority = try state.authority(of: cluster, database) else {
+                throw PlaneProblem("the cluster \(cluster) has no authority", remedy: "restore the state folder")
+            }
+            let certificate = try authority.issue(profile, now: UnixTime.now)
+            try IssuedCertificates.record(
+                certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), database)
+            return (certificate, authority)
+        }
+        try StateFile.makeFolder(out)
+        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: out + "/client.key")
+        try StateFile.write(Array((certificate.pemText + issuer.pem).utf8), to: out + "/client.crt", mode: 0o644)
+        try StateFile.write(Array(state.root.pem.utf8), to: out + "/ca.crt", mode: 0o644)
+        print("\(out)/client.crt is \(certificate.subject), serial \(certificate.serialText)")
+    }
+}
+
+struct TrustCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trust", abstract: "Write the root certificate, and print its pin.")
+
+    @Option(help: "The file to write.") var out: String
+    @OptionGroup var state: StateOption
+
+    func run() throws {
+        let state = try state.open()
+        try StateFile.write(Array(state.root.pem.utf8), to: out, mode: 0o644)
+        print(state.pin)
+    }
+}
+
+struct RevokeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Revoke a certificate; the plane refuses it at once, the next CRL lists it.")
+
+    @Argument(help: "Its serial number in hex, with or without colons.") var serial: String
+    @OptionGroup var state: StateOption
+
+    func run() throws {
+        let state = try state.open()
+        let digits = serial.replacing(":", with: "").uppercased()
+        try state.database.write { database in
+            guard try IssuedCertificates.revoke(serial: digits, now: UnixTime.now, database) else {
+                throw PlaneProblem(
+                    "no certificate \(digits) that could be revoked", remedy: "`nodeguard-plane nodes` shows the serials")
+            }
+        }
+        print("\(digits) is revoked")
+    }
+}

@@ -1,0 +1,62 @@
+import ArgumentParser
+import GRDB
+
+struct ClusterCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cluster", abstract: "Make and list clusters; each has an issuing authority of its own.",
+        subcommands: [Create.self, List.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Make a cluster.")
+
+        @Argument(help: "Its name: letters, digits, '_' and '-'.")
+        var name: String
+        @OptionGroup var state: StateOption
+
+        func validate() throws {
+            guard ESTLabel.isClusterName(name) else {
+                throw ValidationError("a cluster's name '\(name)' may hold letters, digits, '_' and '-' only, 1 to 63")
+            }
+        }
+
+        func run() throws {
+            let state = try state.open(creating: true)
+            try state.database.write { database in
+                guard try !state.clusterNames(database).contains(name) else {
+                    throw PlaneProblem("the cluster \(name) exists", remedy: "nothing was changed")
+                }
+                try state.createCluster(name, now: UnixTime.now, database)
+            }
+            print("cluster \(name) is made")
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the clusters.")
+
+        @OptionGroup var state: StateOption
+        @Flag(help: "As JSON.") var json = false
+
+        struct Line: Encodable {
+            let name: String
+            let nodes: Int
+            let created: String
+        }
+
+        func run() throws {
+            let lines = try state.open().database.read { database in
+                try Row.fetchAll(
+                    database,
+                    sql: """
+                        SELECT name, created_at, (SELECT count(*) FROM nodes WHERE cluster = clusters.name) AS nodes
+                        FROM clusters ORDER BY name
+                        """
+                ).map { Line(name: $0["name"], nodes: $0["nodes"], created: UnixTime.text($0["created_at"])) }
+            }
+            if json { return try JSONOutput.print(lines) }
+            var table = TextTable(["CLUSTER", "NODES", "CREATED"])
+            for line in lines { table.add([line.name, String(line.nodes), line.created]) }
+            print(table)
+        }
+    }
+}

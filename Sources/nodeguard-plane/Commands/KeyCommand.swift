@@ -1,0 +1,90 @@
+import ArgumentParser
+import GRDB
+
+struct KeyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "The custody of backup keys.",
+        discussion: """
+            Keys are wrapped by DIR/wrapping.key, a file. In production that key belongs in an HSM or KMS; whoever has \
+            the file and the backups can read them, and without it nobody can.
+            """,
+        subcommands: [List.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the keys; never shows one.")
+
+        @Flag(help: "As JSON.") var json = false
+        @OptionGroup var state: StateOption
+
+        struct Line: Encodable {
+            let id: String
+            let cluster: String
+            let node: String
+            let backup: String
+            let kek: String
+            let created: String
+            let unwraps: Int64
+            let deletion: String?
+        }
+
+        func run() throws {
+            let lines = try state.open().database.read { database in
+                try Row.fetchAll(database, sql: "SELECT * FROM keys ORDER BY created_at, id").map { row in
+                    let deletion: Int64? = row["deletion_requested_at"]
+                    return Line(
+                        id: row["id"], cluster: row["cluster"], node: row["node"], backup: row["backup"],
+                        kek: row["kek"], created: UnixTime.text(row["created_at"]), unwraps: row["unwraps"],
+                        deletion: deletion.map { UnixTime.text($0 + KeyCustody.deletionDelay) })
+                }
+            }
+            if json { return try JSONOutput.print(lines) }
+            var table = TextTable(["KEY", "CLUSTER", "NODE", "BACKUP", "CREATED", "OPENED", "DELETED AT"])
+            for line in lines {
+                table.add([
+                    line.id, line.cluster, line.node, line.backup, line.created, String(line.unwraps),
+                    line.deletion ?? "-",
+                ])
+            }
+            print(table)
+        }
+    }
+}
+
+struct JournalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "journal", abstract: "What the plane granted and refused lately.")
+
+    @Option(name: .short, help: "How many entries.") var n = 20
+    @Flag(help: "As JSON, one entry a line.") var json = false
+    @OptionGroup var state: StateOption
+
+    struct Line: Encodable {
+        let at: String
+        let cluster: String?
+        let node: String?
+        let action: String
+        let outcome: String
+        let reason: String?
+        let detail: String
+    }
+
+    func run() throws {
+        let lines = try state.open().database.read { database in
+            try Row.fetchAll(
+                database, sql: "SELECT * FROM journal ORDER BY id DESC LIMIT ?", arguments: [max(1, min(n, 10_000))]
+            ).reversed().map { row in
+                Line(
+                    at: UnixTime.text(row["at"]), cluster: row["cluster"], node: row["node"], action: row["action"],
+                    outcome: row["outcome"], reason: row["reason"], detail: row["detail"])
+            }
+        }
+        for line in lines {
+            if json {
+                try JSONOutput.print(line)
+            } else {
+                let words = [line.at, line.outcome, line.action, line.reason, line.node, line.detail]
+                print(words.compactMap { $0 }.joined(separator: "  "))
+            }
+        }
+    }
+}

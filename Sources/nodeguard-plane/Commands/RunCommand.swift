@@ -1,0 +1,42 @@
+import ArgumentParser
+import Glibc
+import Logging
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run the plane; makes what is missing in the state folder.",
+        discussion: "Prints one line `listening on https://…` when it is ready. SIGTERM and SIGINT stop it.")
+
+    @OptionGroup var state: StateOption
+    @Option(help: "ADDR:PORT to listen on; an IPv6 address in brackets, port 0 for any free one.")
+    var listen: String
+    @Option(help: "A DNS name of this plane, for its certificate and for join bundles; repeatable.")
+    var name: [String] = []
+    @Flag(help: "Log every refusal, not only failures.")
+    var verbose = false
+
+    func validate() throws {
+        if ListenAddress(listen) == nil {
+            throw ValidationError("--listen '\(listen)' is not ADDR:PORT, such as 127.0.0.1:8443 or [::]:8443")
+        }
+    }
+
+    func run() async throws {
+        guard let address = ListenAddress(listen) else { throw ValidationError("--listen is not ADDR:PORT") }
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "nodeguard-plane")
+        logger.logLevel = verbose ? .info : .warning
+        let server = PlaneServer(state: try state.open(creating: true), listen: address, names: name, logger: logger)
+        do {
+            try await server.run { url in
+                print("listening on \(url)")
+                fflush(nil)
+            }
+        } catch let problem as PlaneProblem {
+            throw problem
+        } catch {
+            throw PlaneProblem(
+                "cannot listen on \(listen)", remedy: "\(error); is another process there, or the address not ours?")
+        }
+    }
+}

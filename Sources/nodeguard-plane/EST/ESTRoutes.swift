@@ -1,0 +1,118 @@
+import FoundationEssentials
+import GRDB
+import HTTPTypes
+import Hummingbird
+import PlaneAPI
+
+/// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951), and the revocation lists.
+struct ESTRoutes: Sendable {
+    let calls: Calls
+
+    func add(to router: Router<PlaneRequestContext>) {
+        router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
+        router.post("/.well-known/est/:label/:operation") { try await post($0, $1) }
+        router.get("/v1/clusters/:cluster/crl") { _, context in
+            try await calls.answer("crl.read", context) { _ in try await revocationList(context) }
+        }
+    }
+
+    private func label(_ context: PlaneRequestContext) throws -> ESTLabel {
+        let text = context.parameters.get("label") ?? ""
+        guard let label = ESTLabel(text) else { throw Refusal.unknownLabel(text) }
+        return label
+    }
+
+    /// `cacerts` and `csrattrs` need no client certificate (RFC 7030 §4.1.2), and none is looked at: a node whose identity
+    /// expired or is revoked must still learn whom to trust.
+    private func get(_ request: Request, _ context: PlaneRequestContext) async throws -> Response {
+        do {
+            let label = try label(context)
+            switch context.parameters.get("operation") {
+            case EST.Operation.authorities.rawValue: return try await authorities(label)
+            // No wishes beyond what the operator allowed: 204 (RFC 7030 §4.5.2).
+            case EST.Operation.attributes.rawValue: return Response(status: .noContent)
+            default: throw Self.unknownOperation
+            }
+        } catch let refusal as Refusal {
+            return try refusal.response
+        }
+    }
+
+    private func authorities(_ label: ESTLabel) async throws -> Response {
+        let state = calls.state
+        let intermediate = try await state.database.read { try state.authority(of: label.cluster, $0)?.der }
+        guard let intermediate else { throw Refusal.unknownLabel(label.cluster) }
+        return Self.response(try CertificateBag([state.root.der, intermediate]))
+    }
+
+    private func post(_ request: Request, _ context: PlaneRequestContext) async throws -> Response {
+        let operation = context.parameters.get("operation").flatMap(EST.Operation.init) ?? .authorities
+        return try await calls.answer("certificate.issue", context) { identity in
+            let label = try label(context)
+            switch operation {
+            case .enroll:
+                let credential = try credential(request, identity)
+                let enrollment = try await enrollment(request, label)
+                return try Self.response(
+                    CertificateBag([try await offLoop { try enrollment.enroll(by: credential, now: UnixTime.now) }]))
+            case .reenroll:
+                guard let identity else {
+                    throw Refusal.unauthorized(
+                        "identity-required", "a renewal needs the current node identity as client certificate")
+                }
+                let enrollment = try await enrollment(request, label)
+                return try Self.response(
+                    CertificateBag([try await offLoop { try enrollment.renew(by: identity, now: UnixTime.now) }]))
+            case .authorities, .attributes: throw Self.unknownOperation
+            }
+        }
+    }
+
+    private func enrollment(_ request: Request, _ label: ESTLabel) async throws -> Enrollment {
+        let type = request.headers[.contentType]?.prefix { $0 != ";" }.lowercased()
+        guard type?.trimmingPrefix(" ").prefix(while: { $0 != " " }) == "application/pkcs10" else {
+            throw Refusal(
+                status: .unsupportedMediaType, reason: "media-type", detail: "send the request as application/pkcs10")
+        }
+        let body = try await calls.collect(request, upTo: 2 * EnrollmentRequest.sizeLimit)
+        return Enrollment(state: calls.state, label: label, request: try EnrollmentRequest(base64: body))
+    }
+
+    /// The client certificate if there is one, else the password of HTTP Basic; the user's name may be anything.
+    private func credential(_ request: Request, _ identity: NodeIdentity?) throws -> Enrollment.Credential {
+        if let identity { return .identity(identity) }
+        guard let header = request.headers[.authorization] else {
+            throw Refusal.unauthorized(
+                "credentials-required", "show the node identity as client certificate, or a join token as password")
+        }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "basic", let bytes = Data(base64Encoded: String(parts[1])),
+            let colon = bytes.firstIndex(of: UInt8(ascii: ":"))
+        else {
+            throw Refusal.unauthorized("token-unknown", "the credentials are not HTTP Basic")
+        }
+        return .token(String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self))
+    }
+
+    private func revocationList(_ context: PlaneRequestContext) async throws -> Response {
+        let state = calls.state
+        let cluster = context.parameters.get("cluster") ?? ""
+        let der = try await state.database.read { database -> [UInt8]? in
+            try state.authority(of: cluster, database).map {
+                try RevocationList.make(of: $0, cluster: cluster, now: UnixTime.now, database)
+            }
+        }
+        guard let der else { throw Refusal.unknownLabel(cluster) }
+        return Response(
+            status: .ok, headers: [.contentType: "application/pkix-crl"], body: .init(byteBuffer: ByteBuffer(bytes: der)))
+    }
+
+    private static let unknownOperation = Refusal(
+        status: .notFound, reason: "operation-unknown", detail: "this plane has no such EST operation")
+
+    private static func response(_ bag: CertificateBag) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/pkcs7-mime; smime-type=certs-only"],
+            body: .init(byteBuffer: ByteBuffer(string: bag.base64)))
+    }
+}

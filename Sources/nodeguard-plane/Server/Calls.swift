@@ -1,0 +1,132 @@
+import FoundationEssentials
+import GRDB
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import PlaneAPI
+
+/// What every call has in common: a deadline, a bounded body, who calls, and that a refusal is answered in JSON and written
+/// into the journal.
+struct Calls: Sendable {
+    let state: PlaneState
+    private let logger: Logger
+    /// Refusals of strangers are written down, but no stranger fills the disk with them.
+    private let strangers = RateLimit(burst: 100, rate: 1)
+    private let seen = RateLimit(burst: 1, rate: 1.0 / 30)
+
+    /// From the request's head to its answer.
+    static let deadline = TimeAmount.seconds(60)
+
+    init(state: PlaneState, logger: Logger) {
+        self.state = state
+        self.logger = logger
+    }
+
+    /// For callers that need no identity.
+    func answer(
+        _ action: String, _ context: PlaneRequestContext,
+        _ body: (NodeIdentity?) async throws -> Response
+    ) async throws -> Response {
+        let watch = context.channel.eventLoop.scheduleTask(in: Self.deadline) { [channel = context.channel] in
+            channel.close(promise: nil)
+        }
+        defer { watch.cancel() }
+        var identity: NodeIdentity?
+        do {
+            identity = try await identify(context)
+            return try await body(identity)
+        } catch let refusal as Refusal {
+            return try await refuse(refusal, action, identity, context)
+        } catch {
+            logger.error("\(action) failed", metadata: ["error": "\(error)"])
+            return try Refusal.unavailable.response
+        }
+    }
+
+    /// For callers that must be a node.
+    func answerNode(
+        _ action: String, _ context: PlaneRequestContext,
+        _ body: (NodeIdentity) async throws -> Response
+    ) async throws -> Response {
+        try await answer(action, context) { identity in
+            guard let identity else {
+                throw Refusal.unauthorized("identity-required", "this call needs the node identity as client certificate")
+            }
+            return try await body(identity)
+        }
+    }
+
+    func collect(_ request: Request, upTo limit: Int) async throws -> [UInt8] {
+        if let length = request.headers[.contentLength].flatMap(Int.init), length > limit {
+            throw Refusal.tooLarge(limit)
+        }
+        do {
+            return Array(try await request.body.collect(upTo: limit).readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw Refusal.tooLarge(limit)
+        }
+    }
+
+    func decode<Body: Decodable>(_ type: Body.Type, from request: Request) async throws -> Body {
+        let bytes = try await collect(request, upTo: 64 << 10)
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes))
+        } catch {
+            throw Refusal.malformedRequest("the body is not the JSON of a \(type)")
+        }
+    }
+
+    func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: .init(byteBuffer: ByteBuffer(bytes: try JSONEncoder.plane.encode(value))))
+    }
+
+    private func identify(_ context: PlaneRequestContext) async throws -> NodeIdentity? {
+        guard let der = try await NodeIdentity.read(from: context.channel) else { return nil }
+        let now = UnixTime.now
+        let identity = try await state.database.read { try NodeIdentity.find(der: der, now: now, $0) }
+        if seen.admit(identity.serial) {
+            try await state.database.write { database in
+                try database.execute(
+                    sql: "UPDATE nodes SET last_seen_at = ? WHERE cluster = ? AND name = ?",
+                    arguments: [now, identity.cluster, identity.node])
+            }
+        }
+        return identity
+    }
+
+    private func refuse(
+        _ refusal: Refusal, _ action: String, _ identity: NodeIdentity?, _ context: PlaneRequestContext
+    ) async throws -> Response {
+        if refusal.status == .contentTooLarge {
+            // What is left of the body would be read and thrown away without end.
+            context.channel.eventLoop.scheduleTask(in: .seconds(2)) { [channel = context.channel] in
+                channel.close(promise: nil)
+            }
+        }
+        if strangers.admit(identity.map { "node \($0.serial)" } ?? "stranger") {
+            let peer = context.channel.remoteAddress?.ipAddress ?? "?"
+            let entry = Journal.Entry(
+                cluster: identity?.cluster, node: identity?.node, action: action, outcome: .refused,
+                reason: refusal.reason, detail: "from \(peer): \(refusal.detail)")
+            try await state.database.write { try Journal.record(entry, now: UnixTime.now, $0) }
+            logger.info(
+                "refused \(action)",
+                metadata: ["reason": "\(refusal.reason)", "detail": "\(refusal.detail)", "peer": "\(peer)"])
+        }
+        return try refusal.response
+    }
+}
+
+/// A request and the connection that it came on.
+struct PlaneRequestContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        channel = source.channel
+    }
+}

@@ -1,0 +1,125 @@
+import FoundationEssentials
+import GRDB
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+import PlaneAPI
+
+/// The running plane: all routes behind TLS, and the care that nobody should have to think of (its own certificate, new
+/// clusters, old records).
+struct PlaneServer: Sendable {
+    let state: PlaneState
+    let listen: ListenAddress
+    let names: [String]
+    let logger: Logger
+
+    static let connectionLimit = 4096
+    /// How soon a running plane trusts the authority of a cluster that another process just made.
+    static let refreshInterval = TimeAmount.seconds(1)
+
+    func run(onListening: @escaping @Sendable (String) -> Void) async throws {
+        let credentials = try ServerCredentials(
+            state: state, dns: certificateNames, addresses: certificateAddresses, now: UnixTime.now)
+        let application = Application(
+            router: router(),
+            server: HTTPServerBuilder { responder in PlaneChannel(responder: responder, credentials: credentials) },
+            configuration: ApplicationConfiguration(
+                address: .hostname(listen.host, port: listen.port), backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit, logger: logger)),
+            onServerRunning: { channel in
+                let port = channel.localAddress?.port ?? listen.port
+                do {
+                    try await publish(url: listen.url(host: bundleHost, port: port))
+                } catch {
+                    logger.error("the address for join bundles is not stored", metadata: ["error": "\(error)"])
+                }
+                onListening(listen.url(host: listen.host, port: port))
+            },
+            logger: logger)
+        let upkeep = beginUpkeep(credentials)
+        defer { upkeep.cancel() }
+        try await application.runService()
+    }
+
+    private func router() -> Router<PlaneRequestContext> {
+        let router = Router(context: PlaneRequestContext.self)
+        let calls = Calls(state: state, logger: logger)
+        ESTRoutes(calls: calls).add(to: router)
+        CustodyRoutes(calls: calls).add(to: router)
+        AuditRoutes(calls: calls).add(to: router)
+        return router
+    }
+
+    private func publish(url: String) async throws {
+        try await state.database.write { try PlaneState.set(PlaneState.urlSetting, to: Data(url.utf8), $0) }
+    }
+
+    /// Blocking work, so on NIO's thread pool and never on an event loop.
+    private func beginUpkeep(_ credentials: ServerCredentials) -> RepeatedTask {
+        MultiThreadedEventLoopGroup.singleton.any().scheduleRepeatedAsyncTask(
+            initialDelay: Self.refreshInterval, delay: Self.refreshInterval
+        ) { [state, logger] task in
+            NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
+                do {
+                    let now = UnixTime.now
+                    try credentials.refresh(now: now)
+                    if now.isMultiple(of: 600) {
+                        try state.database.write { database in
+                            try Journal.trim(database)
+                            try IssuedCertificates.trim(now: now, database)
+                            try KeyCustody.forgetDeleted(now: now, database)
+                        }
+                    }
+                } catch {
+                    logger.error("upkeep failed; it is tried again", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// A wildcard is no place to connect to: a name is, or this machine's own.
+    private var bundleHost: String {
+        listen.isUnspecified ? names.first ?? "localhost" : listen.host
+    }
+
+    private var certificateNames: [String] {
+        let own = NetworkAddress(listen.host) == nil ? [listen.host] : []
+        return (own + ["localhost"] + names).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private var certificateAddresses: [NetworkAddress] {
+        guard let address = NetworkAddress(listen.host), !address.isUnspecified else {
+            return ["127.0.0.1", "::1"].compactMap { NetworkAddress($0) }
+        }
+        return [address]
+    }
+}
+
+/// `ADDR:PORT`, an IPv6 address in brackets.
+struct ListenAddress: Sendable, Equatable {
+    let host: String
+    let port: Int
+
+    init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+            guard NetworkAddress(host)?.bytes.count == 16 else { return nil }
+        } else if host.contains(":") || host.isEmpty {
+            return nil
+        }
+        self.host = host
+        self.port = Int(port)
+    }
+
+    var isUnspecified: Bool { NetworkAddress(host)?.isUnspecified ?? false }
+
+    func url(host: String, port: Int) -> String {
+        "https://" + (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
+    }
+}

@@ -1,0 +1,58 @@
+import GRDB
+
+/// The tables of the plane's database, and how older ones become newer ones. A migration that has shipped never changes.
+enum PlaneSchema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1-identities") { database in
+            try database.execute(sql: identities)
+        }
+        migrator.registerMigration("1-custody-and-audit") { database in
+            try database.execute(sql: custodyAndAudit)
+        }
+        return migrator
+    }
+
+    private static let identities = """
+        CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+        CREATE TABLE clusters (name TEXT PRIMARY KEY, certificate BLOB NOT NULL, created_at INTEGER NOT NULL);
+        CREATE TABLE nodes (
+            cluster TEXT NOT NULL REFERENCES clusters (name), name TEXT NOT NULL, created_at INTEGER NOT NULL,
+            last_seen_at INTEGER, PRIMARY KEY (cluster, name));
+        CREATE TABLE roles (
+            cluster TEXT NOT NULL, node TEXT NOT NULL, role TEXT NOT NULL, dns TEXT NOT NULL, addresses TEXT NOT NULL,
+            uris TEXT NOT NULL, usages TEXT NOT NULL, lifetime INTEGER NOT NULL, PRIMARY KEY (cluster, node, role),
+            FOREIGN KEY (cluster, node) REFERENCES nodes (cluster, name) ON DELETE CASCADE);
+        CREATE TABLE tokens (
+            id TEXT PRIMARY KEY, digest BLOB NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL,
+            created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, spent_at INTEGER, spent_key BLOB, serial TEXT,
+            FOREIGN KEY (cluster, node) REFERENCES nodes (cluster, name) ON DELETE CASCADE);
+        CREATE TABLE certificates (
+            serial TEXT PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, cluster TEXT NOT NULL,
+            holder TEXT NOT NULL, role TEXT, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, der BLOB NOT NULL,
+            revoked_at INTEGER);
+        CREATE INDEX certificates_by_holder ON certificates (cluster, holder, not_before);
+        CREATE INDEX certificates_revoked ON certificates (cluster, revoked_at) WHERE revoked_at IS NOT NULL;
+        CREATE TABLE journal (
+            id INTEGER PRIMARY KEY, at INTEGER NOT NULL, cluster TEXT, node TEXT, action TEXT NOT NULL,
+            outcome TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL);
+        """
+
+    private static let custodyAndAudit = """
+        CREATE TABLE keys (
+            id TEXT PRIMARY KEY, cluster TEXT NOT NULL, node TEXT NOT NULL, backup TEXT NOT NULL, kek TEXT NOT NULL,
+            salt BLOB, created_at INTEGER NOT NULL, unwraps INTEGER NOT NULL DEFAULT 0, last_unwrapped_at INTEGER,
+            deletion_requested_at INTEGER);
+        CREATE TABLE audit_logs (
+            id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, node TEXT NOT NULL, epoch INTEGER NOT NULL,
+            public_key BLOB NOT NULL, size INTEGER NOT NULL DEFAULT 0, peaks BLOB NOT NULL DEFAULT x'',
+            registered_at INTEGER NOT NULL, UNIQUE (cluster, node, epoch));
+        CREATE TABLE audit_events (
+            log INTEGER NOT NULL REFERENCES audit_logs (id), seq INTEGER NOT NULL, event BLOB NOT NULL,
+            PRIMARY KEY (log, seq)) WITHOUT ROWID;
+        CREATE TABLE audit_batches (
+            log INTEGER NOT NULL REFERENCES audit_logs (id), first INTEGER NOT NULL, last INTEGER NOT NULL,
+            checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL, received_at INTEGER NOT NULL,
+            PRIMARY KEY (log, last)) WITHOUT ROWID;
+        """
+}

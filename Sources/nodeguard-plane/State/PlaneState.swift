@@ -1,0 +1,144 @@
+import Crypto
+import FoundationEssentials
+import GRDB
+import Glibc
+import PlaneAPI
+import SwiftASN1
+import X509
+
+/// Everything the plane knows, in one folder (0700): the database, and one file for each secret key (0600). Several
+/// processes may have it open at once, so every decision is one immediate transaction.
+struct PlaneState: Sendable {
+    let directory: String
+    let database: DatabasePool
+    let root: CertificateAuthority
+    let wrapping: WrappingKey
+    let witness: WitnessKey
+
+    /// Opens the folder; `creating` makes what is missing.
+    static func open(_ directory: String, creating: Bool = false) throws -> PlaneState {
+        umask(0o077)
+        let path = directory + "/plane.sqlite"
+        if !StateFile.exists(path) {
+            guard creating else {
+                throw PlaneProblem(
+                    "\(directory) holds no plane", remedy: "start one with `nodeguard-plane run --state \(directory) …`")
+            }
+            try StateFile.makeFolder(directory)
+            try StateFile.makeFolder(directory + "/authorities")
+        }
+        let database = try openDatabase(path)
+        let keys = try database.write { try StateKeys.load(from: directory, database: $0) }
+        return PlaneState(
+            directory: directory, database: database, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
+    }
+
+    private static func openDatabase(_ path: String) throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        configuration.maximumReaderCount = 4
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            // GRDB sets NORMAL in WAL mode, which may lose the last commits at a power cut; a batch is acknowledged
+            // only when it is durable.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try PlaneSchema.migrator.migrate(pool)
+            return pool
+        } catch {
+            throw PlaneProblem("cannot open \(path)", remedy: "\(error); check owner, mode and free space")
+        }
+    }
+
+    /// What the pins of join bundles are: SHA-256 over the root's SubjectPublicKeyInfo.
+    var pin: String { "sha256:" + Hex.lower(root.publicKeyDigest) }
+
+    // MARK: Clusters
+
+    func clusterNames(_ database: Database) throws -> [String] {
+        try String.fetchAll(database, sql: "SELECT name FROM clusters ORDER BY name")
+    }
+
+    func intermediates(_ database: Database) throws -> [Certificate] {
+        try Data.fetchAll(database, sql: "SELECT certificate FROM clusters ORDER BY name")
+            .map { try Certificate(derEncoded: Array($0)) }
+    }
+
+    /// The issuing authority of one cluster, or nil if there is no such cluster.
+    func authority(of cluster: String, _ database: Database) throws -> CertificateAuthority? {
+        guard
+            let der = try Data.fetchOne(
+                database, sql: "SELECT certificate FROM clusters WHERE name = ?", arguments: [cluster])
+        else { return nil }
+        return try CertificateAuthority(
+            certificate: Certificate(derEncoded: Array(der)), keyFile: keyFile(of: cluster))
+    }
+
+    /// Makes the cluster's intermediate; the key's file is durable before the row that needs it.
+    func createCluster(_ name: String, now: Int64, _ database: Database) throws {
+        let authority = try root.makeIntermediate(cluster: name, now: now)
+        try authority.writeKey(to: keyFile(of: name))
+        try database.execute(
+            sql: "INSERT INTO clusters (name, certificate, created_at) VALUES (?, ?, ?)",
+            arguments: [name, Data(authority.der), now])
+    }
+
+    func requireCluster(_ name: String, _ database: Database) throws {
+        let known = try clusterNames(database)
+        if known.contains(name) { return }
+        throw PlaneProblem(
+            "there is no cluster \(name)",
+            remedy: "known are [\(known.joined(separator: ", "))]; make it with `nodeguard-plane cluster create \(name)`")
+    }
+
+    private func keyFile(of cluster: String) -> String { "\(directory)/authorities/cluster-\(cluster).key" }
+
+    // MARK: Nodes and settings
+
+    func invite(node: String, of cluster: String, now: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR IGNORE INTO nodes (cluster, name, created_at) VALUES (?, ?, ?)",
+            arguments: [cluster, node, now])
+    }
+
+    static func setting(_ name: String, _ database: Database) throws -> Data? {
+        try Data.fetchOne(database, sql: "SELECT value FROM settings WHERE name = ?", arguments: [name])
+    }
+
+    static func set(_ name: String, to value: Data, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", arguments: [name, value])
+    }
+
+    /// Where join bundles send new nodes: what the running plane listens on.
+    static let urlSetting = "url"
+}
+
+/// The wall clock, in whole seconds since 1970.
+enum UnixTime {
+    static var now: Int64 { Int64(Date().timeIntervalSince1970) }
+
+    static func text(_ seconds: Int64) -> String {
+        Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
+    }
+}
+
+enum Hex {
+    static func lower(_ bytes: some Sequence<UInt8>) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    static func upper(_ bytes: some Sequence<UInt8>) -> String { lower(bytes).uppercased() }
+
+    static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count.isMultiple(of: 2) else { return nil }
+        var bytes: [UInt8] = []
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[index..<(index + 2)], as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+}
