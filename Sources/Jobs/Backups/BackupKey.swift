@@ -1,0 +1,44 @@
+import OpenSSL
+
+/// The key of one backup (BK): wraps the data key of each of its messages, and is itself wrapped by the plane.
+package struct BackupKey: Sendable {
+    package let id: String
+    package let secret: SecretReference
+
+    package init(id: String, secret: SecretReference) {
+        self.id = id
+        self.secret = secret
+    }
+}
+
+/// A backup key that was just made, with its wrap for `keys.json`.
+package struct CreatedBackupKey: Sendable {
+    package let key: BackupKey
+    package let kek: String
+    package let wrapped: [UInt8]
+
+    package init(key: BackupKey, kek: String, wrapped: [UInt8]) {
+        self.key = key
+        self.kek = kek
+        self.wrapped = wrapped
+    }
+}
+
+/// Who keeps backup keys; `nodeguard` connects it to the management plane. Each closure throws in its own words.
+package struct KeyCustody: Sendable {
+    package typealias Create = @Sendable (_ backup: String) async throws -> CreatedBackupKey
+    package typealias Unwrap =
+        @Sendable (_ id: String, _ wrapped: [UInt8], _ kek: String, _ reason: String) async throws -> SecretReference
+    package typealias Delete = @Sendable (_ id: String) async throws -> Void
+
+    let create: Create
+    let unwrap: Unwrap
+    /// Only a request: the plane deletes later, or when an operator confirms.
+    let delete: Delete
+
+    package init(create: @escaping Create, unwrap: @escaping Unwrap, delete: @escaping Delete) {
+        self.create = create
+        self.unwrap = unwrap
+        self.delete = delete
+    }
+}

@@ -1,0 +1,101 @@
+/// What a put does next, and above all when its manifest may be written: only after the whole stream is sealed and
+/// stored, it was not empty, and the one who started the producer has said that it ended well.
+///
+///     creatingKey ──> sealing ──> awaitingProducer ──> writingManifest ──> (completed)
+///          └─────────────┴───────────────┴───────────────────┴──────────────> abandoned
+struct PutStateMachine {
+    enum Action: Equatable {
+        case createKey
+        case seal
+        case awaitProducer
+        case writeManifest
+        case reportCompletion
+        /// Remove what was stored, give the key up, and say why.
+        case abandon(Reason)
+        /// The event came late: what was decided stays decided.
+        case ignore
+    }
+
+    enum Reason: Equatable {
+        case keyRefused(String)
+        case empty
+        case producerFailed(status: Int32)
+        case clientVanished
+        case sealingFailed(String)
+        case manifestFailed(String)
+    }
+
+    private enum State {
+        /// Exits: `sealing` with a key, `abandoned` without.
+        case creatingKey
+        /// Exits: `awaitingProducer` at the end of a stream that may be kept, else `abandoned`.
+        case sealing
+        /// Exits: `writingManifest` if the producer's status is 0, else `abandoned`.
+        case awaitingProducer
+        /// Exits: `completed`, or `abandoned` if it cannot be stored.
+        case writingManifest
+        case completed
+        case abandoned(Reason)
+    }
+
+    private let allowsEmpty: Bool
+    private var state = State.creatingKey
+
+    init(allowsEmpty: Bool) { self.allowsEmpty = allowsEmpty }
+
+    func started() -> Action { .createKey }
+
+    mutating func keyCreated() -> Action {
+        guard case .creatingKey = state else { return .ignore }
+        state = .sealing
+        return .seal
+    }
+
+    mutating func keyRefused(_ reason: String) -> Action {
+        guard case .creatingKey = state else { return .ignore }
+        return abandon(.keyRefused(reason))
+    }
+
+    mutating func streamEnded(byteCount: Int64) -> Action {
+        guard case .sealing = state else { return .ignore }
+        if byteCount == 0, !allowsEmpty { return abandon(.empty) }
+        state = .awaitingProducer
+        return .awaitProducer
+    }
+
+    mutating func sealingFailed(_ reason: String) -> Action {
+        guard case .sealing = state else { return .ignore }
+        return abandon(.sealingFailed(reason))
+    }
+
+    mutating func producerEnded(status: Int32) -> Action {
+        guard case .awaitingProducer = state else { return .ignore }
+        if status != 0 { return abandon(.producerFailed(status: status)) }
+        state = .writingManifest
+        return .writeManifest
+    }
+
+    /// At any time before the manifest is stored; a backup that exists stays.
+    mutating func clientVanished() -> Action {
+        switch state {
+        case .creatingKey, .sealing, .awaitingProducer: abandon(.clientVanished)
+        case .writingManifest, .completed, .abandoned: .ignore
+        }
+    }
+
+    mutating func manifestWritten() -> Action {
+        guard case .writingManifest = state else { return .ignore }
+        state = .completed
+        return .reportCompletion
+    }
+
+    mutating func manifestFailed(_ reason: String) -> Action {
+        guard case .writingManifest = state else { return .ignore }
+        return abandon(.manifestFailed(reason))
+    }
+
+    private mutating func abandon(_ reason: Reason) -> Action {
+        state = .abandoned(reason)
+        return .abandon(reason)
+    }
+}
