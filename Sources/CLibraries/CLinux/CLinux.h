@@ -1,3 +1,84 @@
 #pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// Their flags are enumerations without a type that Swift could name.
+static inline int CLinux_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline int CLinux_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+static inline int CLinux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+static inline int CLinux_arm(int timer, long seconds, long nanoseconds) {
+    struct itimerspec setting = {.it_value = {seconds, nanoseconds}};
+    return timerfd_settime(timer, 0, &setting, 0);
+}
+
+// pipe2, accept4 and struct ucred stand behind _GNU_SOURCE, which the module map of Glibc does not set.
+static inline int CLinux_accept(int descriptor, struct sockaddr *address, socklen_t *length) {
+    extern int accept4(int, struct sockaddr *, socklen_t *, int);
+    return accept4(descriptor, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline int CLinux_pipe(int ends[2]) {
+    extern int pipe2(int[2], int);
+    return pipe2(ends, O_CLOEXEC);
+}
+
+struct CLinux_credentials { pid_t pid; uid_t uid; gid_t gid; };
+
+static inline int CLinux_peer(int descriptor, struct CLinux_credentials *credentials) {
+    socklen_t length = sizeof *credentials;
+    return getsockopt(descriptor, SOL_SOCKET, 17 /* SO_PEERCRED */, credentials, &length);
+}
+
+// CMSG_* are macros.
+static inline ssize_t CLinux_send(int socket, const void *bytes, size_t count, int descriptor) {
+    struct iovec vector = {(void *)bytes, count};
+    union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+// *descriptor is -1 if none came. Returns -1 with EMSGSIZE if the message was longer than count.
+static inline ssize_t CLinux_receive(int socket, void *bytes, size_t count, int *descriptor) {
+    struct iovec vector = {bytes, count};
+    union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+    *descriptor = -1;
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+            memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+    if (message.msg_flags & MSG_TRUNC) {
+        if (*descriptor >= 0) close(*descriptor);
+        *descriptor = -1;
+        errno = EMSGSIZE;
+        return -1;
+    }
+    return received;
+}

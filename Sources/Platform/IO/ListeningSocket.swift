@@ -1,0 +1,91 @@
+import CLinux
+import Glibc
+
+package enum AcceptOutcome: ~Copyable {
+    case accepted(StreamSocket, SocketAddress)
+    case wouldBlock
+    /// No descriptor or no memory is left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the connection still waits in the backlog, so
+    /// accepting again at once would spin.
+    case exhausted(IOError)
+    /// The peer was gone before it was accepted, or the like: accept the next.
+    case failed(IOError)
+}
+
+/// A bound, listening, non-blocking socket.
+package struct ListeningSocket: ~Copyable, Sendable {
+    private let descriptor: Descriptor
+    /// With the real port where port 0 was asked for.
+    package let address: SocketAddress
+
+    package var rawValue: Int32 { descriptor.rawValue }
+
+    /// `mode`: permissions of a unix socket's file. A file that is left there and that nobody answers on is replaced.
+    package init(_ address: SocketAddress, backlog: Int32 = 4096, mode: UInt32? = nil) throws(IOError) {
+        descriptor = try Self.listen(address, backlog, mode)
+        self.address = Self.boundAddress(descriptor.rawValue) ?? address
+    }
+
+    private static func listen(
+        _ address: SocketAddress, _ backlog: Int32, _ mode: UInt32?
+    ) throws(IOError) -> Descriptor {
+        let operation = "listen on \(address)"
+        let raw = socket(address.family, streamType, 0)
+        guard raw >= 0 else { throw IOError(operation) }
+        let new = Descriptor(owning: raw)
+        if case .unix(let path) = address { try removeStale(path) } else { setOption(raw, SOL_SOCKET, SO_REUSEADDR, 1) }
+        if case .ipv6 = address { setOption(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+        guard address.withPointer({ bind(raw, $0, $1) }) == 0 else { throw IOError(operation) }
+        if case .unix(let path) = address, let mode, chmod(path, mode) != 0 { throw IOError("set the mode of \(path)") }
+        guard Glibc.listen(raw, backlog) == 0 else { throw IOError(operation) }
+        return new
+    }
+
+    package borrowing func accept() -> AcceptOutcome {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let (raw, peer) = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                (retrying { CLinux_accept(rawValue, address, &length) }, SocketAddress(address))
+            }
+        }
+        if raw >= 0 { return .accepted(StreamSocket(owning: raw), peer ?? .unix(path: "")) }
+        switch errno {
+        case EAGAIN: return .wouldBlock
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(IOError("accept on \(address)"))
+        default: return .failed(IOError("accept on \(address)"))
+        }
+    }
+
+    private static func boundAddress(_ raw: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard getsockname(raw, address, &length) == 0, address.pointee.sa_family != UInt16(AF_UNIX) else {
+                    return nil
+                }
+                return SocketAddress(address)
+            }
+        }
+    }
+
+    /// A socket file outlives its process; one that still answers belongs to somebody.
+    private static func removeStale(_ path: String) throws(IOError) {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
+        let probe = socket(AF_UNIX, streamType, 0)
+        guard probe >= 0 else { throw IOError("listen on unix:\(path)") }
+        defer { close(probe) }
+        let answer = SocketAddress.unix(path: path).withPointer { connect(probe, $0, $1) }
+        if answer == 0 || errno == EAGAIN { throw IOError("listen on unix:\(path)", code: EADDRINUSE) }
+        unlink(path)
+    }
+}
+
+let streamType = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+
+@discardableResult
+func setOption(_ raw: Int32, _ level: Int32, _ name: Int32, _ value: Int32) -> Bool {
+    var value = value
+    return setsockopt(raw, level, name, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
+}

@@ -1,0 +1,97 @@
+import CLinux
+import Glibc
+
+package enum ReadOutcome: Equatable {
+    case bytes(Int)
+    case wouldBlock
+    case ended
+    case failed(IOError)
+}
+
+package enum WriteOutcome: Equatable {
+    /// May be fewer than the buffer held; the rest is still in it.
+    case bytes(Int)
+    case wouldBlock
+    case failed(IOError)
+}
+
+/// A connected (or connecting) non-blocking stream socket, TCP or unix.
+package struct StreamSocket: ~Copyable, Sendable {
+    private let descriptor: Descriptor
+
+    package init(owning raw: Int32) { descriptor = Descriptor(owning: raw) }
+
+    package var rawValue: Int32 { descriptor.rawValue }
+
+    /// Begins to connect. It is done when the socket becomes writable; `connectError` then says how it went.
+    package static func connect(to address: SocketAddress) throws(IOError) -> StreamSocket {
+        let raw = socket(address.family, streamType, 0)
+        guard raw >= 0 else { throw IOError("connect to \(address)") }
+        let new = StreamSocket(owning: raw)
+        let outcome = address.withPointer { target, length in retrying { Glibc.connect(raw, target, length) } }
+        guard outcome == 0 || errno == EINPROGRESS else { throw IOError("connect to \(address)") }
+        return new
+    }
+
+    package borrowing func connectError() -> IOError? {
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(rawValue, SOL_SOCKET, SO_ERROR, &code, &length)
+        return code == 0 ? nil : IOError("connect", code: code)
+    }
+
+    /// One recv into the free space, of which there must be some.
+    package borrowing func read(into buffer: LaneBuffer) -> ReadOutcome { receive(into: buffer, .max, 0) }
+
+    /// Takes no more than `limit` bytes out of the kernel.
+    package borrowing func read(into buffer: LaneBuffer, limit: Int) -> ReadOutcome { receive(into: buffer, limit, 0) }
+
+    /// Looks at bytes that stay in the kernel.
+    package borrowing func peek(into buffer: LaneBuffer, limit: Int) -> ReadOutcome {
+        receive(into: buffer, limit, Int32(MSG_PEEK))
+    }
+
+    private borrowing func receive(into buffer: LaneBuffer, _ limit: Int, _ flags: Int32) -> ReadOutcome {
+        precondition(buffer.freeCount > 0 && limit > 0)
+        var count = 0
+        buffer.withFreeSpace { space in
+            count = retrying { recv(rawValue, space.baseAddress, min(space.count, limit), flags) }
+            return max(0, count)
+        }
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .ended }
+        return errno == EAGAIN ? .wouldBlock : .failed(IOError("receive"))
+    }
+
+    /// One send of what the buffer holds; consumes what the kernel took.
+    package borrowing func write(from buffer: LaneBuffer) -> WriteOutcome {
+        if buffer.isEmpty { return .bytes(0) }
+        let count = buffer.withReadableBytes { bytes in
+            retrying { send(rawValue, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) }
+        }
+        guard count >= 0 else { return errno == EAGAIN ? .wouldBlock : .failed(IOError("send")) }
+        buffer.consume(count)
+        return .bytes(count)
+    }
+
+    package borrowing func shutdownWriting() { _ = shutdown(rawValue, Int32(SHUT_WR)) }
+
+    /// The close that follows sends RST instead of FIN: the peer learns that it did not get everything.
+    package borrowing func reset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(rawValue, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    package borrowing func setNoDelay() { setOption(rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+
+    /// Finds peers that vanished: after `idle` seconds of silence, every `interval` seconds, `count` times.
+    package borrowing func setKeepAlive(idle: Int32 = 60, interval: Int32 = 15, count: Int32 = 4) {
+        setOption(rawValue, SOL_SOCKET, SO_KEEPALIVE, 1)
+        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
+        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
+        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPCNT, count)
+    }
+
+    /// Who is at the other end of a unix socket.
+    package borrowing func peerCredentials() throws(IOError) -> PeerCredentials { try PeerCredentials(of: rawValue) }
+}
