@@ -1,0 +1,108 @@
+import FoundationEssentials
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// One unix socket that answers HTTP. The path appears with its final permissions, in one step; a socket that nobody
+/// answers on any more is replaced, everything else at the path is left alone.
+struct LocalListener: Sendable {
+    private typealias Connection = HTTP1Channel.Value
+
+    private let path: String
+    private let channel: NIOAsyncChannel<Connection, Never>
+    private let child: LocalChannel
+    private let logger: Logger
+
+    static func open(
+        _ path: String, mode: UInt32, group: String?, child: LocalChannel, on loops: any EventLoopGroup, logger: Logger
+    ) async throws(StatusError) -> LocalListener {
+        try await makeWay(path, on: loops)
+        let temporary = path + ".new"
+        let channel: NIOAsyncChannel<Connection, Never>
+        do {
+            channel = try await ServerBootstrap(group: loops)
+                .serverChannelOption(ChannelOptions.backlog, value: Self.backlog)
+                .serverChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(
+                            AvailableConnectionsChannelHandler(
+                                delegate: MaximumAvailableConnections(
+                                    StatusConfiguration.clientLimit, logger: logger)))
+                    }
+                }
+                .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
+                .bind(unixDomainSocketPath: temporary, cleanupExistingSocketFile: true) { accepted in
+                    child.setup(channel: accepted, logger: logger)
+                }
+        } catch {
+            throw StatusError("cannot listen on \(path): \(error); is its folder there, and may we write to it?")
+        }
+        let listener = LocalListener(path: path, channel: channel, child: child, logger: logger)
+        do {
+            try publish(temporary, as: path, mode: mode, group: group)
+        } catch {
+            await listener.close()
+            throw error
+        }
+        return listener
+    }
+
+    private static let backlog: Int32 = 64
+
+    /// Answers until the task is cancelled.
+    func run() async throws {
+        try await channel.executeThenClose { inbound in
+            try await withThrowingDiscardingTaskGroup { group in
+                for try await connection in inbound {
+                    group.addTask { await child.handle(value: connection, logger: logger) }
+                }
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// For a listener that never came to `run`.
+    func close() async {
+        do {
+            try await channel.executeThenClose { _ in }
+        } catch {
+            logger.debug("a local socket did not close cleanly", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Two daemons on one path would each answer half of the questions.
+    private static func makeWay(_ path: String, on loops: any EventLoopGroup) async throws(StatusError) {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
+        guard attributes[.type] as? FileAttributeType == .typeSocket else {
+            throw StatusError("cannot listen on \(path): it is there already and is no socket; move it away")
+        }
+        let other = try? await ClientBootstrap(group: loops).connect(unixDomainSocketPath: path).get()
+        if let other {
+            other.close(promise: nil)
+            throw StatusError("cannot listen on \(path): another process answers there; is nodeguard running already?")
+        }
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            throw StatusError("cannot replace the stale socket \(path): \(error)")
+        }
+    }
+
+    private static func publish(
+        _ temporary: String, as path: String, mode: UInt32, group: String?
+    ) throws(StatusError) {
+        var attributes: [FileAttributeKey: any Sendable] = [.posixPermissions: Int(mode)]
+        if let group { attributes[.groupOwnerAccountName] = group }
+        do {
+            try FileManager.default.setAttributes(attributes, ofItemAtPath: temporary)
+            // A group that does not exist is passed over in silence.
+            let owner = try FileManager.default.attributesOfItem(atPath: temporary)[.groupOwnerAccountName] as? String
+            if let group, owner != group { throw StatusError("there is no group \(group)") }
+            try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        } catch {
+            let whose = group.map { " for the group \($0)" } ?? ""
+            throw StatusError("cannot set up \(path)\(whose): \(error)")
+        }
+    }
+}

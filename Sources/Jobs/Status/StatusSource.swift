@@ -1,0 +1,88 @@
+import Reports
+
+/// Who this node is. The cluster, and even the name, may be known only after the node has joined.
+package struct NodeIdentification: Sendable, Equatable {
+    package let node: String
+    package let cluster: String?
+    package let version: String
+    package let started: Timestamp
+
+    package init(node: String, cluster: String?, version: String, started: Timestamp) {
+        self.node = node
+        self.cluster = cluster
+        self.version = version
+        self.started = started
+    }
+}
+
+/// What one lane or serial queue has done since the process began, and how late it answers now.
+package struct LaneSample: Sendable, Equatable {
+    package let label: String
+    package let jobCount: UInt64
+    package let busySeconds: Double
+    /// The age of a heartbeat that is not answered yet; 0 when all are.
+    package let lagSeconds: Double
+
+    package init(label: String, jobCount: UInt64, busySeconds: Double, lagSeconds: Double) {
+        self.label = label
+        self.jobCount = jobCount
+        self.busySeconds = busySeconds
+        self.lagSeconds = lagSeconds
+    }
+}
+
+/// What a control call came to. A refusal is a value with its reason.
+package enum ControlOutcome: Sendable, Equatable {
+    case done(JSONValue)
+    /// Begun; the status document shows how it goes on.
+    case accepted(String)
+    /// There is no such role, connection, ….
+    case unknown(String)
+    case refused(String)
+    case failed(String)
+}
+
+/// What the status job shows and what it can set going: values and closures, given by whoever joined the jobs.
+package struct StatusSource: Sendable {
+    package let identification: @Sendable () -> NodeIdentification
+    package let health: HealthBoard
+    package let metrics: Metrics
+    package let lanes: @Sendable () -> [LaneSample]
+    package let control: ControlActions
+
+    package init(
+        identification: @escaping @Sendable () -> NodeIdentification, health: HealthBoard, metrics: Metrics,
+        lanes: @escaping @Sendable () -> [LaneSample], control: ControlActions
+    ) {
+        self.identification = identification
+        self.health = health
+        self.metrics = metrics
+        self.lanes = lanes
+        self.control = control
+    }
+}
+
+/// What only the control socket offers.
+package struct ControlActions: Sendable {
+    /// The live connections, with their peers' identities.
+    package let connections: @Sendable () async -> JSONValue
+    /// The newest events that are still spooled, oldest first; at most `count`.
+    package let events: @Sendable (_ count: Int) async -> JSONValue
+    package let renew: @Sendable (_ role: String) async -> ControlOutcome
+    package let kill: @Sendable (_ connection: String) async -> ControlOutcome
+    package let drain: @Sendable () async -> ControlOutcome
+
+    package init(
+        connections: @escaping @Sendable () async -> JSONValue,
+        events: @escaping @Sendable (_ count: Int) async -> JSONValue,
+        renew: @escaping @Sendable (_ role: String) async -> ControlOutcome,
+        kill: @escaping @Sendable (_ connection: String) async -> ControlOutcome,
+        drain: @escaping @Sendable () async -> ControlOutcome
+    ) {
+        self.connections = connections
+        self.events = events
+        self.renew = renew
+        self.kill = kill
+        self.drain = drain
+    }
+}
