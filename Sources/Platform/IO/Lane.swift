@@ -132,10 +132,11 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         runner.store(currentThread(), ordering: .relaxed)
         defer { runner.store(0, ordering: .relaxed) }
         inbox.withLock { if $0.phase != .stopped { $0.phase = .running } }
+        gauge.becameBusy()
         var quiet = 0
         while true {
             let ran = runJobs()
-            if finishStopping() { return }
+            if finishStopping() { return gauge.becameIdle() }
             guard let poll = poll.withLock({ $0 }) else {
                 Poller.drain(bell)
                 if goCold() { return }

@@ -9,8 +9,8 @@ package struct Readiness: OptionSet, Sendable {
 
     package static let readable = Readiness(rawValue: EPOLLIN.rawValue)
     package static let writable = Readiness(rawValue: EPOLLOUT.rawValue)
-    /// The peer has shut down its side (EPOLLRDHUP) or the connection is gone (EPOLLHUP).
-    package static let hungUp = Readiness(rawValue: EPOLLRDHUP.rawValue | EPOLLHUP.rawValue)
+    /// The peer has shut down its side, or the connection is gone altogether (EPOLLHUP implies it here).
+    package static let hungUp = Readiness(rawValue: EPOLLRDHUP.rawValue)
     package static let failed = Readiness(rawValue: EPOLLERR.rawValue)
 }
 
@@ -124,7 +124,8 @@ package final class Poller {
                 let slot = slots[Int(key & 0xFFFF_FFFF)]
                 guard slot.generation == UInt32(key >> 32), let watcher = slot.watcher else { continue }
                 told += 1
-                watcher.becameReady(Readiness(rawValue: event.events))
+                let isGone = event.events & EPOLLHUP.rawValue != 0
+                watcher.becameReady(Readiness(rawValue: event.events | (isGone ? EPOLLRDHUP.rawValue : 0)))
             }
         }
         while let (token, target) = timers.popDue(now) {

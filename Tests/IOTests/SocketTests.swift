@@ -1,0 +1,197 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import IO
+
+/// Two ends of one TCP connection on loopback, blocking being the tests' business.
+private struct Ends: ~Copyable {
+    let client: StreamSocket
+    let server: StreamSocket
+
+    static func make() throws -> Ends {
+        let listener = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+        let client = try StreamSocket.connect(to: listener.address)
+        while true {
+            if case .accepted(let server, _) = listener.accept() { return Ends(client: client, server: server) }
+        }
+    }
+}
+
+private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> ReadOutcome {
+    var event = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+    poll(&event, 1, 5000)
+    return socket.read(into: buffer)
+}
+
+@Suite struct `A stream socket` {
+    @Test func `moves bytes, blocks when there are none, and says when the peer has ended`() throws {
+        let ends = try Ends.make()
+        let out = LaneBuffer(capacity: 64)
+        let into = LaneBuffer(capacity: 64)
+        #expect(ends.server.read(into: into) == .wouldBlock)
+        out.append(Array("hello".utf8))
+        #expect(ends.client.write(from: out) == .bytes(5))
+        #expect(out.isEmpty)
+        #expect(readAll(ends.server, into) == .bytes(5))
+        ends.client.shutdownWriting()
+        let rest = LaneBuffer(capacity: 1)
+        #expect(readAll(ends.server, rest) == .ended)
+        out.append(Array("still".utf8))
+        #expect(ends.server.write(from: out) == .bytes(5))
+        into.removeAll()
+        #expect(readAll(ends.client, into) == .bytes(5))
+    }
+
+    @Test func `writes short when the peer does not read, and keeps the rest`() throws {
+        let ends = try Ends.make()
+        let out = LaneBuffer(capacity: 16 << 20)
+        out.append([UInt8](repeating: 7, count: out.capacity))
+        var written = 0
+        while case .bytes(let count) = ends.client.write(from: out), !out.isEmpty { written += count }
+        #expect(!out.isEmpty)
+        #expect(ends.client.write(from: out) == .wouldBlock)
+        #expect(out.count <= out.capacity - written)
+    }
+
+    @Test func `never takes more from the kernel than it was allowed to`() throws {
+        let ends = try Ends.make()
+        let out = LaneBuffer(capacity: 64)
+        out.append(Array("12345678rest".utf8))
+        _ = ends.client.write(from: out)
+        let into = LaneBuffer(capacity: 64)
+        var event = pollfd(fd: ends.server.rawValue, events: Int16(POLLIN), revents: 0)
+        poll(&event, 1, 5000)
+        #expect(ends.server.peek(into: into, limit: 1) == .bytes(1))
+        into.removeAll()
+        #expect(ends.server.read(into: into, limit: 8) == .bytes(8))
+        #expect(into.bytes() == Array("12345678".utf8))
+        into.removeAll()
+        #expect(ends.server.read(into: into) == .bytes(4))
+    }
+
+    @Test func `refuses to connect where nobody listens, in the system's words`() throws {
+        let port: UInt16
+        do {
+            let listener = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+            port = try #require(listener.address.port)
+        }
+        let address = try #require(SocketAddress("127.0.0.1:\(port)"))
+        do {
+            let socket = try StreamSocket.connect(to: address)
+            var event = pollfd(fd: socket.rawValue, events: Int16(POLLOUT), revents: 0)
+            poll(&event, 1, 5000)
+            #expect(socket.connectError()?.code == ECONNREFUSED)
+        } catch {
+            #expect(error.description == "connect to 127.0.0.1:\(port): Connection refused")
+        }
+    }
+}
+
+@Suite struct `A socket address` {
+    @Test(arguments: ["127.0.0.1:5432", "[::1]:5433", "[fe80::1]:1", "unix:/run/x.sock", "0.0.0.0:0"])
+    func `is read and written the same way`(text: String) throws {
+        #expect(try #require(SocketAddress(text)).description == text)
+    }
+
+    @Test(arguments: [
+        "", "localhost:1", "127.0.0.1", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", "unix:relative", "1.2.3.4:-1",
+    ])
+    func `is refused where it is not literal and whole`(text: String) {
+        #expect(SocketAddress(text) == nil)
+    }
+
+    @Test func `of a unix socket is bounded by what the kernel takes`() {
+        #expect(SocketAddress("unix:/" + String(repeating: "a", count: 106)) != nil)
+        #expect(SocketAddress("unix:/" + String(repeating: "a", count: 107)) == nil)
+    }
+}
+
+@Suite struct `A listening unix socket` {
+    @Test func `replaces a file that nobody answers on, and not one that somebody does`() throws {
+        let path = "/tmp/nodeguard-io-\(getpid()).sock"
+        let address = try #require(SocketAddress("unix:" + path))
+        do {
+            let first = try ListeningSocket(address, mode: 0o600)
+            #expect(throws: IOError.self) { _ = try ListeningSocket(address) }
+            #expect(first.rawValue >= 0)
+        }
+        _ = try ListeningSocket(address, mode: 0o600)
+        unlink(path)
+    }
+}
+
+@Suite struct `A seqpacket socket` {
+    @Test func `keeps messages apart and passes a descriptor`() throws {
+        let path = "/tmp/nodeguard-seq-\(getpid()).sock"
+        let listener = try SeqPacketSocket.listen(at: path, mode: 0o600)
+        defer { unlink(path) }
+        let client = try SeqPacketSocket.connect(to: path)
+        guard let server = try listener.accept() else { throw IOError("accept", code: EIO) }
+        var pipe = try Pipe()
+        guard let reader = pipe.takeReader(), let writer = pipe.takeWriter() else { throw IOError("pipe", code: EIO) }
+        try client.send([1, 2, 3], descriptor: reader)
+        try client.send([4])
+        var first = try server.receive(limit: 16)
+        #expect(first.bytes == [1, 2, 3])
+        guard let passed = first.takeDescriptor() else { throw IOError("no descriptor came", code: EIO) }
+        try writer.writeAll([9])
+        let buffer = LaneBuffer(capacity: 4)
+        #expect(try passed.read(into: buffer) == 1)
+        var second = try server.receive(limit: 16)
+        #expect(second.bytes == [4])
+        let hasNone = second.takeDescriptor() == nil
+        #expect(hasNone)
+        #expect(try server.peerCredentials().process == getpid())
+        try client.send([UInt8](repeating: 0, count: 17))
+        #expect(throws: IOError.self) { _ = try server.receive(limit: 16) }
+    }
+}
+
+@Suite struct `A poller` {
+    private final class Echo: Watcher {
+        let seen: @Sendable (Readiness) -> Void
+        init(_ seen: @escaping @Sendable (Readiness) -> Void) { self.seen = seen }
+        func becameReady(_ readiness: Readiness) { seen(readiness) }
+    }
+
+    private actor Resident: LaneResident {
+        nonisolated let lane: Lane
+        let poller: Poller
+        init(_ lane: Lane) {
+            self.lane = lane
+            poller = Poller(lane: lane)
+        }
+        func watch(_ descriptor: Int32, _ seen: @escaping @Sendable (Readiness) -> Void) throws -> WatchToken {
+            try poller.watch(descriptor, Echo(seen))
+        }
+        func unwatch(_ token: WatchToken) { poller.unwatch(token) }
+        var watchCount: Int { poller.watchCount }
+    }
+
+    @Test func `tells a cold lane of new bytes and of the peer's end, and nothing after unwatch`() async throws {
+        let lane = Lane(label: "poller")
+        let resident = Resident(lane)
+        lane.start(resident)
+        var ends = [Int32](repeating: 0, count: 2)
+        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        let seen = Mutex<[Readiness]>([])
+        let token = try await resident.watch(ends[0]) { readiness in seen.withLock { $0.append(readiness) } }
+        let alarm = Alarm(label: "poller")
+        _ = await alarm.wait(for: .milliseconds(50))
+        seen.withLock { $0 = [] }
+        _ = write(ends[1], "x", 1)
+        for _ in 0..<200 where seen.withLock({ $0.isEmpty }) { _ = await alarm.wait(for: .milliseconds(10)) }
+        #expect(seen.withLock { $0.contains { $0.contains(.readable) } })
+        shutdown(ends[1], Int32(SHUT_WR))
+        for _ in 0..<200 where !seen.withLock({ $0.contains { $0.contains(.hungUp) } }) {
+            _ = await alarm.wait(for: .milliseconds(10))
+        }
+        #expect(seen.withLock { $0.contains { $0.contains(.hungUp) } })
+        await resident.unwatch(token)
+        #expect(await resident.watchCount == 0)
+        close(ends[0])
+        close(ends[1])
+        await lane.stop()
+    }
+}
