@@ -1,0 +1,87 @@
+import COpenSSL
+import Glibc
+
+/// How a context verifies the other side: OpenSSL's verification, then our own rules, inside the handshake, so that
+/// a refused peer gets an alert and never a finished handshake.
+enum PeerVerification {
+    static func install(
+        in context: OpaquePointer, trust: TrustAnchors, purpose: CertificatePurpose
+    ) throws(OpenSSLError) {
+        SSL_CTX_set1_cert_store(context, trust.store)
+        trust.configure(SSL_CTX_get0_param(context), purpose: purpose)
+        // VERIFY_PEER alone accepts a client without any certificate, and reports that all is well.
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+        SSL_CTX_set_cert_verify_callback(context, verify, nil)
+    }
+
+    /// The name or literal address that the server's certificate must have, in its alternative names.
+    static func expect(_ name: String, in parameters: OpaquePointer?) throws(OpenSSLError) {
+        X509_VERIFY_PARAM_set_hostflags(
+            parameters,
+            UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS) | UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
+        try openSSL(
+            "expect the server name \(name)",
+            isOne: {
+                X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
+                    ? 1 : X509_VERIFY_PARAM_set1_host(parameters, name, 0)
+            })
+        ErrorStack.clear()
+    }
+
+    /// A literal address is never sent as a server name (RFC 6066 §3).
+    static func isAddress(_ name: String) -> Bool {
+        guard let octets = a2i_IPADDRESS(name) else {
+            ErrorStack.clear()
+            return false
+        }
+        ASN1_OCTET_STRING_free(octets)
+        return true
+    }
+
+    private static let verify: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
+        guard let store, let session = session(of: store) else { return 0 }
+        let isTrusted = X509_verify_cert(store) == 1
+        guard let leaf = X509_STORE_CTX_get0_cert(store) else { return 0 }
+        guard isTrusted, X509_STORE_CTX_get_error(store) == X509_V_OK else {
+            session.peerRefused(
+                PeerRules.failure(
+                    code: X509_STORE_CTX_get_error(store), depth: X509_STORE_CTX_get_error_depth(store),
+                    isAuthorityLeaf: X509_get_extension_flags(leaf) & UInt32(EXFLAG_CA) != 0))
+            return 0
+        }
+        switch judge(leaf, chain: X509_STORE_CTX_get0_chain(store), isServer: session.isServer) {
+        case .success(let certificate):
+            session.peerVerified(certificate)
+            return 1
+        case .failure(let refusal):
+            session.peerRefused(refusal)
+            X509_STORE_CTX_set_error(store, refusal.alertingError)
+            return 0
+        }
+    }
+
+    private static func judge(
+        _ leaf: OpaquePointer, chain: OpaquePointer?, isServer: Bool
+    ) -> Result<Certificate, TLSFailure> {
+        let certificate: Certificate
+        do throws(OpenSSLError) {
+            certificate = try Certificate(sharing: leaf)
+        } catch {
+            return .failure(TLSFailure(.invalidCertificate, error.description))
+        }
+        // A server is judged by its name; many good ones have certificates without any extended key usage.
+        guard isServer else { return .success(certificate) }
+        let count = chain.map { Int(COpenSSL_sk_X509_num($0)) } ?? .max
+        let refusal = PeerRules.refusal(
+            of: certificate, chainCount: count, purpose: .client, at: Int64(time(nil)))
+        return refusal.map { .failure($0) } ?? .success(certificate)
+    }
+
+    /// The session whose handshake this verification belongs to.
+    private static func session(of store: OpaquePointer) -> TLSSession? {
+        guard let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+            let owner = SSL_get_ex_data(OpaquePointer(ssl), 0)
+        else { return nil }
+        return Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+    }
+}

@@ -1,0 +1,104 @@
+import COpenSSL
+import Glibc
+
+/// One immutable generation of TLS settings: identity, trust, versions, protocols. Sessions keep it alive.
+package final class TLSContext: Sendable {
+    /// OpenSSL's counted `SSL_CTX`; never changed after `init`.
+    nonisolated(unsafe) let pointer: OpaquePointer
+    package let identity: TLSIdentity?
+    package let trust: TrustAnchors?
+    package let isServer: Bool
+    /// What the session's `SSL` is told to ask for and to verify; clients only.
+    let serverName: String?
+    let verifiesPeer: Bool
+    private let protocols: ApplicationProtocols?
+
+    private init(
+        adopting pointer: OpaquePointer, identity: TLSIdentity?, trust: TrustAnchors?, isServer: Bool,
+        serverName: String?, protocols: ApplicationProtocols?
+    ) {
+        self.pointer = pointer
+        self.identity = identity
+        self.trust = trust
+        self.isServer = isServer
+        self.serverName = serverName
+        self.protocols = protocols
+        verifiesPeer = trust != nil
+    }
+
+    deinit { SSL_CTX_free(pointer) }
+
+    /// Demands and verifies a client's certificate.
+    ///
+    /// A client that offers application protocols, but none of ours, is refused; one that offers none is accepted,
+    /// and `TLSSession.applicationProtocol` is nil.
+    package static func server(
+        identity: TLSIdentity, trust: TrustAnchors, minimum: TLSVersion = .tls12, maximum: TLSVersion = .tls13,
+        applicationProtocols: [String] = []
+    ) throws(OpenSSLError) -> TLSContext {
+        let protocols = try wireFormat(applicationProtocols)
+        let pointer = try make(TLS_server_method()) { (context) throws(OpenSSLError) in
+            try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
+            try identity.apply(to: context)
+            try PeerVerification.install(in: context, trust: trust, purpose: .client)
+            // Tells clients with several certificates which one to send.
+            for certificate in trust.certificates {
+                try openSSL(
+                    "name the trusted authorities",
+                    isOne: {
+                        SSL_CTX_add_client_CA(context, certificate.pointer)
+                    })
+            }
+            protocols?.install(asServer: context)
+        }
+        return TLSContext(
+            adopting: pointer, identity: identity, trust: trust, isServer: true, serverName: nil,
+            protocols: protocols)
+    }
+
+    /// Without `trust` the server is not verified. `serverName` (a name or a literal address) must stand in the
+    /// server's certificate; a name is also sent (SNI).
+    package static func client(
+        identity: TLSIdentity?, trust: TrustAnchors?, serverName: String?, minimum: TLSVersion = .tls12,
+        maximum: TLSVersion = .tls13, applicationProtocols: [String] = []
+    ) throws(OpenSSLError) -> TLSContext {
+        let protocols = try wireFormat(applicationProtocols)
+        let pointer = try make(TLS_client_method()) { (context) throws(OpenSSLError) in
+            try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
+            try identity?.apply(to: context)
+            if let trust { try PeerVerification.install(in: context, trust: trust, purpose: .server) }
+            if trust == nil { SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nil) }
+            if let serverName, trust != nil {
+                try PeerVerification.expect(serverName, in: SSL_CTX_get0_param(context))
+            }
+            protocols?.install(asClient: context)
+        }
+        return TLSContext(
+            adopting: pointer, identity: identity, trust: trust, isServer: false, serverName: serverName,
+            protocols: protocols)
+    }
+
+    private static func wireFormat(_ names: [String]) throws(OpenSSLError) -> ApplicationProtocols? {
+        if names.isEmpty { return nil }
+        guard let protocols = ApplicationProtocols(names) else {
+            throw OpenSSLError("set the application protocols", "a name is empty or too long")
+        }
+        return protocols
+    }
+
+    private static func make(
+        _ method: OpaquePointer?, configure: (OpaquePointer) throws(OpenSSLError) -> Void
+    ) throws(OpenSSLError) -> OpaquePointer {
+        let pointer: OpaquePointer = try openSSL("make a TLS context") { SSL_CTX_new(method) }
+        do throws(OpenSSLError) {
+            try TLSPolicy.apply(to: pointer)
+            try TLSPolicy.forbidResumption(pointer)
+            TLSPolicy.setSessionModes(pointer)
+            try configure(pointer)
+        } catch {
+            SSL_CTX_free(pointer)
+            throw error
+        }
+        return pointer
+    }
+}

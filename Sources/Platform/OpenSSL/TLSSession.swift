@@ -1,0 +1,273 @@
+import COpenSSL
+import IO
+
+package enum HandshakeOutcome: Equatable, Sendable {
+    case finished, wantsInput, wantsOutput
+    case failed(TLSFailure)
+}
+
+package enum TLSReadOutcome: Equatable, Sendable {
+    case bytes(Int), wantsInput, wantsOutput
+    /// The peer's close_notify: a clean end.
+    case ended
+    case failed(TLSFailure)
+}
+
+package enum TLSWriteOutcome: Equatable, Sendable {
+    case bytes(Int), wantsInput
+    /// `cipherOut` must be emptied first; nothing was taken.
+    case wantsOutput
+    case failed(TLSFailure)
+}
+
+/// One TLS connection: OpenSSL's `SSL`, with exactly one owner, on buffers that belong to the lane.
+///
+/// In every outcome, failures too, there may be bytes in `cipherOut` (an alert, for instance) that the owner sends.
+/// After a failure all calls repeat it. Not `Sendable`: it moves to another lane as `sending`, detached.
+package final class TLSSession {
+    private let ssl: OpaquePointer
+    private let context: TLSContext
+    private var transport: TLSTransport?
+    /// A server's session that demands no certificate: only for the self-test of a context, with ourselves as peer.
+    private let isSelfTest: Bool
+    private var isEstablished = false
+    private var isClosed = false
+    private var inputHasEnded = false
+    private var refusal: TLSFailure?
+    private var verifiedPeer: Certificate?
+    /// `.ended` or `.failed`, once reading has come to it.
+    private var ending: TLSReadOutcome?
+
+    package convenience init(_ context: TLSContext, _ transport: TLSTransport) {
+        self.init(context, transport, isSelfTest: false)
+    }
+
+    /// A session that is to be attached later.
+    package convenience init(_ context: TLSContext) {
+        self.init(context, nil, isSelfTest: false)
+    }
+
+    init(_ context: TLSContext, _ transport: TLSTransport?, isSelfTest: Bool) {
+        guard let ssl = SSL_new(context.pointer) else { preconditionFailure("out of memory") }
+        self.ssl = ssl
+        self.context = context
+        self.isSelfTest = isSelfTest
+        SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
+        if context.isServer {
+            SSL_set_accept_state(ssl)
+            if isSelfTest { SSL_set_verify(ssl, SSL_VERIFY_NONE, nil) }
+        } else {
+            SSL_set_connect_state(ssl)
+            if let name = context.serverName, !PeerVerification.isAddress(name) {
+                _ = COpenSSL_SSL_set_tlsext_host_name(ssl, name)
+            }
+        }
+        if let transport { attach(transport) }
+    }
+
+    deinit { SSL_free(ssl) }
+
+    // MARK: Lanes
+
+    /// Binds the session to a lane's buffers.
+    package func attach(_ transport: TLSTransport) {
+        // SSL_set_bio(3) takes one reference when both are the same BIO.
+        BIO_up_ref(transport.bio)
+        SSL_set_bio(ssl, transport.bio, transport.bio)
+        self.transport = transport
+    }
+
+    /// Lets go of the lane's buffers, before the session leaves the lane.
+    package func detach() {
+        SSL_set_bio(ssl, nil, nil)
+        transport = nil
+    }
+
+    /// The network has no more bytes for this session: what lies in `cipherIn` is the last of it.
+    package func inputEnded() { inputHasEnded = true }
+
+    private func enter() -> TLSTransport {
+        guard let transport else { preconditionFailure("the session is not attached to a lane") }
+        transport.inputHasEnded = inputHasEnded
+        ErrorStack.clear()
+        return transport
+    }
+
+    // MARK: Handshake
+
+    package func handshake() -> HandshakeOutcome {
+        if case .failed(let failure) = ending { return .failed(failure) }
+        if isEstablished { return .finished }
+        _ = enter()
+        let result = SSL_do_handshake(ssl)
+        if result == 1 { return finishHandshake() }
+        switch SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return .wantsInput
+        case SSL_ERROR_WANT_WRITE: return .wantsOutput
+        default: return .failed(fail())
+        }
+    }
+
+    /// Trusts no single switch of OpenSSL's: the peer's certificate must have passed our own verification now.
+    private func finishHandshake() -> HandshakeOutcome {
+        if context.verifiesPeer, !isSelfTest {
+            guard verifiedPeer != nil, SSL_get0_peer_certificate(ssl) != nil,
+                SSL_get_verify_result(ssl) == Int(X509_V_OK), SSL_session_reused(ssl) == 0
+            else { return .failed(fail(TLSFailure(.noCertificate, "the peer's certificate was not verified"))) }
+        }
+        isEstablished = true
+        return .finished
+    }
+
+    var isServer: Bool { context.isServer }
+
+    func peerVerified(_ certificate: Certificate) { verifiedPeer = certificate }
+
+    func peerRefused(_ failure: TLSFailure) { refusal = failure }
+
+    // MARK: Data
+
+    /// Decrypts as much as there is and `plain` has room for.
+    ///
+    /// With `plain` larger than `cipherIn` by 16 KiB, `cipherIn` is empty afterwards: OpenSSL keeps a partial record.
+    package func read(into plain: LaneBuffer) -> TLSReadOutcome {
+        if let ending { return ending }
+        precondition(isEstablished && plain.freeCount > 0)
+        let transport = enter()
+        var outcome = TLSReadOutcome.wantsInput
+        let total = plain.withFreeSpace { readRecords(into: $0, of: transport, outcome: &outcome) }
+        switch outcome {
+        case .ended, .failed: ending = outcome
+        case .bytes, .wantsInput, .wantsOutput: break
+        }
+        return total > 0 ? .bytes(total) : outcome
+    }
+
+    private func readRecords(
+        into space: UnsafeMutableRawBufferPointer, of transport: TLSTransport, outcome: inout TLSReadOutcome
+    ) -> Int {
+        var filled = 0
+        while filled < space.count {
+            var count = 0
+            let result = SSL_read_ex(ssl, space.baseAddress.map { $0 + filled }, space.count - filled, &count)
+            guard result == 1 else {
+                outcome = readStopped(SSL_get_error(ssl, result))
+                return filled
+            }
+            filled += count
+            // Spares the call that would only say "later".
+            if transport.cipherIn.isEmpty, SSL_pending(ssl) == 0 { return filled }
+            ErrorStack.clear()
+        }
+        return filled
+    }
+
+    private func readStopped(_ error: Int32) -> TLSReadOutcome {
+        switch error {
+        case SSL_ERROR_WANT_READ: .wantsInput
+        case SSL_ERROR_WANT_WRITE: .wantsOutput
+        case SSL_ERROR_ZERO_RETURN: .ended
+        default: .failed(fail())
+        }
+    }
+
+    /// Encrypts what of `plain` surely fits into `cipherOut`, and consumes it.
+    ///
+    /// No half-written record ever stays within OpenSSL, so `plain` may be a buffer that the whole lane shares.
+    package func write(from plain: LaneBuffer) -> TLSWriteOutcome {
+        if case .failed(let failure) = ending { return .failed(failure) }
+        precondition(isEstablished && !isClosed && !plain.isEmpty)
+        let limit = min(plain.count, enter().plainCapacity)
+        guard limit > 0 else { return .wantsOutput }
+        var outcome = TLSWriteOutcome.wantsOutput
+        let total = plain.withReadableBytes { bytes in
+            writeRecords(UnsafeRawBufferPointer(rebasing: bytes.prefix(limit)), outcome: &outcome)
+        }
+        plain.consume(total)
+        return total > 0 ? .bytes(total) : outcome
+    }
+
+    /// One record a call, because of SSL_MODE_ENABLE_PARTIAL_WRITE.
+    private func writeRecords(_ bytes: UnsafeRawBufferPointer, outcome: inout TLSWriteOutcome) -> Int {
+        var written = 0
+        while written < bytes.count {
+            var count = 0
+            let result = SSL_write_ex(ssl, bytes.baseAddress.map { $0 + written }, bytes.count - written, &count)
+            guard result == 1 else {
+                switch SSL_get_error(ssl, result) {
+                case SSL_ERROR_WANT_READ: outcome = .wantsInput
+                case SSL_ERROR_WANT_WRITE: outcome = .wantsOutput
+                default: outcome = .failed(fail())
+                }
+                return written
+            }
+            written += count
+            ErrorStack.clear()
+        }
+        return written
+    }
+
+    /// Puts close_notify into `cipherOut`; reading may go on. True when it lies there (or never will, after a failure
+    /// or before the handshake's end), false when `cipherOut` had no room: then call again.
+    @discardableResult
+    package func close() -> Bool {
+        if case .failed = ending { return true }
+        guard isEstablished, !isClosed else { return true }
+        _ = enter()
+        isClosed = SSL_shutdown(ssl) >= 0
+        ErrorStack.clear()
+        return isClosed
+    }
+
+    private func fail(_ known: TLSFailure? = nil) -> TLSFailure {
+        let failure = known ?? TLSFailure(ErrorStack.drain(), verification: refusal)
+        ErrorStack.clear()
+        ending = .failed(failure)
+        return failure
+    }
+}
+
+extension TLSSession {
+    /// Decrypted bytes wait inside OpenSSL, because the last `plain` was too small for a record.
+    package var hasPendingInput: Bool { SSL_pending(ssl) > 0 }
+
+    package var isHandshakeFinished: Bool { isEstablished }
+
+    /// Leaf first, anchor last, as verified; for a peer that was not verified, what it sent.
+    package var peerChain: [Certificate] {
+        let verified = certificateChain(SSL_get0_verified_chain(ssl))
+        if !verified.isEmpty { return verified }
+        let sent = certificateChain(SSL_get_peer_cert_chain(ssl))
+        guard let leaf = peerCertificate, sent.first != leaf else { return sent }
+        return [leaf] + sent
+    }
+
+    package var peerCertificate: Certificate? {
+        verifiedPeer ?? SSL_get0_peer_certificate(ssl).flatMap { try? Certificate(sharing: $0) }
+    }
+
+    /// What the verification of the peer's certificate said against it.
+    package var verifyError: String? { refusal?.detail }
+
+    /// "TLSv1.3".
+    package var version: String { String(cString: SSL_get_version(ssl)) }
+
+    /// "TLS_AES_128_GCM_SHA256"; empty before there is one.
+    package var cipher: String {
+        guard let current = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_get_name(current) else { return "" }
+        return String(cString: name)
+    }
+
+    package var applicationProtocol: String? {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        guard let name, count > 0 else { return nil }
+        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
+    }
+
+    /// What the client asked for (SNI).
+    package var serverName: String? {
+        SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
+    }
+}
