@@ -14,6 +14,8 @@ package struct BackupError: Error, Equatable, Sendable, CustomStringConvertible 
         /// Whoever reads the restored stream has stopped.
         case consumer
         case target
+        /// The daemon does not answer.
+        case unreachable
         case cancelled
         case internalFault = "internal"
     }

@@ -2,12 +2,18 @@ import OpenSSL
 
 /// The key of one backup (BK): wraps the data key of each of its messages, and is itself wrapped by the plane.
 package struct BackupKey: Sendable {
+    static let length = 32
+
     package let id: String
     package let secret: SecretReference
 
     package init(id: String, secret: SecretReference) {
         self.id = id
         self.secret = secret
+    }
+
+    func makeCipher() throws(OpenSSLError) -> AES256GCM {
+        try secret.withSecret { (secret) throws(OpenSSLError) in try AES256GCM(key: secret) }
     }
 }
 

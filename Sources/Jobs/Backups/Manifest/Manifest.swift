@@ -84,9 +84,10 @@ package struct PublicManifest: Codable, Equatable, Sendable {
 /// `keys.json`: the backup key under each wrap that can give it back. Replaceable, unlike all else in a backup.
 package struct KeyFile: Codable, Equatable, Sendable {
     package static let schema = "nodeguard.backup-keys/1"
+    static let planeKind = "plane"
 
     package struct Wrap: Codable, Equatable, Sendable {
-        /// `plane`: the management plane unwraps it.
+        /// `planeKind`: the management plane unwraps it.
         package let kind: String
         package let key: String
         package let kek: String

@@ -1,12 +1,12 @@
 /// Bytes that are no message of the format, and why.
 package struct MalformedMessage: Error, Equatable, Sendable, CustomStringConvertible {
     package let description: String
-    /// More bytes could make it whole: a reader that can still get some tries again with them.
-    let isCutShort: Bool
+    /// How many bytes at least are lacking; 0 if no more bytes could make it whole.
+    let missing: Int
 
-    init(_ description: String, isCutShort: Bool = false) {
+    init(_ description: String, missing: Int = 0) {
         self.description = description
-        self.isCutShort = isCutShort
+        self.missing = missing
     }
 }
 
@@ -21,7 +21,7 @@ struct ByteCursor {
 
     mutating func bytes(_ count: Int, _ what: String) throws(MalformedMessage) -> [UInt8] {
         guard count <= bytes.count - offset else {
-            throw MalformedMessage("cut short in \(what)", isCutShort: true)
+            throw MalformedMessage("cut short in \(what)", missing: count - (bytes.count - offset))
         }
         defer { offset += count }
         return Array(bytes[offset..<(offset + count)])

@@ -34,11 +34,6 @@ struct Frame: Equatable, Sendable {
         return messageID + Array(label.utf8) + bigEndian(sequence) + bigEndian(UInt64(length))
     }
 
-    /// How long the prefix is that begins with these four bytes.
-    static func prefixLength(startingWith mark: UInt32) -> Int {
-        mark == finalMark ? finalPrefixLength : regularPrefixLength
-    }
-
     /// A whole prefix. What it says is only a claim until the tag is checked; order is `FrameOrderStateMachine`'s matter.
     static func parse(prefix: [UInt8], frameLength: Int) throws(MalformedMessage) -> Frame {
         var cursor = ByteCursor(prefix)

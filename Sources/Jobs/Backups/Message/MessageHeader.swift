@@ -46,7 +46,7 @@ struct MessageHeader: Equatable, Sendable {
 
     var encoded: [UInt8] { authenticated + tag }
 
-    /// The header at the start of `bytes`, and its length. An error that `isCutShort` asks for more bytes.
+    /// The header at the start of `bytes`, and its length. An error may ask for `missing` bytes.
     static func parse(_ bytes: [UInt8]) throws(MalformedMessage) -> (header: MessageHeader, length: Int) {
         var cursor = ByteCursor(bytes)
         guard try cursor.integer8("the version") == version else {

@@ -27,11 +27,14 @@ package enum StreamNotice: Codable, Equatable, Sendable {
     case producer(status: Int32)
 }
 
-/// What the daemon says; `completed` or `failed` is its last word.
+/// What the daemon says. A client answers `ended` with its notice about the producer; `completed` or `failed` is the
+/// last word.
 package enum StreamReply: Codable, Equatable, Sendable {
     case started(backup: String, name: String, target: String)
     /// `bytes` of plaintext, `storedBytes` of ciphertext.
     case progress(bytes: Int64, storedBytes: Int64, seconds: Double)
+    /// The stream of a `put` is sealed and stored to its end.
+    case ended(bytes: Int64)
     case backup(summary: BackupSummary)
     case completed(outcome: BackupOutcome)
     case failed(kind: String, reason: String)

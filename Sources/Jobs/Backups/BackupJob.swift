@@ -1,0 +1,81 @@
+import IO
+import Reports
+
+/// The backups job: seals streams and stores only what is sealed, gives them back, and keeps its targets tidy.
+///
+/// `nodeguard` makes one, calls `run` once, and `stop` at the end.
+package final class BackupJob: Sendable {
+    /// Unfinished backups are removed when nothing of them was written for so long: another node may still be at it.
+    private static let leftoverAge: Int64 = 86_400
+
+    private let context: StreamContext
+    private let server: StreamServer
+    private let lane: Lane
+    private let housekeeping: Housekeeping
+
+    /// The lane and queue that must always answer. (A stream's own queue blocks while its producer is slow.)
+    package var heartbeats: [any Heartbeat] { [lane, housekeeping.queue] }
+
+    /// Binds the stream socket: clients may connect from now on, and are served once `run` is called.
+    package init(
+        _ configuration: BackupsConfiguration, custody: KeyCustody, audit: AuditReporter, metrics: Metrics,
+        board: HealthBoard
+    ) throws(BackupError) {
+        let targets = try configuration.targets.map { target throws(BackupError) in try Self.makeTarget(target) }
+        context = StreamContext(
+            configuration: configuration, catalog: BackupCatalog(cluster: configuration.cluster, targets: targets),
+            custody: custody, audit: audit,
+            figures: BackupFigures(targets: configuration.targets, metrics: metrics, board: board),
+            memory: StreamMemory(
+                bytes: configuration.memory / BackupsConfiguration.streamLimit, coreCount: Cores.count))
+        lane = Lane(label: "backups")
+        housekeeping = Housekeeping()
+        do throws(IOError) {
+            server = try StreamServer(context, on: lane)
+        } catch { throw BackupError(.target, "could not open the stream socket: \(error)") }
+    }
+
+    private static func makeTarget(_ target: BackupsConfiguration.Target) throws(BackupError) -> any BackupTarget {
+        guard let path = FileTarget.path(of: target.url) else {
+            throw BackupError(
+                .refused, "target \(target.name): '\(target.url)' is no target of this version; use file:///PATH")
+        }
+        return FileTarget(name: target.name, root: path)
+    }
+
+    /// Serves until `stop`, and then until the last stream has ended.
+    package func run() async {
+        await housekeeping.tidy(context, untouchedSince: Timestamp(seconds: Timestamp.now.seconds - Self.leftoverAge))
+        await server.run()
+        await lane.stop()
+    }
+
+    /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being written.
+    package func stop() async { await server.stop() }
+
+    /// Complete backups in the order of their start, for the status job.
+    package func backups() async throws(BackupError) -> [BackupSummary] { try await housekeeping.list(context.catalog) }
+}
+
+/// Looks through the targets, apart from the streams.
+private actor Housekeeping: QueueConfined {
+    nonisolated let queue = SerialQueue(label: "backups")
+
+    /// Removes what unfinished backups left, and finds when each name was last backed up.
+    func tidy(_ context: StreamContext, untouchedSince moment: Timestamp) {
+        for target in context.catalog.targets {
+            do throws(BackupError) {
+                _ = try target.sweep(context.configuration.cluster, untouchedSince: moment)
+                context.figures.targetAnswered(target.name)
+            } catch { context.figures.targetFailed(target.name, error) }
+        }
+        for entry in (try? context.catalog.entries()) ?? [] {
+            // What `completedAt` says is only for show; the identifier's own time is the start.
+            context.figures.found(entry.known.name, completedAt: entry.identity.backup.start)
+        }
+    }
+
+    func list(_ catalog: BackupCatalog) throws(BackupError) -> [BackupSummary] {
+        try catalog.entries().map(\.summary)
+    }
+}

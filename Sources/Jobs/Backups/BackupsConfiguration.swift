@@ -1,0 +1,40 @@
+/// What the backups job is told, once, at its start.
+package struct BackupsConfiguration: Sendable {
+    package struct Target: Sendable, Equatable {
+        package let name: String
+        package let url: String
+
+        package init(name: String, url: String) {
+            self.name = name
+            self.url = url
+        }
+    }
+
+    /// Streams that may run at once; one more is refused.
+    package static let streamLimit = 4
+
+    package let node: String
+    package let cluster: String
+    package let version: String
+    package let targets: [Target]
+    /// For all streams together.
+    package let memory: Int
+    package let socket: String
+    package let socketMode: UInt32
+    /// Tests make volumes small.
+    package let layout: StreamLayout
+
+    package init(
+        node: String, cluster: String, version: String, targets: [Target], memory: Int = 128 << 20, socket: String,
+        socketMode: UInt32 = 0o660, layout: StreamLayout = .standard
+    ) {
+        self.node = node
+        self.cluster = cluster
+        self.version = version
+        self.targets = targets
+        self.memory = memory
+        self.socket = socket
+        self.socketMode = socketMode
+        self.layout = layout
+    }
+}

@@ -1,0 +1,120 @@
+import IO
+import Synchronization
+
+/// Accepts clients of the stream socket, and serves a few of them at once, each on queues of its own. A client beyond
+/// the limit, and one that asks for nothing, is told so and let go.
+actor StreamServer: LaneResident {
+    private static let requestDeadline: Duration = .seconds(10)
+
+    /// The queues of one stream: where its client is listened to, and where its bytes are moved.
+    private struct Slot {
+        let listening: SerialQueue
+        let moving: SerialQueue
+        var client: ClientConnection?
+    }
+
+    private struct Accepted: Sendable {
+        let connection: ClientConnection
+        let slot: Int
+        let queue: SerialQueue
+    }
+
+    nonisolated let lane: Lane
+    let poller: Poller
+    private let context: StreamContext
+    private let socket: SeqPacketSocket
+    private let accepted: AsyncStream<Accepted>
+    private let continuation: AsyncStream<Accepted>.Continuation
+    private var slots: [Slot]
+    private var token: WatchToken?
+
+    init(_ context: StreamContext, on lane: Lane) throws(IOError) {
+        let configuration = context.configuration
+        self.context = context
+        self.lane = lane
+        poller = Poller(lane: lane)
+        socket = try SeqPacketSocket.listen(at: configuration.socket, mode: configuration.socketMode)
+        (accepted, continuation) = AsyncStream.makeStream(
+            bufferingPolicy: .bufferingOldest(BackupsConfiguration.streamLimit))
+        slots = (1...BackupsConfiguration.streamLimit).map { number in
+            Slot(
+                listening: SerialQueue(label: "backups.client-\(number)"),
+                moving: SerialQueue(label: "backups.stream-\(number)"))
+        }
+    }
+
+    /// Serves until `stop`, and then until the last stream has ended.
+    nonisolated func run() async {
+        await begin()
+        await withDiscardingTaskGroup { group in
+            for await client in accepted {
+                group.addTask { await self.serve(client) }
+            }
+        }
+    }
+
+    /// Takes no more clients and ends the streams that run.
+    func stop() {
+        guard let token else { return }
+        poller.unwatch(token)
+        self.token = nil
+        continuation.finish()
+        for slot in slots { slot.client?.close() }
+        try? Files.remove(context.configuration.socket)
+    }
+
+    private func begin() {
+        lane.start(self)
+        do {
+            token = try poller.watch(socket.rawValue, for: .readable, Readable { self.acceptAll() })
+            // Whoever came before the watch.
+            acceptAll()
+        } catch { continuation.finish() }
+    }
+
+    private func acceptAll() {
+        while let client = try? socket.accept() { admit(ClientConnection(client)) }
+    }
+
+    private func admit(_ connection: ClientConnection) {
+        guard let index = slots.firstIndex(where: { $0.client == nil }) else {
+            let limit = BackupsConfiguration.streamLimit
+            connection.send(
+                .failed(
+                    kind: BackupError.Kind.refused.rawValue,
+                    reason: "\(limit) backup streams are running, which is the limit; try again when one has ended"))
+            return
+        }
+        slots[index].client = connection
+        slots[index].listening.submit { connection.receiveAll() }
+        _ = poller.schedule(after: Self.requestDeadline, RequestDeadline(connection))
+        continuation.yield(Accepted(connection: connection, slot: index, queue: slots[index].moving))
+    }
+
+    private nonisolated func serve(_ client: Accepted) async {
+        await StreamSession(client.connection, on: client.queue, in: context).serve()
+        await release(client.slot)
+    }
+
+    private func release(_ slot: Int) { slots[slot].client = nil }
+}
+
+/// Tells the server, which it keeps alive until `stop`, that its socket has clients waiting.
+private final class Readable: Watcher {
+    private let tell: () -> Void
+
+    init(_ tell: @escaping () -> Void) { self.tell = tell }
+
+    func becameReady(_ readiness: Readiness) { tell() }
+}
+
+/// Lets a client go that has asked for nothing in time.
+private final class RequestDeadline: TimerTarget {
+    private weak var connection: ClientConnection?
+
+    init(_ connection: ClientConnection) { self.connection = connection }
+
+    func timerFired(_ token: TimerToken) {
+        if let connection, !connection.hasAsked { connection.close() }
+    }
+}
