@@ -67,13 +67,33 @@ package final class Poller {
     package func watch(
         _ descriptor: Int32, for interest: Interest = .both, _ watcher: any Watcher
     ) throws(IOError) -> WatchToken {
+        let edges = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        return try add(descriptor, interest == .both ? edges | EPOLLOUT.rawValue : edges, watcher)
+    }
+
+    /// Level-triggered, for a library that reads as much as it likes and expects to be told again (libcurl's
+    /// curl_multi_socket_action(3)).
+    package func watch(
+        _ descriptor: Int32, level readiness: Readiness, _ watcher: any Watcher
+    ) throws(IOError) -> WatchToken {
+        try add(descriptor, readiness.rawValue, watcher)
+    }
+
+    /// Only for descriptors that are watched by level.
+    package func change(_ token: WatchToken, level readiness: Readiness) {
+        var event = epoll_event()
+        event.events = readiness.rawValue
+        event.data.u64 = token.key
+        epoll_ctl(lane.epoll, EPOLL_CTL_MOD, token.descriptor, &event)
+    }
+
+    private func add(_ descriptor: Int32, _ events: UInt32, _ watcher: any Watcher) throws(IOError) -> WatchToken {
         let index = freeSlots.popLast() ?? slots.count
         if index == slots.count { slots.append(Slot()) }
         slots[index].watcher = watcher
         let key = UInt64(slots[index].generation) << 32 | UInt64(index)
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-        if interest == .both { event.events |= EPOLLOUT.rawValue }
+        event.events = events
         event.data.u64 = key
         guard epoll_ctl(lane.epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
             let error = IOError("watch descriptor \(descriptor)")

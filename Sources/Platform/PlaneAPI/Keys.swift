@@ -11,7 +11,7 @@ package struct KeyCreation: Codable, Sendable {
 package struct CreatedKey: Codable, Sendable {
     package let id: String
     /// 32 bytes.
-    package let key: Data
+    package var key: Data
     package let wrapped: Data
     /// Which wrapping key, and which version of it.
     package let kek: String
@@ -38,7 +38,7 @@ package struct KeyUnwrapping: Codable, Sendable {
 }
 
 package struct UnwrappedKey: Codable, Sendable {
-    package let key: Data
+    package var key: Data
 
     package init(key: Data) { self.key = key }
 }

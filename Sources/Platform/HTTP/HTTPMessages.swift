@@ -1,0 +1,82 @@
+import OpenSSL
+
+/// One request over HTTPS, with its limits.
+package struct HTTPRequest: Sendable {
+    package var method: String
+    /// `https://` only.
+    package var url: String
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+    /// From the call to the last byte of the answer.
+    package var timeout: Duration
+    /// To the end of the TLS handshake.
+    package var connectTimeout: Duration
+    /// A longer body ends the transfer with `tooLarge`.
+    package var responseLimit: Int
+    /// HTTP Basic with an empty user name (RFC 7030 §3.2.3); sent only to a server that was verified.
+    package var basicPassword: SecretReference?
+
+    package init(
+        _ method: String, _ url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
+        timeout: Duration = .seconds(60), connectTimeout: Duration = .seconds(10), responseLimit: Int = 256 << 10,
+        basicPassword: SecretReference? = nil
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.connectTimeout = connectTimeout
+        self.responseLimit = responseLimit
+        self.basicPassword = basicPassword
+    }
+}
+
+/// Any answer of the server, redirects and refusals included: the caller decides what they mean.
+package struct HTTPResponse: Sendable {
+    package let status: Int
+    package let headers: [(name: String, value: String)]
+    package var body: [UInt8]
+
+    /// The first of that name, whatever its case.
+    package func header(_ name: String) -> String? {
+        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+}
+
+/// No answer came, and why.
+package struct HTTPError: Error, Sendable, CustomStringConvertible {
+    package enum Kind: Sendable, Equatable {
+        case resolve, connect, timeout
+        /// The server's certificate or name is not trusted.
+        case tlsPeer
+        /// The server refused our certificate, or that we have none (an alert).
+        case tlsSelf
+        /// TLS failed otherwise.
+        case tls
+        /// The body or the headers are longer than allowed.
+        case tooLarge
+        /// A request that must not be sent on this client at all.
+        case notAllowed
+        case protocolError, cancelled
+    }
+
+    package let kind: Kind
+    /// libcurl's or OpenSSL's own words.
+    package let detail: String
+
+    package init(_ kind: Kind, _ detail: String) {
+        self.kind = kind
+        self.detail = detail
+    }
+
+    package var description: String { detail }
+}
+
+/// Whom a client believes.
+package enum ClientTrust: Sendable {
+    case anchors(TrustAnchors)
+    /// Anybody: for fetching `/cacerts` before the pin is checked, and nothing else. Each request has a connection and a TLS
+    /// session of its own, and none may carry a password or an identity (RFC 7030 §4.1.1).
+    case provisional
+}

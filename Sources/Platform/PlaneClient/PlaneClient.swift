@@ -1,0 +1,158 @@
+import FoundationEssentials
+import HTTP
+import IO
+import OpenSSL
+import PlaneAPI
+
+/// A backup key as the plane gave it: in clear for now, and wrapped for later.
+package struct DataKey: Sendable {
+    package let id: String
+    package let secret: SecretReference
+    package let wrapped: [UInt8]
+    /// Which wrapping key, and its version.
+    package let kek: String
+}
+
+/// The agent's one client of the management plane. Dials out only; each generation of trust and identity has connections
+/// of its own, and the one before ends when its requests have.
+package actor PlaneClient: QueueConfined {
+    package nonisolated let queue = SerialQueue(label: "plane")
+    /// Without a slash at the end.
+    package nonisolated let url: String
+    private nonisolated let estURL: String
+    private var client: HTTPClient?
+    private var generation = 0
+
+    /// `estURL`: where EST is spoken if not at `url`.
+    package init(url: String, estURL: String? = nil) {
+        self.url = Self.trimmed(url)
+        self.estURL = Self.trimmed(estURL ?? url)
+    }
+
+    private static func trimmed(_ url: String) -> String {
+        String(url.reversed().drop { $0 == "/" }.reversed())
+    }
+
+    /// From now on the server must be certified by `trust`, and we are `identity`.
+    package func replaceCredentials(trust: TrustAnchors, identity: TLSIdentity?) {
+        let old = client
+        generation += 1
+        client = HTTPClient(lane: Lane(label: "plane-\(generation)"), trust: .anchors(trust), identity: identity)
+        // Its last answers may still be on their way, and nobody should wait for them here.
+        if let old { Task { await old.retire() } }
+    }
+
+    package func close() async {
+        await client?.close()
+        client = nil
+    }
+
+    private func current() throws(PlaneError) -> HTTPClient {
+        guard let client else { throw PlaneError(.unreachable, "this node has not joined yet") }
+        return client
+    }
+
+    // MARK: EST
+
+    package func authorities(label: String) async throws(PlaneError) -> Authorities {
+        try await ESTClient.authorities(try current(), url: estURL, label: label)
+    }
+
+    /// First enrolment with a token, or a role's certificate under the node identity.
+    package func enroll(label: String, request: [UInt8], token: SecretReference?) async throws(PlaneError)
+        -> [Certificate]
+    {
+        try await ESTClient.enroll(
+            try current(), url: estURL, label: label, operation: .enroll, request: request, token: token)
+    }
+
+    /// The node identity again, under itself.
+    package func reenroll(label: String, request: [UInt8]) async throws(PlaneError) -> [Certificate] {
+        try await ESTClient.enroll(
+            try current(), url: estURL, label: label, operation: .reenroll, request: request, token: nil)
+    }
+
+    // MARK: keys
+
+    package func createKey(backup: String) async throws(PlaneError) -> DataKey {
+        var body = try await post("/v1/keys", KeyCreation(backup: backup), doing: "create a backup key")
+        defer { wipe(&body) }
+        var created: CreatedKey = try Self.decode(body, doing: "create a backup key")
+        defer { created.key.resetBytes(in: created.key.startIndex..<created.key.endIndex) }
+        guard created.key.count == 32 else { throw PlaneError(.protocolError, "the plane's key is not 32 bytes long") }
+        return DataKey(
+            id: created.id, secret: SecretReference(copying: Array(created.key)), wrapped: Array(created.wrapped),
+            kek: created.kek)
+    }
+
+    /// `reason`: what the key is wanted for; the plane audits it.
+    package func unwrapKey(
+        id: String, wrapped: [UInt8], kek: String, reason: String
+    ) async throws(PlaneError) -> SecretReference {
+        let request = KeyUnwrapping(wrapped: Data(wrapped), kek: kek, reason: reason)
+        var body = try await post("/v1/keys/\(id)/unwrap", request, doing: "unwrap a backup key")
+        defer { wipe(&body) }
+        var unwrapped: UnwrappedKey = try Self.decode(body, doing: "unwrap a backup key")
+        defer { unwrapped.key.resetBytes(in: unwrapped.key.startIndex..<unwrapped.key.endIndex) }
+        guard unwrapped.key.count == 32 else {
+            throw PlaneError(.protocolError, "the plane's key is not 32 bytes long")
+        }
+        return SecretReference(copying: Array(unwrapped.key))
+    }
+
+    /// Asks for the key's deletion, which the plane carries out after its delay.
+    package func requestKeyDeletion(id: String) async throws(PlaneError) {
+        let request = HTTPRequest("POST", "\(url)/v1/keys/\(id)/deletion", headers: [("Accept", "application/json")])
+        let response = try await sendRequest(request, try current())
+        _ = try Answer.body(of: response, doing: "request a key's deletion")
+    }
+
+    // MARK: audit
+
+    /// `publicKey`: the raw 32 bytes of an Ed25519 key. Idempotent.
+    package func registerAuditKey(epoch: UInt64, publicKey: [UInt8]) async throws(PlaneError) {
+        _ = try await call(
+            "PUT", AuditBatches.keyPath(epoch: epoch), AuditKey(publicKey: Data(publicKey)),
+            doing: "register the audit key")
+    }
+
+    /// A batch as `AuditBatches` describes it.
+    package func sendAudit(
+        epoch: UInt64, first: UInt64, last: UInt64, body: [UInt8]
+    ) async throws(PlaneError) -> AuditAcknowledgement {
+        let request = HTTPRequest(
+            "PUT", url + AuditBatches.path(epoch: epoch, first: first, last: last),
+            headers: [("Accept", "application/json"), ("Content-Type", AuditBatches.contentType)], body: body)
+        let response = try await sendRequest(request, try current())
+        return try Self.decode(try Answer.body(of: response, doing: "ship audit events"), doing: "ship audit events")
+    }
+
+    // MARK: JSON
+
+    private func post(_ path: String, _ value: some Encodable, doing what: String) async throws(PlaneError) -> [UInt8] {
+        try await call("POST", path, value, doing: what)
+    }
+
+    private func call(
+        _ method: String, _ path: String, _ value: some Encodable, doing what: String
+    ) async throws(PlaneError) -> [UInt8] {
+        let body: Data
+        do {
+            body = try JSONEncoder.plane.encode(value)
+        } catch {
+            throw PlaneError(.request, "\(what): \(error)")
+        }
+        let request = HTTPRequest(
+            method, url + path, headers: [("Accept", "application/json"), ("Content-Type", "application/json")],
+            body: Array(body))
+        return try Answer.body(of: try await sendRequest(request, try current()), doing: what)
+    }
+
+    private static func decode<Value: Decodable>(_ body: [UInt8], doing what: String) throws(PlaneError) -> Value {
+        do {
+            return try JSONDecoder().decode(Value.self, from: Data(body))
+        } catch {
+            throw PlaneError(.protocolError, "\(what): the plane's answer is not the JSON that was expected")
+        }
+    }
+}
