@@ -1,0 +1,79 @@
+import IO
+
+/// What a policy may ask about a peer: the names of its verified certificate, and the database user that it asks for.
+package struct PeerAttributes: Sendable, Equatable {
+    var commonNames: [String] = []
+    var organizations: [String] = []
+    var organizationalUnits: [String] = []
+    var dnsNames: [String] = []
+    var addresses: [[UInt8]] = []
+    var uris: [String] = []
+    var emails: [String] = []
+    var subject = ""
+    var issuer = ""
+    var serial = ""
+    var publicKeySHA256: [UInt8] = []
+    /// As bytes: nothing promises that a StartupMessage is UTF-8.
+    var databaseUser: [UInt8]?
+
+    func texts(_ key: AccessRule.Key) -> [String] {
+        switch key {
+        case .commonName: commonNames
+        case .organization: organizations
+        case .organizationalUnit: organizationalUnits
+        case .dns: dnsNames
+        case .email: emails
+        case .issuer: [issuer]
+        case .uri, .ip, .serial, .spki, .databaseUser: []
+        }
+    }
+
+    func bytes(_ key: AccessRule.Key) -> [[UInt8]] {
+        switch key {
+        case .ip: addresses
+        case .serial: Self.serialBytes(serial).map { [$0] } ?? []
+        case .spki: [publicKeySHA256]
+        case .databaseUser: databaseUser.map { [$0] } ?? []
+        default: []
+        }
+    }
+
+    /// The same holder, whichever of its certificates: what a CancelRequest over TLS must agree in.
+    func isSameIdentity(as other: PeerAttributes) -> Bool {
+        subject == other.subject && uris == other.uris && dnsNames == other.dnsNames && emails == other.emails
+            && addresses == other.addresses
+    }
+
+    /// `0A:1B`, `0a1b` and `A1B` are one number.
+    static func serialBytes(_ text: String) -> [UInt8]? {
+        let digits = text.filter { $0 != ":" }
+        guard let bytes = hexadecimal(digits.count.isMultiple(of: 2) ? digits[...] : ("0" + digits)[...]) else {
+            return nil
+        }
+        let significant = bytes.drop { $0 == 0 }
+        return significant.isEmpty ? (bytes.isEmpty ? nil : [0]) : Array(significant)
+    }
+
+    static func addressBytes(_ text: String) -> [UInt8]? {
+        switch SocketAddress(text.contains(":") ? "[\(text)]:0" : "\(text):0") {
+        case .ipv4(let bytes, _), .ipv6(let bytes, _): bytes
+        case .unix, nil: nil
+        }
+    }
+
+    static func hexadecimal(_ text: Substring) -> [UInt8]? {
+        let digits = text.utf8.map { Self.digit($0) }
+        guard digits.count.isMultiple(of: 2), !digits.contains(nil) else { return nil }
+        let values = digits.compactMap { $0 }
+        return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}

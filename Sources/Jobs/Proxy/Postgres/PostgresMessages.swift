@@ -1,0 +1,102 @@
+/// The codes that stand where a StartupMessage has its protocol version (`pqcomm.h`).
+enum PostgresCode {
+    static let cancelRequest: UInt32 = 80_877_102
+    static let encryptionRequest: UInt32 = 80_877_103
+    static let gssRequest: UInt32 = 80_877_104
+}
+
+/// A well-formed StartupMessage: its bytes as they came, and what the policy and the audit log need of it.
+struct StartupMessage: Equatable, Sendable {
+    let packet: [UInt8]
+    /// As bytes, because the database compares bytes and nothing promises UTF-8 here.
+    let user: [UInt8]?
+    let database: [UInt8]?
+    let isReplication: Bool
+
+    /// `nil` when the layout is broken, or when `user`, `database` or `replication` is given twice: servers differ about
+    /// which one counts, and a policy must see the same one as the server.
+    init?(packet: [UInt8]) {
+        guard packet.count > 8, packet.last == 0 else { return nil }
+        var fields: [[UInt8]: [UInt8]] = [:]
+        var rest = packet[8..<packet.count - 1]
+        while !rest.isEmpty {
+            guard let name = Self.takeText(&rest), !name.isEmpty, let value = Self.takeText(&rest) else { return nil }
+            let isNew = fields.updateValue(value, forKey: name) == nil
+            if !isNew, Self.decisive.contains(name) { return nil }
+        }
+        self.packet = packet
+        user = fields[Array("user".utf8)]
+        database = fields[Array("database".utf8)] ?? user
+        isReplication = fields[Array("replication".utf8)].map { !Self.meansNo.contains($0) } ?? false
+    }
+
+    private static let decisive = ["user", "database", "replication"].map { Array($0.utf8) }
+    private static let meansNo = ["false", "off", "no", "0"].map { Array($0.utf8) }
+
+    private static func takeText(_ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
+        guard let end = rest.firstIndex(of: 0) else { return nil }
+        defer { rest = rest[(end + 1)...] }
+        return Array(rest[rest.startIndex..<end])
+    }
+}
+
+/// A request to cancel a running query; the key proves which one, and nothing else does.
+struct CancelRequest: Equatable, Sendable {
+    /// 4 bytes of key up to protocol 3.0, up to 256 from 3.2 on.
+    static let lengths = 16...268
+
+    let packet: [UInt8]
+    var key: CancelKey { CancelKey(bytes: Array(packet[8...])) }
+}
+
+/// Process number and secret key of one session, exactly as BackendKeyData gave them to the client.
+struct CancelKey: Hashable, Sendable, CustomStringConvertible {
+    let bytes: [UInt8]
+
+    var description: String { "secret" }
+}
+
+/// What a client is told in PostgreSQL's own format (protocol.sgml, ErrorResponse).
+struct PostgresError: Equatable, Sendable {
+    let code: String
+    let message: String
+    var hint: String?
+
+    static let tlsRequired = PostgresError(
+        code: "28000", message: "TLS is required on this port",
+        hint: "Connect with sslmode=require or stricter, and with a client certificate.")
+    static let tooManyConnections = PostgresError(
+        code: "53300", message: "too many connections: nodeguard's limit is reached", hint: "Try again later.")
+    static let databaseDown = PostgresError(
+        code: "57P03", message: "the database behind this port does not accept connections",
+        hint: "The proxy is up; look at the database server.")
+
+    static func notAllowed(_ detail: String) -> PostgresError {
+        PostgresError(
+            code: "28000", message: "this client certificate is not allowed: \(detail)",
+            hint: "Ask the operator for a rule that names this certificate's identity.")
+    }
+
+    static func violation(_ detail: String) -> PostgresError { PostgresError(code: "08P01", message: detail) }
+
+    static func unsupportedProtocol(_ code: UInt32) -> PostgresError {
+        PostgresError(
+            code: "0A000", message: "unsupported frontend protocol \(code >> 16).\(code & 0xFFFF): server supports 3.0")
+    }
+
+    var bytes: [UInt8] {
+        var fields: [(Character, String)] = [("S", "FATAL"), ("V", "FATAL"), ("C", code), ("M", message)]
+        if let hint { fields.append(("H", hint)) }
+        var body: [UInt8] = []
+        for (type, text) in fields { body += Array(String(type).utf8) + text.utf8.filter { $0 != 0 } + [0] }
+        body.append(0)
+        return [UInt8(ascii: "E")] + bigEndian(UInt32(body.count + 4)) + body
+    }
+}
+
+func bigEndian(_ value: UInt32) -> [UInt8] {
+    [
+        UInt8(truncatingIfNeeded: value >> 24), UInt8(truncatingIfNeeded: value >> 16),
+        UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value),
+    ]
+}

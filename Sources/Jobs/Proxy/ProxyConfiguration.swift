@@ -1,0 +1,121 @@
+import IO
+import OpenSSL
+
+/// What the proxy does, checked and complete; made by the program from its configuration file.
+package struct ProxyConfiguration: Sendable {
+    package var listeners: [ListenerConfiguration]
+    package var limits: ProxyLimits
+    /// As many as cores, unless told otherwise.
+    package var dataLanes: Int?
+    /// Half as many as cores and at least one, unless told otherwise.
+    package var handshakeLanes: Int?
+
+    package init(listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits()) {
+        self.listeners = listeners
+        self.limits = limits
+    }
+}
+
+/// One port before one database.
+package struct ListenerConfiguration: Sendable {
+    package var name: String
+    package var listen: [SocketAddress]
+    package var databaseProtocol: DatabaseProtocol
+    /// Tried in order for each new connection.
+    package var backend: [SocketAddress]
+    /// Whose identity is served: a role of `publish(identity:forRole:)`.
+    package var certificateRole: String
+    /// Whether the anchors of `publish(trust:)` count.
+    package var trustsCluster: Bool
+    /// Anchors of its own, beside or instead of the cluster's.
+    package var anchors: [Certificate]
+    package var policy: AccessPolicy
+    package var minimumTLS: TLSVersion
+    package var timeouts: ProxyTimeouts
+    /// A unix socket before PostgreSQL is refused without this: YugabyteDB's default HBA has `local all yugabyte trust`,
+    /// which would make any client of that user a superuser without a password.
+    package var acknowledgesLocalTrust: Bool
+
+    package init(
+        name: String, listen: [SocketAddress], databaseProtocol: DatabaseProtocol, backend: [SocketAddress],
+        certificateRole: String, trustsCluster: Bool = true, anchors: [Certificate] = [],
+        policy: AccessPolicy = AccessPolicy(), minimumTLS: TLSVersion = .tls12,
+        timeouts: ProxyTimeouts = ProxyTimeouts(), acknowledgesLocalTrust: Bool = false
+    ) {
+        self.name = name
+        self.listen = listen
+        self.databaseProtocol = databaseProtocol
+        self.backend = backend
+        self.certificateRole = certificateRole
+        self.trustsCluster = trustsCluster
+        self.anchors = anchors
+        self.policy = policy
+        self.minimumTLS = minimumTLS
+        self.timeouts = timeouts
+        self.acknowledgesLocalTrust = acknowledgesLocalTrust
+    }
+
+    /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
+    package var mistakes: [String] {
+        var found: [String] = []
+        if listen.isEmpty { found.append("listener \(name) has no address to listen on") }
+        if backend.isEmpty { found.append("listener \(name) has no backend") }
+        if !trustsCluster, anchors.isEmpty { found.append("listener \(name) trusts nobody") }
+        let hasUnixBackend = backend.contains { if case .unix = $0 { true } else { false } }
+        if hasUnixBackend, databaseProtocol == .postgres, !acknowledgesLocalTrust {
+            found.append(
+                "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has it by "
+                    + "default, would let every allowed client in without a password; use 127.0.0.1, or acknowledge it")
+        }
+        if policy.needsDatabaseUser, databaseProtocol != .postgres {
+            found.append("listener \(name): only protocol postgres names a user before the policy decides")
+        }
+        return found
+    }
+}
+
+package struct ProxyTimeouts: Sendable, Equatable {
+    /// Total, from accept to the authorized session, for PostgreSQL with its StartupMessage.
+    package var handshake = Duration.seconds(10)
+    package var connect = Duration.seconds(5)
+    /// Without a byte in either direction; nil: never.
+    package var idle: Duration?
+    /// Without progress after one direction has ended.
+    package var linger = Duration.seconds(60)
+
+    package init() {}
+}
+
+package struct ProxyLimits: Sendable, Equatable {
+    package struct PerAddress: Sendable, Equatable {
+        package var connections: Int?
+        package var unauthenticated: Int? = 128
+        /// New connections a second.
+        package var rate: Int? = 500
+    }
+
+    /// An address that misbehaves so often within so long is refused for so long.
+    package struct Ban: Sendable, Equatable {
+        package var failures: Int
+        package var within: Duration
+        package var duration: Duration
+
+        package init(failures: Int, within: Duration, duration: Duration) {
+            self.failures = failures
+            self.within = within
+            self.duration = duration
+        }
+    }
+
+    /// Authenticated.
+    package var connections = 10_000
+    package var unauthenticated = 512
+    package var handshakesPerSecond = 2000
+    package var perAddress = PerAddress()
+    /// Off by default: behind one address may stand a whole pool.
+    package var ban: Ban?
+    /// Bytes that stalled readers may pin on all lanes together; beyond it each may pin only a few KiB more.
+    package var stalledMemory = 64 << 20
+
+    package init() {}
+}

@@ -1,0 +1,48 @@
+/// Why a connection did not become a session; the raw value is the metric's label and the audit event's `reason`.
+enum RefusalReason: String, Sendable, CaseIterable {
+    // Admission.
+    case banned, evicted, drained
+    case addressRate = "address-rate"
+    case handshakeRate = "handshake-rate"
+    case connectionLimit = "connection-limit"
+    case addressConnectionLimit = "address-connection-limit"
+    case handshakeTimeout = "handshake-timeout"
+    // Before TLS.
+    case plaintext, probe
+    case clientLeft = "client-left"
+    case malformedPreamble = "malformed-preamble"
+    case stuffedPreamble = "stuffed-preamble"
+    case repeatedRequest = "repeated-request"
+    case tlsRequired = "tls-required"
+    case unsupportedProtocol = "unsupported-protocol"
+    case noCertificateYet = "no-certificate-yet"
+    // TLS.
+    case noPeerCertificate = "no-peer-certificate"
+    case unknownIssuer = "unknown-issuer"
+    case expired
+    case notYetValid = "not-yet-valid"
+    case wrongPurpose = "wrong-purpose"
+    case authorityAsPeer = "authority-as-peer"
+    case tlsVersion = "tls-version"
+    case tlsAlert = "tls-alert"
+    case tlsFailure = "tls-failure"
+    case noApplicationProtocol = "no-application-protocol"
+    // Policy and backend.
+    case noRule = "no-rule"
+    case denied
+    case backendDown = "backend-down"
+    case cancelUnmatched = "cancel-unmatched"
+
+    /// Says nothing about an intention: not worth an audit event, only a number.
+    var isNoise: Bool { self == .probe || self == .cancelUnmatched }
+
+    /// Counts towards a ban of the address: a peer that speaks properly never meets these.
+    var isHostile: Bool {
+        switch self {
+        case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .plaintext, .tlsFailure, .unknownIssuer,
+            .authorityAsPeer, .cancelUnmatched:
+            true
+        default: false
+        }
+    }
+}
