@@ -38,10 +38,12 @@ struct AuditBatch: Sendable {
             throw .unprocessable("checkpoint", error.description)
         }
         guard checkpoint.origin == place.origin else {
-            throw .unprocessable("checkpoint-origin", "the checkpoint is of \(checkpoint.origin), not of \(place.origin)")
+            throw .unprocessable(
+                "checkpoint-origin", "the checkpoint is of \(checkpoint.origin), not of \(place.origin)")
         }
         guard checkpoint.size == last else {
-            throw .unprocessable("checkpoint-size", "the checkpoint is of size \(checkpoint.size), the batch ends at \(last)")
+            throw .unprocessable(
+                "checkpoint-size", "the checkpoint is of size \(checkpoint.size), the batch ends at \(last)")
         }
     }
 

@@ -53,7 +53,9 @@ struct AuditLogVerification {
         if report.events > 0, try storedBatches(database).last?.last != range.size {
             return report.failing("no checkpoint covers the last events")
         }
-        if range != log.range { return report.failing("the log was acknowledged up to \(log.range.size) with another tree") }
+        if range != log.range {
+            return report.failing("the log was acknowledged up to \(log.range.size) with another tree")
+        }
         return report
     }
 

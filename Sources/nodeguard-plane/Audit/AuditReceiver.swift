@@ -75,7 +75,7 @@ struct AuditReceiver: Sendable {
             database, sql: "SELECT checkpoint, cosignature FROM audit_batches WHERE log = ? AND last = ?",
             arguments: [log.id, Int64(batch.last)])
         let cosignature: String? = row.flatMap { $0["checkpoint"] == batch.noteText ? $0["cosignature"] : nil }
-        return AuditAcknowledgement(acknowledged: log.range.size, cosignature: cosignature)
+        return AuditAcknowledgement(acknowledged: batch.last, cosignature: cosignature)
     }
 
     private func store(

@@ -83,7 +83,9 @@ private struct CanonicalJSONReader {
         return true
     }
 
-    private mutating func take(_ word: StaticString, as value: CanonicalJSON) throws(CanonicalJSON.Flaw) -> CanonicalJSON {
+    private mutating func take(_ word: StaticString, as value: CanonicalJSON) throws(CanonicalJSON.Flaw)
+        -> CanonicalJSON
+    {
         let text = Array("\(word)".utf8)
         guard bytes[position...].starts(with: text) else { throw flaw("this is no JSON value") }
         position += text.count

@@ -47,7 +47,8 @@ struct CertificateAuthority: Sendable {
         let publicKey = Certificate.PublicKey(key.publicKey)
         let certificate = try Certificate(
             version: .v3, serialNumber: randomSerial(), publicKey: publicKey,
-            notValidBefore: date(now - backdating), notValidAfter: date(now + rootLifetime), issuer: name, subject: name,
+            notValidBefore: date(now - backdating), notValidAfter: date(now + rootLifetime), issuer: name,
+            subject: name,
             extensions: authorityExtensions(publicKey: publicKey, issuer: publicKey, pathLength: 1),
             issuerPrivateKey: Certificate.PrivateKey(key))
         return try CertificateAuthority(certificate: certificate, key: key)
@@ -64,7 +65,8 @@ struct CertificateAuthority: Sendable {
             subject: try DistinguishedName {
                 OrganizationName("nodeguard")
                 OrganizationalUnitName(cluster)
-                CommonName("issuing authority \(Hex.lower(SHA256.hash(data: key.publicKey.derRepresentation).prefix(4)))")
+                CommonName(
+                    "issuing authority \(Hex.lower(SHA256.hash(data: key.publicKey.derRepresentation).prefix(4)))")
             },
             extensions: Self.authorityExtensions(
                 publicKey: publicKey, issuer: certificate.publicKey, pathLength: 0),
@@ -116,7 +118,8 @@ struct CertificateAuthority: Sendable {
             Certificate.Extension(KeyUsage(keyCertSign: true, cRLSign: true), critical: true),
             Certificate.Extension(SubjectKeyIdentifier(hash: publicKey), critical: false),
             Certificate.Extension(
-                AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: issuer).keyIdentifier), critical: false),
+                AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: issuer).keyIdentifier), critical: false
+            ),
         ])
     }
 

@@ -23,7 +23,8 @@ enum IssuedCertificates {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                certificate.serialText, fingerprint(der), holder.kind.rawValue, holder.cluster, holder.name, holder.role,
+                certificate.serialText, fingerprint(der), holder.kind.rawValue, holder.cluster, holder.name,
+                holder.role,
                 certificate.notBeforeSeconds, certificate.notAfterSeconds, Data(der),
             ])
     }
@@ -38,7 +39,8 @@ enum IssuedCertificates {
     static func find(der: [UInt8], _ database: Database) throws -> Found? {
         let row = try Row.fetchOne(
             database,
-            sql: "SELECT kind, cluster, holder, role, serial, not_after, revoked_at FROM certificates WHERE fingerprint = ?",
+            sql:
+                "SELECT kind, cluster, holder, role, serial, not_after, revoked_at FROM certificates WHERE fingerprint = ?",
             arguments: [fingerprint(der)])
         guard let row, let kind = Kind(rawValue: row["kind"]) else { return nil }
         let revokedAt: Int64? = row["revoked_at"]
@@ -57,14 +59,18 @@ enum IssuedCertificates {
     static func count(of holder: Holder, since: Int64, _ database: Database) throws -> Int {
         try Int.fetchOne(
             database,
-            sql: "SELECT count(*) FROM certificates WHERE cluster = ? AND holder = ? AND not_before >= ?",
+            sql: """
+                SELECT count(*) FROM certificates
+                WHERE cluster = ? AND holder = ? AND not_before >= ? AND kind IN ('node', 'role')
+                """,
             arguments: [holder.cluster, holder.name, since]) ?? 0
     }
 
     /// False if there is no such certificate, or it was revoked before.
     static func revoke(serial: String, now: Int64, _ database: Database) throws -> Bool {
         try database.execute(
-            sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL", arguments: [now, serial])
+            sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL",
+            arguments: [now, serial])
         return database.changesCount > 0
     }
 

@@ -37,7 +37,8 @@ enum RevocationList {
         return list.serializedBytes
     }
 
-    private static func listBytes(_ authority: CertificateAuthority, _ revoked: [Revoked], _ now: Int64) throws -> [UInt8]
+    private static func listBytes(_ authority: CertificateAuthority, _ revoked: [Revoked], _ now: Int64) throws
+        -> [UInt8]
     {
         var serializer = DER.Serializer()
         try serializer.appendConstructedNode(identifier: .sequence) { list in

@@ -63,22 +63,36 @@ struct AuditTail: ParsableCommand {
     @Flag(help: "The canonical JSON, one event a line.") var json = false
     @OptionGroup var state: StateOption
 
+    private struct Received {
+        let at: Int64
+        let epoch: UInt64
+        let seq: Int64
+        let event: Data
+    }
+
     func run() throws {
-        let events = try state.open().database.read { database in
-            try Data.fetchAll(
-                database,
-                sql: """
-                    SELECT event FROM audit_events JOIN audit_logs ON audit_logs.id = log
-                    JOIN audit_batches AS batch ON batch.log = audit_events.log AND batch.last = (
-                        SELECT min(last) FROM audit_batches WHERE log = audit_events.log AND last >= seq)
-                    WHERE (?1 IS NULL OR node = ?1) AND (?2 IS NULL OR cluster = ?2)
-                    ORDER BY batch.received_at DESC, epoch DESC, seq DESC LIMIT ?3
-                    """,
-                arguments: [selection.node, selection.cluster, max(1, min(n, 100_000))]
-            ).reversed()
+        let count = max(1, min(n, 100_000))
+        let received = try state.open().database.read { database in
+            try selection.logs(database).flatMap { try Self.last(count, of: $0, database) }
         }
-        for event in events {
-            print(json ? String(decoding: event, as: UTF8.self) : Self.line(event))
+        let newest = received.sorted { ($0.at, $0.epoch, $0.seq) < ($1.at, $1.epoch, $1.seq) }.suffix(count)
+        for entry in newest {
+            print(json ? String(decoding: entry.event, as: UTF8.self) : Self.line(entry.event))
+        }
+    }
+
+    private static func last(_ count: Int, of log: AuditReceiver.Log, _ database: Database) throws -> [Received] {
+        try Row.fetchAll(
+            database,
+            sql: """
+                SELECT entry.seq, entry.event, (SELECT received_at FROM audit_batches AS batch
+                    WHERE batch.log = entry.log AND last >= entry.seq ORDER BY last LIMIT 1) AS at
+                FROM audit_events AS entry WHERE entry.log = ? ORDER BY entry.seq DESC LIMIT ?
+                """,
+            arguments: [log.id, count]
+        ).map { row in
+            let at: Int64? = row["at"]
+            return Received(at: at ?? 0, epoch: log.place.epoch, seq: row["seq"], event: row["event"])
         }
     }
 
@@ -129,7 +143,8 @@ struct AuditExport: ParsableCommand {
 
 struct AuditVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Recompute sequence, hash tree and signatures; exit status 1 if anything is off.")
+        commandName: "verify",
+        abstract: "Recompute sequence, hash tree and signatures; exit status 1 if anything is off.")
 
     @OptionGroup var selection: AuditSelection
     @Flag(help: "As JSON, one log a line.") var json = false
@@ -165,6 +180,11 @@ struct AuditVerify: ParsableCommand {
         } else {
             let events = lines.reduce(0) { $0 + $1.events }
             let checkpoints = lines.reduce(0) { $0 + $1.checkpoints }
+            guard selection.node == nil || !lines.isEmpty else {
+                throw PlaneProblem(
+                    "no audit log of \(selection.node ?? "") was received",
+                    remedy: "`nodeguard-plane audit list` shows all")
+            }
             print(
                 "intact: \(events) events in \(lines.count) logs; sequence, hash tree, \(checkpoints) signed checkpoints "
                     + "and their cosignatures hold")

@@ -85,7 +85,8 @@ struct RevokeCommand: ParsableCommand {
         try state.database.write { database in
             guard try IssuedCertificates.revoke(serial: digits, now: UnixTime.now, database) else {
                 throw PlaneProblem(
-                    "no certificate \(digits) that could be revoked", remedy: "`nodeguard-plane nodes` shows the serials")
+                    "no certificate \(digits) that could be revoked",
+                    remedy: "`nodeguard-plane nodes` shows the serials")
             }
         }
         print("\(digits) is revoked")

@@ -9,7 +9,8 @@ struct RoleCommand: ParsableCommand {
     struct Allow: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Allow a node one role; replaces what was allowed for it before.",
-            discussion: "The role `node` is the node identity itself; without an entry it may name the node and no more.")
+            discussion:
+                "The role `node` is the node identity itself; without an entry it may name the node and no more.")
 
         @Option(help: "The node's cluster.") var cluster: String
         @Option(help: "The node's name.") var node: String
@@ -28,7 +29,9 @@ struct RoleCommand: ParsableCommand {
             try requireName(node, "the node's name")
             try requireName(role, "the role's name")
             let addresses = try ip.map { text in
-                guard let address = NetworkAddress(text) else { throw ValidationError("--ip '\(text)' is no IP address") }
+                guard let address = NetworkAddress(text) else {
+                    throw ValidationError("--ip '\(text)' is no IP address")
+                }
                 return address
             }
             let usages = try usage.split(separator: ",").map { text in
@@ -42,7 +45,8 @@ struct RoleCommand: ParsableCommand {
                 throw ValidationError("the name '\(text)' has characters that no certificate name has")
             }
             let seconds = lifetime ?? days.map { Int64($0) * 86_400 } ?? IssuancePolicy.defaultLifetime
-            guard (5...CertificateAuthority.intermediateLifetime).contains(seconds), days == nil || lifetime == nil else {
+            guard (5...CertificateAuthority.intermediateLifetime).contains(seconds), days == nil || lifetime == nil
+            else {
                 throw ValidationError("give --days or --lifetime, at least 5 seconds and at most 5 years")
             }
             return IssuancePolicy(

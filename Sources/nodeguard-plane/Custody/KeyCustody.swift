@@ -32,7 +32,8 @@ struct KeyCustody: Sendable {
 
     func unwrap(_ id: String, for identity: NodeIdentity, _ wish: KeyUnwrapping, now: Int64) throws -> UnwrappedKey {
         guard (1...Self.reasonLimit).contains(wish.reason.utf8.count) else {
-            throw Refusal.unprocessable("reason-required", "say in at most \(Self.reasonLimit) bytes what the key is for")
+            throw Refusal.unprocessable(
+                "reason-required", "say in at most \(Self.reasonLimit) bytes what the key is for")
         }
         return try state.database.write { database in
             let row = try find(id, for: identity, database)

@@ -12,7 +12,7 @@ struct ESTRoutes: Sendable {
         router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
         router.post("/.well-known/est/:label/:operation") { try await post($0, $1) }
         router.get("/v1/clusters/:cluster/crl") { _, context in
-            try await calls.answer("crl.read", context) { _ in try await revocationList(context) }
+            try await calls.answer("crl.read", context, .anybody) { _ in try await revocationList(context) }
         }
     }
 
@@ -22,10 +22,9 @@ struct ESTRoutes: Sendable {
         return label
     }
 
-    /// `cacerts` and `csrattrs` need no client certificate (RFC 7030 §4.1.2), and none is looked at: a node whose identity
-    /// expired or is revoked must still learn whom to trust.
+    /// `cacerts` and `csrattrs` need no client certificate (RFC 7030 §4.1.2).
     private func get(_ request: Request, _ context: PlaneRequestContext) async throws -> Response {
-        do {
+        try await calls.answer("est.read", context, .anybody) { _ in
             let label = try label(context)
             switch context.parameters.get("operation") {
             case EST.Operation.authorities.rawValue: return try await authorities(label)
@@ -33,8 +32,6 @@ struct ESTRoutes: Sendable {
             case EST.Operation.attributes.rawValue: return Response(status: .noContent)
             default: throw Self.unknownOperation
             }
-        } catch let refusal as Refusal {
-            return try refusal.response
         }
     }
 
@@ -104,7 +101,8 @@ struct ESTRoutes: Sendable {
         }
         guard let der else { throw Refusal.unknownLabel(cluster) }
         return Response(
-            status: .ok, headers: [.contentType: "application/pkix-crl"], body: .init(byteBuffer: ByteBuffer(bytes: der)))
+            status: .ok, headers: [.contentType: "application/pkix-crl"],
+            body: .init(byteBuffer: ByteBuffer(bytes: der)))
     }
 
     private static let unknownOperation = Refusal(

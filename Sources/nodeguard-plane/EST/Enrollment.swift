@@ -57,7 +57,8 @@ struct Enrollment: Sendable {
         try identity.require(cluster: label.cluster)
         let current = identity.certificate
         guard try DER.encode(current.subject) == request.subjectDER else {
-            throw Refusal.denied("subject-changed", "a renewal keeps the subject \(current.subject); enroll for another")
+            throw Refusal.denied(
+                "subject-changed", "a renewal keeps the subject \(current.subject); enroll for another")
         }
         let names = current.extensions[oid: .X509ExtensionID.subjectAlternativeName].map { Array($0.value) }
         guard names == request.alternativeNames.map({ Array($0.value) }) else {

@@ -117,7 +117,8 @@ struct EnrollmentRequest: Sendable {
                 wishes.alternativeNames = wishes.names.isEmpty ? nil : wish
             case .X509ExtensionID.basicConstraints:
                 guard case .notCertificateAuthority = try BasicConstraints(wish) else {
-                    throw Refusal.denied("authority-not-allowed", "the request asks for a certificate authority (CA:TRUE)")
+                    throw Refusal.denied(
+                        "authority-not-allowed", "the request asks for a certificate authority (CA:TRUE)")
                 }
             case .X509ExtensionID.keyUsage:
                 let usage = try KeyUsage(wish)

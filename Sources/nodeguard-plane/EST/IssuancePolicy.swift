@@ -121,7 +121,8 @@ extension IssuancePolicy {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                cluster, node, role ?? Self.identityRole, try Self.text(dns), try Self.text(addresses.map(\.description)),
+                cluster, node, role ?? Self.identityRole, try Self.text(dns),
+                try Self.text(addresses.map(\.description)),
                 try Self.text(uris), try Self.text(usages.sorted().map(\.rawValue)), lifetime,
             ])
     }

@@ -23,9 +23,12 @@ struct Calls: Sendable {
         self.logger = logger
     }
 
-    /// For callers that need no identity.
+    /// Whether the client certificate is looked at. What is public (whom to trust, who is revoked) must also reach a node
+    /// whose own identity is expired or revoked.
+    enum Callers: Sendable { case anybody, identified }
+
     func answer(
-        _ action: String, _ context: PlaneRequestContext,
+        _ action: String, _ context: PlaneRequestContext, _ callers: Callers = .identified,
         _ body: (NodeIdentity?) async throws -> Response
     ) async throws -> Response {
         let watch = context.channel.eventLoop.scheduleTask(in: Self.deadline) { [channel = context.channel] in
@@ -34,7 +37,7 @@ struct Calls: Sendable {
         defer { watch.cancel() }
         var identity: NodeIdentity?
         do {
-            identity = try await identify(context)
+            if callers == .identified { identity = try await identify(context) }
             return try await body(identity)
         } catch let refusal as Refusal {
             return try await refuse(refusal, action, identity, context)
@@ -51,7 +54,8 @@ struct Calls: Sendable {
     ) async throws -> Response {
         try await answer(action, context) { identity in
             guard let identity else {
-                throw Refusal.unauthorized("identity-required", "this call needs the node identity as client certificate")
+                throw Refusal.unauthorized(
+                    "identity-required", "this call needs the node identity as client certificate")
             }
             return try await body(identity)
         }

@@ -26,10 +26,12 @@ struct NodeIdentity: Sendable {
         }
         guard found.holder.kind == .node else {
             throw Refusal.denied(
-                "not-a-node-identity", "this certificate is for \(found.holder.kind.rawValue) use; the plane talks to nodes")
+                "not-a-node-identity",
+                "this certificate is for \(found.holder.kind.rawValue) use; the plane talks to nodes")
         }
         guard now < found.notAfter else {
-            throw Refusal.denied("expired", "the certificate \(found.serial) expired at \(UnixTime.text(found.notAfter))")
+            throw Refusal.denied(
+                "expired", "the certificate \(found.serial) expired at \(UnixTime.text(found.notAfter))")
         }
         return NodeIdentity(
             cluster: found.holder.cluster, node: found.holder.name, serial: found.serial,

@@ -20,7 +20,8 @@ struct PlaneChannel: ServerChildChannel {
             configuration: HTTP1Channel.Configuration(
                 idleTimeout: Self.idleTimeout,
                 httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                    maxHeaderFieldSize: Self.headerLimit, maxHeaderListSize: Self.headerLimit, maxHeaderFieldCount: 64)))
+                    maxHeaderFieldSize: Self.headerLimit, maxHeaderListSize: Self.headerLimit, maxHeaderFieldCount: 64))
+        )
         self.credentials = credentials
     }
 

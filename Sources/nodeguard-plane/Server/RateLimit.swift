@@ -8,7 +8,7 @@ final class RateLimit: Sendable {
         var at: ContinuousClock.Instant
     }
 
-    static let nameLimit = 4096
+    static let nameLimit = 1 << 16
 
     let burst: Double
     let rate: Double

@@ -2,8 +2,8 @@ import Crypto
 import FoundationEssentials
 import GRDB
 import NIOSSL
-import Synchronization
 import SwiftASN1
+import Synchronization
 import X509
 
 /// What the plane shows and trusts in TLS: its own certificate, made from the root and renewed before two thirds of its life
@@ -70,6 +70,7 @@ final class ServerCredentials: Sendable {
         configuration.trustRoots = .certificates(trust)
         configuration.applicationProtocols = ["http/1.1"]
         return Current(
-            context: try NIOSSLContext(configuration: configuration), renewAt: now + lifetime * 2 / 3, clusters: clusters)
+            context: try NIOSSLContext(configuration: configuration), renewAt: now + lifetime * 2 / 3,
+            clusters: clusters)
     }
 }

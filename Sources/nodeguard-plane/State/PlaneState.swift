@@ -22,7 +22,8 @@ struct PlaneState: Sendable {
         if !StateFile.exists(path) {
             guard creating else {
                 throw PlaneProblem(
-                    "\(directory) holds no plane", remedy: "start one with `nodeguard-plane run --state \(directory) …`")
+                    "\(directory) holds no plane", remedy: "start one with `nodeguard-plane run --state \(directory) …`"
+                )
             }
             try StateFile.makeFolder(directory)
             try StateFile.makeFolder(directory + "/authorities")
@@ -87,7 +88,8 @@ struct PlaneState: Sendable {
         if known.contains(name) { return }
         throw PlaneProblem(
             "there is no cluster \(name)",
-            remedy: "known are [\(known.joined(separator: ", "))]; make it with `nodeguard-plane cluster create \(name)`")
+            remedy:
+                "known are [\(known.joined(separator: ", "))]; make it with `nodeguard-plane cluster create \(name)`")
     }
 
     private func keyFile(of cluster: String) -> String { "\(directory)/authorities/cluster-\(cluster).key" }
