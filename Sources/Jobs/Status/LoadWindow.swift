@@ -1,5 +1,5 @@
-/// Turns the counters of lanes, which only grow, into their load over the last seconds. Two samples are kept: the answer
-/// compares with the older one, so that two queries in a row do not divide by almost nothing.
+/// Turns the counters of lanes, which only grow, into their load over the last seconds. Two samples are kept: the
+/// answer compares with the older one, so that two queries in a row do not divide by almost nothing.
 struct LoadWindow {
     /// The younger sample becomes the older one after this many seconds.
     static let width = 5.0

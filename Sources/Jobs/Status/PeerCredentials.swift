@@ -1,8 +1,8 @@
 import Glibc
 import NIOCore
 
-/// Who is at the other end of a unix socket: what the kernel noted when it connected (unix(7), SO_PEERCRED). The process
-/// number is for the audit log only; it may be somebody else's by now, so nothing is ever decided by it.
+/// Who is at the other end of a unix socket: what the kernel noted when it connected (unix(7), SO_PEERCRED). The
+/// process number is for the audit log only; it may be somebody else's by now, so nothing is ever decided by it.
 ///
 /// The layout is that of the kernel's `struct ucred`: three 32-bit integers in this order.
 package struct PeerCredentials: Sendable, Equatable {

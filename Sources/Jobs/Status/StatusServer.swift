@@ -3,8 +3,8 @@ import NIOCore
 import NIOPosix
 import Reports
 
-/// The status job: both local sockets and the answers behind them. Made by `open`, which returns when both answer; works
-/// while `run` is awaited and ends with its task.
+/// The status job: both local sockets and the answers behind them. Made by `open`, which returns when both answer;
+/// works while `run` is awaited and ends with its task.
 package final class StatusServer: Sendable {
     private let listeners: [LocalListener]
 

@@ -1,0 +1,107 @@
+/// `certificates:`: the kind of key to make, and the roles beside the node's own identity.
+struct CertificatesSection: Sendable, Equatable {
+    enum KeyKind: String, Sendable, CaseIterable {
+        case ecP256 = "ec-p256"
+        case ecP384 = "ec-p384"
+        case rsa3072 = "rsa-3072"
+    }
+
+    var keyKind = KeyKind.ecP256
+    var roles: [RoleSection] = []
+
+    static func read(_ section: Section, isManaged: Bool) -> CertificatesSection? {
+        var certificates = CertificatesSection()
+        let kind = section.section("key") { section -> KeyKind? in
+            _ = section.value("store", .keyStore)
+            return section.value("kind", .word("kind of key"))
+        }
+        if let kind { certificates.keyKind = kind }
+        var seen: Set<String> = []
+        certificates.roles = section.sections("roles") { section in
+            guard let role = RoleSection.read(section, isManaged: isManaged) else { return nil }
+            if seen.insert(role.name).inserted { return role }
+            section.add("there is a role '\(role.name)' already", at: section.place(of: "name"))
+            return nil
+        }
+        return certificates
+    }
+}
+
+/// One certificate that the node serves or presents.
+struct RoleSection: Sendable, Equatable {
+    enum Usage: String, Sendable, CaseIterable {
+        case server, client
+    }
+
+    enum Source: Sendable, Equatable {
+        /// Asked of the plane with these names.
+        case enrolled(names: [String], addresses: [[UInt8]], uris: [String], usage: [Usage])
+        /// Brought by someone else, and watched.
+        case files(chain: String, key: String)
+    }
+
+    /// The node's own identity, which is no role of the configuration.
+    static let reservedName = "node"
+
+    let name: String
+    let source: Source
+
+    static func read(_ section: Section, isManaged: Bool) -> RoleSection? {
+        section.refuse("publish")
+        let name = section.value("name", .roleName, isRequired: true)
+        let names = section.list("names", .dnsName)?.map(\.value)
+        let addresses = section.list("addresses", .ipAddress)?.map(\.value)
+        let uris = section.list("uris", .uri)?.map(\.value)
+        let usage = section.list("usage", Form<Usage>.word("usage"))?.map(\.value)
+        let files = section.section("files") { section -> Source? in
+            let chain = section.value("chain", .path, isRequired: true)
+            let key = section.value("key", .path, isRequired: true)
+            guard let chain, let key else { return nil }
+            return .files(chain: chain, key: key)
+        }
+        guard let name else { return nil }
+        if section.has("files") {
+            for key in ["names", "addresses", "uris", "usage"] where section.has(key) {
+                section.add(
+                    "'\(key)' does not go with 'files': the certificate in them has its names already",
+                    at: section.place(of: key))
+            }
+            return files.map { RoleSection(name: name, source: $0) }
+        }
+        if !isManaged {
+            section.add(
+                "without 'management' nobody issues a certificate for the role '\(name)': give it 'files'",
+                at: section.place(of: "name"))
+        }
+        let hasNames = [names?.isEmpty, addresses?.isEmpty, uris?.isEmpty].contains(false)
+        let asksForNames = ["names", "addresses", "uris"].contains(where: section.has)
+        if !hasNames, !asksForNames {
+            section.add("the role '\(name)' needs 'names', 'addresses' or 'uris'", at: section.position)
+        }
+        return RoleSection(
+            name: name,
+            source: .enrolled(
+                names: names ?? [], addresses: addresses ?? [], uris: uris ?? [],
+                usage: Usage.allCases.filter((usage ?? [.server]).contains)))
+    }
+}
+
+extension Form where Value == String {
+    fileprivate static var roleName: Form {
+        Form { text throws(Flaw) in
+            if text == RoleSection.reservedName {
+                throw Flaw("'\(text)' is the node's own identity: name the role otherwise")
+            }
+            return try name.read(text)
+        }
+    }
+
+    fileprivate static var keyStore: Form {
+        Form { text throws(Flaw) in
+            guard text == "file" else {
+                throw Flaw("the key store '\(text)' is not supported by this version: write file")
+            }
+            return text
+        }
+    }
+}

@@ -1,0 +1,110 @@
+/// What `nodeguard config example` prints: every key of this version, explained; a file to begin with.
+enum ConfigurationExample {
+    static let text = """
+        # nodeguard's configuration. Unknown keys are errors; `nodeguard config check` reports every mistake at once.
+        # Durations: 500ms, 10s, 5m, 2h, 7d. Sizes: 64KiB, 128MiB, 1GiB. All paths are absolute.
+
+        # Who this node is. The join bundle's node and cluster must be the same.
+        node:
+          name: db-1                      # default: the host name
+          cluster: cluster-a              # default: what the join bundle says
+          state: /var/lib/nodeguard       # keys, certificates, the audit spool; of mode 0700
+
+        # The plane that issues this node's certificates, keeps its backup keys and receives its audit events.
+        # Without this section the node runs standalone, on certificate files.
+        management:
+          url: https://plane.example:8443
+          join: /var/lib/nodeguard/join/bundle  # `nodeguard join -` writes it; it is removed when it has been used
+          est:                            # another EST server (RFC 7030) may issue the certificates
+            url: https://plane.example:8443     # default: the url above
+            label: cluster-a              # default: the cluster's name
+
+        certificates:
+          key:
+            kind: ec-p256                 # ec-p256, ec-p384 or rsa-3072; made on the node, never leaves it
+            store: file
+          # Beside the node's own identity, each role is one certificate.
+          roles:
+            - name: database
+              names: [db-1.cluster-a.example, localhost]
+              addresses: [127.0.0.1, "::1"]
+              uris: ["spiffe://cluster-a/node/db-1"]
+              usage: [server, client]     # default: server
+            - name: own-files             # brought by someone else; read again when they change
+              files:
+                chain: /etc/nodeguard/own/chain.pem   # the leaf first
+                key: /etc/nodeguard/own/key.pem
+
+        proxy:
+          defaults:
+            minimum-tls: "1.2"            # 1.2 or 1.3
+            handshake-timeout: 10s        # from accept to the authorized session
+            connect-timeout: 5s           # to the database
+            idle-timeout: off             # or a duration without a byte in either direction
+            drain: 30s                    # how long a stopping daemon lets its connections end
+          listeners:
+            - name: ysql
+              listen: ["0.0.0.0:5433", "[::]:5433"]
+              protocol: postgres          # postgres, cassandra, redis or tcp
+              backend: 127.0.0.1:5432     # host:port or unix:/path
+              certificate: database       # a role of above
+              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem"
+              # Keys of one rule: all must match. Values of one key: any. Rules: any. Without a rule nobody may connect.
+              allow:
+                - uri: "spiffe://cluster-a/app/*"     # * is one path segment or a part of one, ** one or more segments
+                - common-name: reporting
+                  organization: Example
+                  organizational-unit: [Analytics, Finance]
+                  database-user: [reporter]           # protocol postgres only
+                - dns: batch.cluster-a.example
+                  ip: [192.0.2.10, "2001:db8::10"]
+                - email: dba@example.org
+                - spki: "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+              # What is denied here is denied whatever is allowed above. A serial counts with its issuer.
+              deny:
+                - issuer: "CN=cluster-a intermediate"
+                  serial: "0A:1B"
+            - name: local-socket
+              listen: 127.0.0.1:5434
+              protocol: postgres
+              backend: unix:/var/run/postgresql/.s.PGSQL.5432
+              # A database may trust whoever comes over its socket ('local … trust' in pg_hba.conf, as YugabyteDB has it
+              # by default): look before you say yes.
+              acknowledge-local-trust: yes
+              certificate: own-files
+              trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
+              allow:
+                - common-name: admin
+          limits:
+            connections: 10000            # authenticated
+            unauthenticated: 512          # a full budget closes the connection that has been silent longest
+            handshakes-per-second: 2000
+            per-address:                  # behind one address may stand a whole pool
+              connections: off
+              unauthenticated: 128
+              rate: 500/s
+            ban: { failures: 20, within: 1m, for: 10m }   # default: nobody is banned
+
+        backups:
+          memory: 128MiB                  # of all streams together
+          targets:
+            - name: local
+              url: "file:///var/backups/nodeguard"
+
+        audit:
+          spool:
+            limit: 1GiB                   # security events are kept beyond it, others give way, oldest first
+
+        status:
+          socket: /run/nodeguard/status.sock    # read-only
+          control: /run/nodeguard/control.sock  # everything that changes something, and who is connected
+          stream: /run/nodeguard/stream.sock    # backups
+          mode: 0666                      # of the read-only socket; the others have 0660
+          group: nodeguard                # of the others; default: the group of the daemon
+
+        log:
+          level: info                     # trace, debug, info, notice, warning, error or critical
+          destination: auto               # auto, journal or stderr; auto is the journal where there is one
+
+        """
+}

@@ -1,0 +1,212 @@
+import IO
+import Proxy
+import Reports
+
+/// A configuration as YAML text, with every default written out; reading it gives the same configuration again.
+struct ConfigurationText {
+    /// What stands behind a key.
+    indirect enum Shown {
+        case text(String)
+        case list([String])
+        case section(Members)
+        case items([Members])
+    }
+    typealias Members = [(key: String, value: Shown)]
+
+    private var lines: [String] = []
+
+    static func of(_ configuration: NodeConfiguration) -> String {
+        var text = ConfigurationText()
+        text.write(configuration.shown, indent: "")
+        return text.lines.joined(separator: "\n") + "\n"
+    }
+
+    private mutating func write(_ members: Members, indent: String, first: String? = nil) {
+        var lead = first ?? indent
+        for (key, value) in members {
+            switch value {
+            case .text(let text): lines.append("\(lead)\(key): \(Self.scalar(text))")
+            case .list(let texts): lines.append("\(lead)\(key): [\(texts.map(Self.scalar).joined(separator: ", "))]")
+            case .section(let members):
+                lines.append("\(lead)\(key):")
+                write(members, indent: indent + "  ")
+            case .items(let items):
+                lines.append("\(lead)\(key):" + (items.isEmpty ? " []" : ""))
+                for item in items { write(item, indent: indent + "    ", first: indent + "  - ") }
+            }
+            lead = indent
+        }
+    }
+
+    /// Plain where nothing could be taken for YAML, else in double quotes (YAML 1.1 contains JSON's strings).
+    static func scalar(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+        return isPlain && !text.isEmpty && !text.hasPrefix("-") && !text.hasPrefix(".")
+            ? text : JSONValue.string(text).text
+    }
+}
+
+extension NodeConfiguration {
+    fileprivate var shown: ConfigurationText.Members {
+        var members: ConfigurationText.Members = [("node", .section(node.shown))]
+        if let management { members.append(("management", .section(management.shown))) }
+        return members + [
+            ("certificates", .section(certificates.shown)), ("proxy", .section(proxy.shown)),
+            (
+                "backups",
+                .section([
+                    ("memory", .text(Quantity.text(bytes: backups.memory))),
+                    (
+                        "targets",
+                        .items(
+                            backups.targets.map {
+                                [("name", .text($0.name)), ("url", .text("file://" + $0.folder))]
+                            })
+                    ),
+                ])
+            ), ("audit", .section([("spool", .section([("limit", .text(Quantity.text(bytes: audit.spoolLimit)))]))])),
+            ("status", .section(status.shown)),
+            (
+                "log",
+                .section([
+                    ("level", .text(log.level.rawValue)), ("destination", .text(log.destination.rawValue)),
+                ])
+            ),
+        ]
+    }
+}
+
+extension NodeSection {
+    fileprivate var shown: ConfigurationText.Members {
+        let cluster: ConfigurationText.Members = cluster.map { [("cluster", .text($0))] } ?? []
+        return [("name", .text(name))] + cluster + [("state", .text(state))]
+    }
+}
+
+extension ManagementSection {
+    fileprivate var shown: ConfigurationText.Members {
+        let label: ConfigurationText.Members = est.label.map { [("label", .text($0))] } ?? []
+        return [
+            ("url", .text(url)), ("join", .text(join)), ("est", .section([("url", .text(est.url))] + label)),
+        ]
+    }
+}
+
+extension CertificatesSection {
+    fileprivate var shown: ConfigurationText.Members {
+        [
+            ("key", .section([("kind", .text(keyKind.rawValue)), ("store", .text("file"))])),
+            ("roles", .items(roles.map(\.shown))),
+        ]
+    }
+}
+
+extension RoleSection {
+    fileprivate var shown: ConfigurationText.Members {
+        switch source {
+        case .files(let chain, let key):
+            return [
+                ("name", .text(name)), ("files", .section([("chain", .text(chain)), ("key", .text(key))])),
+            ]
+        case .enrolled(let names, let addresses, let uris, let usage):
+            let hosts = addresses.compactMap { bytes in
+                (bytes.count == 4 ? SocketAddress.ipv4(bytes, port: 0) : .ipv6(bytes, port: 0)).host
+            }
+            return [
+                ("name", .text(name)), ("names", .list(names)), ("addresses", .list(hosts)), ("uris", .list(uris)),
+                ("usage", .list(usage.map(\.rawValue))),
+            ]
+        }
+    }
+}
+
+extension ProxySection {
+    fileprivate var shown: ConfigurationText.Members {
+        [
+            (
+                "defaults",
+                .section([
+                    ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
+                    ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
+                    ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
+                    ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
+                    ("drain", .text(Quantity.text(defaults.drain))),
+                ])
+            ), ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
+        ]
+    }
+}
+
+extension ListenerSection {
+    fileprivate var shown: ConfigurationText.Members {
+        let trusted = trust.map { trust in
+            switch trust {
+            case .cluster: "cluster"
+            case .file(let path): "file:" + path
+            }
+        }
+        let acknowledged: ConfigurationText.Members =
+            acknowledgesLocalTrust ? [("acknowledge-local-trust", .text("yes"))] : []
+        return [
+            ("name", .text(name)), ("listen", .list(listen.map(\.description))),
+            ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
+        ] + acknowledged + [
+            ("certificate", .text(certificate)), ("trust", .list(trusted)), ("allow", .items(allow.map(\.shown))),
+            ("deny", .items(deny.map(\.shown))),
+        ]
+    }
+}
+
+extension RuleSection {
+    fileprivate var shown: ConfigurationText.Members {
+        keys.sorted { $0.key.rawValue < $1.key.rawValue }.map { ($0.key.rawValue, .list($0.value)) }
+    }
+}
+
+extension ProxyLimits {
+    fileprivate var shown: ConfigurationText.Members {
+        let ban: ConfigurationText.Members =
+            ban.map { ban in
+                [
+                    (
+                        "ban",
+                        .section([
+                            ("failures", .text(String(ban.failures))), ("within", .text(Quantity.text(ban.within))),
+                            ("for", .text(Quantity.text(ban.duration))),
+                        ])
+                    )
+                ]
+            } ?? []
+        return [
+            ("connections", .text(String(connections))), ("unauthenticated", .text(String(unauthenticated))),
+            ("handshakes-per-second", .text(String(handshakesPerSecond))),
+            (
+                "per-address",
+                .section([
+                    ("connections", .text(perAddress.connections.map { String($0) } ?? "off")),
+                    ("unauthenticated", .text(perAddress.unauthenticated.map { String($0) } ?? "off")),
+                    ("rate", .text(perAddress.rate.map { "\($0)/s" } ?? "off")),
+                ])
+            ),
+        ] + ban
+    }
+}
+
+extension StatusSection {
+    fileprivate var shown: ConfigurationText.Members {
+        let group: ConfigurationText.Members = group.map { [("group", .text($0))] } ?? []
+        let octal = String(mode, radix: 8)
+        return [
+            ("socket", .text(socket)), ("control", .text(control)), ("stream", .text(stream)),
+            ("mode", .text(String(repeating: "0", count: max(0, 4 - octal.count)) + octal)),
+        ] + group
+    }
+}

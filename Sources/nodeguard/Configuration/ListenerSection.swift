@@ -1,0 +1,146 @@
+import IO
+import Proxy
+
+/// One of `proxy: listeners:`: a port before a database.
+struct ListenerSection: Sendable, Equatable {
+    enum Trust: Sendable, Equatable {
+        case cluster
+        case file(String)
+    }
+
+    let name: String
+    let listen: [SocketAddress]
+    let databaseProtocol: DatabaseProtocol
+    /// `host:port` or `unix:/path`; resolved at the start.
+    let backend: String
+    let acknowledgesLocalTrust: Bool
+    /// A role of `certificates`.
+    let certificate: String
+    let trust: [Trust]
+    let allow: [RuleSection]
+    let deny: [RuleSection]
+
+    var policy: AccessPolicy { AccessPolicy(allow: allow.map(\.rule), deny: deny.map(\.rule)) }
+
+    static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
+        section.refuse("backend-tls", "crl", "audit")
+        let name = section.value("name", .name, isRequired: true)
+        let listen = section.list("listen", .listenAddress, isRequired: true)
+        let databaseProtocol = section.value(
+            "protocol", Form<DatabaseProtocol>.word("protocol"), isRequired: true)
+        let backend = section.located("backend", .backend, isRequired: true)
+        let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
+        let certificate = section.located("certificate", .name, isRequired: true)
+        let trust = section.list("trust", .trust, isRequired: true)
+        let allow = section.sections("allow") { RuleSection.read($0, databaseProtocol) }
+        let deny = section.sections("deny") { RuleSection.read($0, databaseProtocol) }
+        if let certificate { check(certificate, section, roles) }
+        if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
+            section.add(Self.localTrust, at: backend.position)
+        }
+        for one in trust ?? [] where one.value == .cluster && !roles.isManaged {
+            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
+        }
+        guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
+        return ListenerSection(
+            name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
+            acknowledgesLocalTrust: acknowledges, certificate: certificate.value, trust: trust.map(\.value),
+            allow: allow, deny: deny)
+    }
+
+    private static let localTrust = """
+        over a unix socket the database may ask for no password at all (YugabyteDB's default pg_hba.conf has \
+        'local all yugabyte trust'): use 127.0.0.1:PORT, or add 'acknowledge-local-trust: yes' once you have looked
+        """
+
+    private static func check(_ role: Section.Located<String>, _ section: Section, _ roles: CertificateRoles) {
+        if roles.names.contains(role.value) { return }
+        let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
+        section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
+    }
+}
+
+/// One rule of `allow` or `deny`: as it was written, and compiled.
+struct RuleSection: Sendable, Equatable {
+    let keys: [AccessRule.Key: [String]]
+    let rule: AccessRule
+
+    static func read(_ section: Section, _ databaseProtocol: DatabaseProtocol?) -> RuleSection? {
+        var keys: [AccessRule.Key: [String]] = [:]
+        var isWhole = true
+        for key in AccessRule.Key.allCases {
+            guard let values = section.list(key.rawValue, .text(limit: 2048)) else {
+                if section.has(key.rawValue) { isWhole = false }
+                continue
+            }
+            keys[key] = values.map(\.value)
+            isWhole = check(key, values, section) && isWhole
+        }
+        if keys[.databaseUser] != nil, let databaseProtocol, databaseProtocol != .postgres {
+            section.add(
+                "only the protocol postgres names a database user before the rules decide",
+                at: section.place(of: AccessRule.Key.databaseUser.rawValue))
+        }
+        guard isWhole, !keys.isEmpty || !section.isEmpty else {
+            if isWhole { section.add("an empty rule would match nobody", at: section.position) }
+            return nil
+        }
+        if keys.isEmpty { return nil }
+        do throws(AccessRule.Mistake) {
+            return RuleSection(keys: keys, rule: try AccessRule(keys))
+        } catch {
+            section.add(error.description, at: error.key.map { section.place(of: $0.rawValue) } ?? section.position)
+            return nil
+        }
+    }
+
+    /// Each value for itself, so that each mistake has its own place. A serial counts with an issuer, so it is tried
+    /// with one.
+    private static func check(_ key: AccessRule.Key, _ values: [Section.Located<String>], _ section: Section) -> Bool {
+        var isRight = true
+        for value in values {
+            do throws(AccessRule.Mistake) {
+                _ = try AccessRule(key == .serial ? [key: [value.value], .issuer: ["CN=any"]] : [key: [value.value]])
+            } catch {
+                section.add("'\(value.value)' \(error.reason)", at: value.position)
+                isRight = false
+            }
+        }
+        if values.isEmpty {
+            section.add("'\(key.rawValue)' needs at least one value", at: section.place(of: key.rawValue))
+            isRight = false
+        }
+        return isRight
+    }
+}
+
+extension Form where Value == String {
+    fileprivate static var backend: Form {
+        Form { text throws(Flaw) in
+            if let address = SocketAddress(text) {
+                if address.port == 0 { throw Flaw("'\(text)' has no port to connect to") }
+                return text
+            }
+            guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0
+            else { throw Flaw("'\(text)' is no backend: write 127.0.0.1:5432, host:5432 or unix:/path") }
+            do {
+                _ = try Form<String>.dnsName.read(String(text[..<colon]))
+            } catch {
+                throw Flaw("'\(text)' is no backend: write 127.0.0.1:5432, host:5432 or unix:/path")
+            }
+            return text
+        }
+    }
+}
+
+extension Form where Value == ListenerSection.Trust {
+    fileprivate static var trust: Form {
+        Form { text throws(Flaw) in
+            if text == "cluster" { return .cluster }
+            guard text.hasPrefix("file:/") else {
+                throw Flaw("'\(text)' is nothing to trust: write cluster or \"file:/…/ca.pem\"")
+            }
+            return .file(try Form<String>.path.read(String(text.dropFirst("file:".count))))
+        }
+    }
+}

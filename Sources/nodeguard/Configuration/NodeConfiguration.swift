@@ -1,0 +1,82 @@
+import IO
+
+/// The whole configuration of a node, parsed once into values that cannot be wrong; every key has its value, given or
+/// by default.
+struct NodeConfiguration: Sendable, Equatable {
+    static let defaultPath = "/etc/nodeguard/nodeguard.yaml"
+    /// A larger file is no configuration.
+    static let sizeLimit = 1 << 20
+
+    let node: NodeSection
+    /// Without it the node runs standalone, on certificate files.
+    let management: ManagementSection?
+    let certificates: CertificatesSection
+    let proxy: ProxySection
+    let backups: BackupsSection
+    let audit: AuditSection
+    let status: StatusSection
+    let log: LogSection
+
+    static func read(_ path: String) throws(ConfigurationError) -> NodeConfiguration {
+        let bytes: [UInt8]
+        do {
+            bytes = try Files.read(path, limit: sizeLimit)
+        } catch {
+            throw ConfigurationError(
+                path: path, mistakes: [ConfigurationMistake(position: .start, text: "cannot read it: \(error)")])
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw ConfigurationError(
+                path: path, mistakes: [ConfigurationMistake(position: .start, text: "this is not UTF-8 text")])
+        }
+        return try parse(text, path: path)
+    }
+
+    static func parse(_ text: String, path: String) throws(ConfigurationError) -> NodeConfiguration {
+        let reading = ConfigurationReading()
+        let configuration = read(text, reading)
+        guard let configuration, reading.mistakes.isEmpty else {
+            throw ConfigurationError(path: path, mistakes: reading.mistakes)
+        }
+        return configuration
+    }
+
+    /// nil only if `reading` has mistakes.
+    static func read(_ text: String, _ reading: ConfigurationReading) -> NodeConfiguration? {
+        guard let root = ConfigurationDocument.parse(text, reading) else { return nil }
+        guard case .mapping = root.content else {
+            reading.add("the configuration must be a section, not \(root.kind)", at: root.position)
+            return nil
+        }
+        let section = Section(root, path: "", reading)
+        defer { section.end() }
+        section.refuse("preset")
+        let node = section.section("node", NodeSection.read) ?? NodeSection.standard(section)
+        let management = section.section("management") { ManagementSection.read($0, state: node?.state) }
+        let certificates =
+            section.section("certificates") {
+                CertificatesSection.read($0, isManaged: section.has("management"))
+            } ?? CertificatesSection()
+        let roles = CertificateRoles(certificates.roles.map(\.name), isManaged: section.has("management"))
+        let proxy = section.section("proxy") { ProxySection.read($0, roles) } ?? ProxySection()
+        let backups = section.section("backups", BackupsSection.read) ?? BackupsSection()
+        let audit = section.section("audit", AuditSection.read) ?? AuditSection()
+        let status = section.section("status", StatusSection.read) ?? StatusSection()
+        let log = section.section("log", LogSection.read) ?? LogSection()
+        guard let node else { return nil }
+        return NodeConfiguration(
+            node: node, management: management, certificates: certificates, proxy: proxy, backups: backups,
+            audit: audit, status: status, log: log)
+    }
+}
+
+/// What a listener may refer to.
+struct CertificateRoles {
+    let names: [String]
+    let isManaged: Bool
+
+    init(_ names: [String], isManaged: Bool) {
+        self.names = names
+        self.isManaged = isManaged
+    }
+}

@@ -1,0 +1,158 @@
+import Proxy
+import Testing
+
+@testable import nodeguard
+
+@Suite struct `A configuration's values` {
+    @Test(arguments: [
+        ("log: { level: loud }", "'loud' is no log level: write trace, debug, info, notice, warning, error, critical"),
+        ("log: { level: wraning }", "'wraning' is no log level; did you mean 'warning'?"),
+        ("log: { destination: syslog }", "'syslog' is no log destination"),
+        ("node: { name: a/b }", "'a/b' is no name"), ("node: { name: .. }", "'..' is no name"),
+        ("node: { state: relative/path }", "'relative/path' is no path: it must begin with /"),
+        ("management: { url: http://plane }", "is no URL that begins with https://"),
+        ("management: { url: 'https://' }", "is no URL that begins with https://"),
+        ("management: { url: 'https://u:p@plane' }", "no user, no query, no fragment"),
+        ("management: { url: 'https://plane/a b' }", "printable ASCII"),
+        ("management: { url: https://p, join: 'nodeguard-join:1:abc' }", "name its file"),
+        ("management: { url: https://p, join: 'credential:join' }", "not supported by this version"),
+        ("management: { url: https://p, est: { label: simpleenroll } }", "is no EST label"),
+        ("backups: { memory: 128 }", "'128' is no size; write 128B"),
+        ("backups: { memory: 128MB }", "'128MB' is no size; write 128MiB"),
+        ("backups: { memory: lots }", "'lots' is no size such as"),
+        ("backups: { memory: 1MiB }", "'1MiB' must be from 16MiB to 64GiB"),
+        ("backups: { memory: 99999999999999999999MiB }", "is no size such as"),
+        ("backups: { memory: 9223372036854775807TiB }", "must be from 16MiB to 64GiB"),
+        ("backups: { targets: [ { name: a, url: /b } ] }", "'/b' is no target: write file:///folder"),
+        ("backups: { targets: [ { name: a, url: 'file:///b%20c' } ] }", "is no target"),
+        ("backups: { targets: [ { name: a, url: file:///b }, { name: a, url: file:///c } ] }", "a target 'a' already"),
+        ("audit: { spool: { limit: 1GB } }", "'1GB' is no size; write 1GiB"),
+        ("proxy: { defaults: { drain: 30 } }", "'30' is no duration: write 500ms, 10s, 5m, 2h or 7d"),
+        ("proxy: { defaults: { drain: soon } }", "'soon' is no duration such as"),
+        ("proxy: { defaults: { handshake-timeout: 2h } }", "'2h' must be from 100ms to 10m"),
+        ("proxy: { defaults: { connect-timeout: off } }", "'off' is no duration"),
+        ("proxy: { defaults: { idle-timeout: never } }", "is no duration such as 500ms, 10s, 5m, 2h or 7d, or off"),
+        ("proxy: { defaults: { minimum-tls: 1.1 } }", "'1.1' is no TLS version; did you mean '1.2'?"),
+        ("proxy: { limits: { connections: 0 } }", "'0' must be a number from 1 to 1000000"),
+        ("proxy: { limits: { connections: -1 } }", "'-1' must be a number"),
+        ("proxy: { limits: { connections: 0x10 } }", "'0x10' must be a number"),
+        ("proxy: { limits: { per-address: { rate: 500 } } }", "'500' is no rate"),
+        ("proxy: { limits: { per-address: { rate: 0/s } } }", "'0/s' must be from 1/s"),
+        ("proxy: { limits: { ban: { failures: 3, within: 1m } } }", "'for' is missing"),
+        ("status: { mode: 888 }", "'888' are no permissions"), ("status: { mode: 7777 }", "are no permissions"),
+        ("status: { socket: /a, control: /a }", "three different paths"),
+        ("status: { socket: /\(String(repeating: "a", count: 103)) }", "at most 103 bytes"),
+        ("certificates: { key: { kind: ec-p255 } }", "did you mean 'ec-p256'?"),
+        ("certificates: { roles: [ { name: node, files: { chain: /a, key: /b } } ] }", "the node's own identity"),
+        ("certificates: { roles: [ { name: a, files: { chain: /a } } ] }", "'key' is missing"),
+        ("certificates: { roles: [ { name: a, names: [b] } ] }", "without 'management' nobody issues"),
+        ("certificates: { roles: [ { name: a, names: [b], files: { chain: /a, key: /b } } ] }", "'names' does not go"),
+    ])
+    func `are refused when they are wrong, with what is right`(text: String, expected: String) {
+        let found = mistakes(text)
+        #expect(found.contains { $0.contains(expected) }, "\(found)")
+    }
+
+    @Test(arguments: [
+        ("names: [127.0.0.1]", "is an address: write it under 'addresses'"), ("names: ['a b']", "is no host name"),
+        ("names: ['*.example']", "is no host name"), ("names: [-a.example]", "is no host name"),
+        ("addresses: [localhost]", "'localhost' is no IP address"), ("addresses: ['[::1]']", "is no IP address"),
+        ("addresses: ['127.0.0.1:80']", "is no IP address"), ("uris: [nothing]", "is no URI"),
+        ("uris: ['spiffe://a/*']", "has no wildcard"), ("usage: [serve]", "did you mean 'server'?"), ("names: []", ""),
+        ("usage: [server]", "needs 'names', 'addresses' or 'uris'"),
+        ("names: [a], publish: { directory: /x }", "'publish' is not supported by this version"),
+    ])
+    func `of a role are names that a certificate can have`(role: String, expected: String) {
+        let found = mistakes(
+            "management: { url: https://p }\ncertificates: { roles: [ { name: database, \(role) } ] }")
+        #expect(expected.isEmpty ? found == [] : found.contains { $0.contains(expected) }, "\(found)")
+    }
+
+    private func listener(_ change: (String) -> String) -> [String] {
+        let listener = """
+            name: ysql, listen: ["127.0.0.1:5433"], protocol: postgres, backend: "127.0.0.1:5432", certificate: own, \
+            trust: ["file:/ca.pem"], allow: [ { common-name: a } ]
+            """
+        return mistakes(
+            """
+            certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+            proxy: { listeners: [ { \(change(listener)) } ] }
+            """)
+    }
+
+    @Test(arguments: [
+        ("\"127.0.0.1:5433\"", "localhost:5433", "'localhost:5433' is no address"),
+        ("\"127.0.0.1:5433\"", "5433", "'5433' is no address"),
+        ("\"127.0.0.1:5433\"", "'127.0.0.1:99999'", "is no address"),
+        ("\"127.0.0.1:5433\"", "'unix:/a'", "is no address"),
+        ("[\"127.0.0.1:5433\"]", "[]", "needs at least one value"),
+        ("\"127.0.0.1:5432\"", "'5432'", "is no backend"), ("\"127.0.0.1:5432\"", "'127.0.0.1:0'", "no port"),
+        ("\"127.0.0.1:5432\"", "'unix:relative'", "is no backend"),
+        ("\"127.0.0.1:5432\"", "'unix:/run/pg'", "acknowledge-local-trust: yes"),
+        ("certificate: own", "certificate: owm", "there is no role 'owm' under 'certificates'; did you mean 'own'?"),
+        ("file:/ca.pem", "cluster", "there is no cluster to trust"), ("file:/ca.pem", "anybody", "nothing to trust"),
+        ("common-name: a", "comon-name: a", "unknown key 'comon-name'; did you mean 'common-name'?"),
+        ("common-name: a", "", "an empty rule would match nobody"),
+        ("common-name: a", "uri: 'spiffe://*/app'", "`*` may stand in the path only"),
+        ("common-name: a", "ip: [1.2.3]", "'1.2.3' is no IP address"),
+        ("common-name: a", "serial: 0A", "a serial number counts with its issuer"),
+        ("common-name: a", "spki: sha256:00", "is not sha256: and 64 hexadecimal digits"),
+        ("common-name: a", "common-name: []", "'common-name' needs at least one value"),
+        ("protocol: postgres", "protocol: redis, deny: [ { database-user: a } ]", "only the protocol postgres"),
+        ("protocol: postgres", "protocol: tcp, backend-tls: off", "'backend-tls' is not supported by this version"),
+    ])
+    func `of a listener are checked where they stand`(part: String, replacement: String, expected: String) {
+        let found = listener { $0.replacing(part, with: replacement) }
+        #expect(found.contains { $0.contains(expected) && $0.hasPrefix("2:") }, "\(found)")
+    }
+
+    @Test func `of two listeners do not collide`() {
+        #expect(listener { $0 } == [])
+        let found = listener { "\($0) }, { \($0)" }
+        #expect(found.count == 2)
+        #expect(found.contains { $0.contains("there is a listener 'ysql' already") })
+        #expect(found.contains { $0.contains("127.0.0.1:5433 is taken by the listener 'ysql'") })
+    }
+
+    @Test func `that are wrong in one list are all named`() {
+        let found = listener { $0.replacing("common-name: a", with: "ip: [x, 127.0.0.1, y], dns: '*'") }
+        #expect(found.count == 3, "\(found)")
+    }
+
+    @Test func `are text, whatever YAML would make of them`() throws {
+        let text = """
+            certificates: { roles: [ { name: "1e3", files: { chain: /a, key: /b } } ] }
+            proxy:
+              listeners:
+                - { name: off, listen: 127.0.0.1:0, protocol: tcp, backend: "a:80", certificate: 1e3, trust: file:/ca,
+                    allow: [ { common-name: yes }, { common-name: [12:34, 0x10, ~, null, 1_000, 2026-11-24] } ] }
+            """
+        let configuration = try NodeConfiguration.parse(text, path: "test")
+        let listener = try #require(configuration.proxy.listeners.first)
+        #expect(listener.name == "off")
+        #expect(listener.certificate == "1e3")
+        #expect(
+            listener.allow.map { $0.keys[.commonName] ?? [] } == [
+                ["yes"], ["12:34", "0x10", "~", "null", "1_000", "2026-11-24"],
+            ])
+    }
+
+    @Test func `have the documented defaults`() throws {
+        let configuration = try NodeConfiguration.parse("node: { name: db-1 }", path: "test")
+        #expect(configuration.node == NodeSection(name: "db-1", cluster: nil, state: "/var/lib/nodeguard"))
+        #expect(configuration.management == nil)
+        #expect(configuration.proxy.defaults.handshakeTimeout == .seconds(10))
+        #expect(configuration.proxy.defaults.idleTimeout == nil)
+        #expect(configuration.proxy.limits.connections == 10_000)
+        #expect(configuration.proxy.limits.perAddress.unauthenticated == 128)
+        #expect(configuration.backups.memory == 134_217_728)
+        #expect(configuration.audit.spoolLimit == 1_073_741_824)
+        #expect(configuration.status.control == "/run/nodeguard/control.sock")
+        #expect(configuration.status.mode == 0o666)
+        #expect(configuration.log.level == .info)
+        let managed = try NodeConfiguration.parse(
+            "node: { name: a, state: /s }\nmanagement: { url: 'https://plane:1/' }", path: "test")
+        #expect(managed.management?.join == "/s/join/bundle")
+        #expect(managed.management?.est == ManagementSection.EST(url: "https://plane:1", label: nil))
+    }
+}
