@@ -1,3 +1,5 @@
+import OpenSSL
+
 /// Why a connection did not become a session; the raw value is the metric's label and the audit event's `reason`.
 enum RefusalReason: String, Sendable, CaseIterable {
     // Admission.
@@ -6,6 +8,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case handshakeRate = "handshake-rate"
     case connectionLimit = "connection-limit"
     case addressConnectionLimit = "address-connection-limit"
+    case noDescriptors = "no-descriptors"
     case handshakeTimeout = "handshake-timeout"
     // Before TLS.
     case plaintext, probe
@@ -23,7 +26,9 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case notYetValid = "not-yet-valid"
     case wrongPurpose = "wrong-purpose"
     case authorityAsPeer = "authority-as-peer"
-    case tlsVersion = "tls-version"
+    case revoked
+    case invalidCertificate = "invalid-certificate"
+    case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
     case tlsFailure = "tls-failure"
     case noApplicationProtocol = "no-application-protocol"
@@ -40,9 +45,31 @@ enum RefusalReason: String, Sendable, CaseIterable {
     var isHostile: Bool {
         switch self {
         case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .plaintext, .tlsFailure, .unknownIssuer,
-            .authorityAsPeer, .cancelUnmatched:
+            .authorityAsPeer:
             true
         default: false
         }
+    }
+}
+
+extension RefusalReason {
+    init(_ failure: TLSFailure) {
+        self =
+            switch failure.kind {
+            case .noCertificate: .noPeerCertificate
+            case .unknownIssuer: .unknownIssuer
+            case .expired: .expired
+            case .notYetValid: .notYetValid
+            case .revoked: .revoked
+            case .wrongPurpose: .wrongPurpose
+            case .authorityAsLeaf: .authorityAsPeer
+            case .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate: .invalidCertificate
+            case .protocolMismatch: .tlsMismatch
+            case .applicationProtocol: .noApplicationProtocol
+            case .plaintextHTTP: .plaintext
+            case .peerAlert: .tlsAlert
+            case .truncated: .clientLeft
+            case .garbage, .other: .tlsFailure
+            }
     }
 }

@@ -1,0 +1,48 @@
+import IO
+import Synchronization
+
+/// The cancel keys of all live sessions: what a CancelRequest must match to be forwarded. One for the proxy; bounded by the limit
+/// of connections.
+final class CancelRegistry: Sendable {
+    private struct Place: Hashable {
+        let listener: String
+        let key: CancelKey
+    }
+
+    private struct Session {
+        let id: UInt64
+        let peer: PeerAttributes
+        let host: String?
+    }
+
+    enum Asker {
+        case clear(SocketAddress)
+        case overTLS(PeerAttributes)
+    }
+
+    private let sessions = Mutex<[Place: Session]>([:])
+
+    func learn(_ key: CancelKey, of connection: AuthorizedConnection) {
+        let session = Session(
+            id: connection.id, peer: connection.peer.attributes, host: connection.socket.address.host)
+        let place = Place(listener: connection.listener.name, key: key)
+        sessions.withLock { $0[place] = session }
+    }
+
+    /// Its session is over; a successor that got the same key from the database keeps its own.
+    func forget(_ key: CancelKey, of connection: AuthorizedConnection) {
+        let place = Place(listener: connection.listener.name, key: key)
+        sessions.withLock { if $0[place]?.id == connection.id { $0[place] = nil } }
+    }
+
+    /// The session that it may cancel: over TLS one of the same identity, in clear one of the same address.
+    func match(_ request: CancelRequest, listener: String, from asker: Asker) -> UInt64? {
+        guard let session = sessions.withLock({ $0[Place(listener: listener, key: request.key)] }) else { return nil }
+        return switch asker {
+        case .overTLS(let peer): peer.isSameIdentity(as: session.peer) ? session.id : nil
+        case .clear(let address): session.host != nil && address.host == session.host ? session.id : nil
+        }
+    }
+
+    var count: Int { sessions.withLock { $0.count } }
+}

@@ -1,0 +1,52 @@
+import IO
+import OpenSSL
+import Reports
+
+/// A client that is verified and allowed, on its way to a data lane with all that its relay needs.
+final class AuthorizedConnection: Sendable {
+    let id: UInt64
+    let listener: ListenerState
+    let socket: ClientSocket
+    let session: TravellingSession
+    let peer: AuthorizedPeer
+    let facts: TLSFacts
+    let startup: StartupMessage?
+    /// What the client has said inside TLS, for the backend: its StartupMessage and whatever came with it.
+    let early: [UInt8]
+    /// TLS records that the socket did not take yet.
+    let unsent: [UInt8]
+    /// The client has ended its side already.
+    let clientHasEnded: Bool
+    let since = Timestamp.now
+
+    init(
+        id: UInt64, listener: ListenerState, socket: ClientSocket, session: TravellingSession, peer: AuthorizedPeer,
+        facts: TLSFacts, startup: StartupMessage?, early: [UInt8], unsent: [UInt8], clientHasEnded: Bool
+    ) {
+        self.id = id
+        self.listener = listener
+        self.socket = socket
+        self.session = session
+        self.peer = peer
+        self.facts = facts
+        self.startup = startup
+        self.early = early
+        self.unsent = unsent
+        self.clientHasEnded = clientHasEnded
+    }
+}
+
+/// One live connection as operators see it.
+package struct ConnectionSummary: Sendable, Equatable {
+    package let id: UInt64
+    package let listener: String
+    package let peerAddress: String
+    package let peerSubject: String
+    package let peerSerial: String
+    /// Of the StartupMessage; nil for other protocols.
+    package let user: String?
+    package let database: String?
+    package let since: Timestamp
+    package let bytesReceived: UInt64
+    package let bytesSent: UInt64
+}

@@ -1,0 +1,75 @@
+import IO
+import OpenSSL
+import Synchronization
+
+/// What a finished handshake agreed on.
+struct TLSFacts: Sendable {
+    let version: String
+    let cipher: String
+    let applicationProtocol: String?
+    /// Leaf first, as verified.
+    let chain: [Certificate]
+
+    /// A handshake with a verified peer has a leaf; without one it is not finished.
+    var peer: PeerAttributes? { chain.first.map { PeerAttributes($0) } }
+}
+
+/// A TLS session that begins on a handshake lane and ends on a data lane.
+///
+/// Until it is taken out, all calls go through its mutex, which the one lane that works on it never finds locked. A session
+/// that an actor kept in a collection of its own could not be sent away again.
+final class TravellingSession: Sendable {
+    private let session: Mutex<TLSSession?>
+
+    init(_ context: TLSContext) { session = Mutex(TLSSession(context)) }
+
+    /// The lane takes its session out here, for good.
+    func take() -> sending TLSSession? {
+        session.withLock { session -> sending TLSSession? in
+            let taken = session
+            session = nil
+            return taken
+        }
+    }
+
+    func attach(_ transport: TLSTransport) { session.withLock { $0?.attach(transport) } }
+    func detach() { session.withLock { $0?.detach() } }
+
+    func handshake() -> HandshakeOutcome {
+        session.withLock { $0?.handshake() ?? .failed(TLSFailure(.other, "the session has left")) }
+    }
+
+    var facts: TLSFacts? {
+        session.withLock { session -> TLSFacts? in
+            guard let session else { return nil }
+            return TLSFacts(
+                version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
+                chain: session.peerChain)
+        }
+    }
+
+    /// Decrypts all that lies in the transport's `cipherIn`, of which there are at most `limit` bytes.
+    func receive(limit: Int) -> (outcome: TLSReadOutcome, bytes: [UInt8]) {
+        session.withLock { session -> (TLSReadOutcome, [UInt8]) in
+            guard let session else { return (.ended, []) }
+            let plain = LaneBuffer(capacity: limit + 32 << 10)
+            let outcome = session.read(into: plain)
+            return (outcome, plain.bytes())
+        }
+    }
+
+    /// Encrypts a short text into the transport's `cipherOut`; false when it did not fit or the session has failed.
+    func send(_ bytes: [UInt8]) -> Bool {
+        if bytes.isEmpty { return true }
+        return session.withLock { session -> Bool in
+            guard let session else { return false }
+            let plain = LaneBuffer(capacity: bytes.count)
+            plain.append(bytes)
+            guard case .bytes = session.write(from: plain) else { return false }
+            return plain.isEmpty
+        }
+    }
+
+    /// Puts close_notify into the transport's `cipherOut`.
+    func close() { session.withLock { _ = $0?.close() } }
+}

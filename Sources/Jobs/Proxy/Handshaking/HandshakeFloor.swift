@@ -1,0 +1,103 @@
+import IO
+import Reports
+import Synchronization
+
+/// The connections of one handshake lane, and the ports that it accepts from. Owned by `Handshakes`.
+final class HandshakeFloor {
+    let ground: LaneGround
+    let house: ProxyHouse
+    private var occupants: [UInt64: any Occupant] = [:]
+    private var acceptors: [Acceptor] = []
+    private var lanes: [Handshakes] = []
+    private weak var resident: Handshakes?
+    private var tick: Deadline?
+
+    init(_ ground: LaneGround, _ house: ProxyHouse) {
+        self.ground = ground
+        self.house = house
+    }
+
+    func begin(on resident: Handshakes, among lanes: [Handshakes]) {
+        self.resident = resident
+        self.lanes = lanes
+    }
+
+    // MARK: Ports
+
+    func open(_ port: OpenPort, _ listener: ListenerState) throws(IOError) {
+        let acceptor = Acceptor(port, listener, self)
+        try acceptor.start()
+        acceptors.append(acceptor)
+    }
+
+    func closePorts() {
+        for acceptor in acceptors { acceptor.stop() }
+        acceptors = []
+    }
+
+    // MARK: Connections
+
+    /// Chooses the lane for an accepted client, asks for admission, and makes room if it must.
+    func arrived(_ socket: ClientSocket, at listener: ListenerState) {
+        listener.counters.accepted.add()
+        let id = house.nextIdentifier()
+        switch house.admission.arrived(id, from: socket.address) {
+        case .admit: break
+        case .admitEvicting(let victim):
+            for lane in lanes {
+                if lane === resident { evict(victim) } else { lane.submit { $0.floor.evict(victim) } }
+            }
+        case .refuse(let reason): return house.reports.refused(listener, socket.address, reason)
+        case .beginHandshake, .delayHandshake: preconditionFailure("no handshake was asked for")
+        }
+        let chosen = lanes.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) }
+        guard let chosen, chosen !== resident else { return adopt(id, socket, listener) }
+        chosen.submit { $0.floor.adopt(id, socket, listener) }
+    }
+
+    func adopt(_ id: UInt64, _ socket: ClientSocket, _ listener: ListenerState) {
+        let pending = PendingConnection(id, socket, listener, self)
+        settle(id, pending)
+        pending.start()
+    }
+
+    /// `occupant` takes the place of the one before it under this number.
+    func settle(_ id: UInt64, _ occupant: some Occupant) {
+        if occupants.updateValue(occupant, forKey: id) == nil { resident?.load.wrappingAdd(1, ordering: .relaxed) }
+    }
+
+    /// The connection has gone to a data lane.
+    func handedOver(_ id: UInt64) {
+        if occupants.removeValue(forKey: id) != nil { resident?.load.wrappingSubtract(1, ordering: .relaxed) }
+    }
+
+    func departed(_ id: UInt64) {
+        handedOver(id)
+        house.admission.departed(id)
+    }
+
+    private func evict(_ id: UInt64) { occupants[id]?.abandon(.evicted) }
+
+    func abandonAll() {
+        for occupant in Array(occupants.values) { occupant.abandon(.drained) }
+    }
+
+    // MARK: Ticks
+
+    /// Calls `body` once a second.
+    func tick(_ body: @escaping @Sendable () -> Void) {
+        tick = Deadline(after: .seconds(1), on: ground.poller) { [weak self] in
+            body()
+            self?.tick(body)
+        }
+    }
+
+    func stop() {
+        tick?.cancel()
+        closePorts()
+        abandonAll()
+    }
+
+    /// Later on this lane, when others had their turn.
+    func later(_ body: @escaping @Sendable (HandshakeFloor) -> Void) { resident?.submit { body($0.floor) } }
+}

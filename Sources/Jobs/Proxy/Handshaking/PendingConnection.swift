@@ -1,0 +1,333 @@
+import IO
+import OpenSSL
+import Reports
+
+/// A client that is not proven yet: its preamble, its handshake, its first message, and the verdict. Owned by the floor of its
+/// handshake lane; it ends by being handed to a data lane, or as a `Farewell`.
+final class PendingConnection: Watcher, Occupant {
+    private enum Phase {
+        /// PostgreSQL's requests before TLS.
+        case preamble
+        case awaitingTLS
+        /// The handshake has to wait for its turn.
+        case delayed
+        case handshaking
+        /// PostgreSQL's first message inside TLS.
+        case greeting
+        case over
+    }
+
+    let id: UInt64
+    let socket: ClientSocket
+    let listener: ListenerState
+    unowned let floor: HandshakeFloor
+    private let acceptedAt = ContinuousClock.now
+    private var phase: Phase
+    private var preamble = PostgresPreambleStateMachine(.clear)
+    private var awaited: PostgresPreambleStateMachine.Action
+    private var isDirect = true
+    private var handshakeBegan = ContinuousClock.now
+    private(set) var session: TravellingSession?
+    private(set) var facts: TLSFacts?
+    private var startup: StartupMessage?
+    private var leftovers = Leftovers()
+    private var watch: WatchToken?
+    private var deadline: Deadline?
+    private var turn: Deadline?
+
+    init(_ id: UInt64, _ socket: ClientSocket, _ listener: ListenerState, _ floor: HandshakeFloor) {
+        self.id = id
+        self.socket = socket
+        self.listener = listener
+        self.floor = floor
+        phase = listener.configuration.databaseProtocol.startsWithTLS ? .awaitingTLS : .preamble
+        awaited = preamble.firstAction
+    }
+
+    private var ground: LaneGround { floor.ground }
+
+    /// What is left of the time that the client has from accept to the verdict.
+    private var patience: Duration {
+        max(.zero, listener.configuration.timeouts.handshake - (ContinuousClock.now - acceptedAt))
+    }
+
+    func start() {
+        guard let token = try? ground.poller.watch(socket.stream.rawValue, self) else { return leave(.noDescriptors) }
+        watch = token
+        deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.leave(.handshakeTimeout) }
+        advance()
+    }
+
+    func becameReady(_ readiness: Readiness) {
+        if readiness.contains(.readable) { floor.house.admission.spoke(id) }
+        advance()
+    }
+
+    func abandon(_ reason: RefusalReason) { leave(reason) }
+
+    private func advance() {
+        if case .failed = leftovers.flush(to: socket.stream) { return leave(.clientLeft) }
+        guard leftovers.isEmpty else { return }
+        switch phase {
+        case .preamble, .greeting: converse(awaited)
+        case .awaitingTLS: awaitTLS()
+        case .handshaking: shakeHands()
+        case .delayed, .over: break
+        }
+    }
+
+    // MARK: PostgreSQL's preamble, in clear and inside TLS
+
+    private func converse(_ first: PostgresPreambleStateMachine.Action) {
+        var action = first
+        while true {
+            switch action {
+            case .peek, .read, .checkSilence:
+                guard let next = phase == .greeting ? hearInsideTLS() : hear(action) else {
+                    awaited = action
+                    return
+                }
+                action = next
+            case .answer(let byte):
+                guard say([byte]) else { return leave(.clientLeft) }
+                action = preamble.answered()
+            case .startTLS(let isDirect):
+                self.isDirect = isDirect
+                phase = .awaitingTLS
+                return awaitTLS()
+            case .cancel(let request): return cancel(request)
+            case .admit(let message, let rest):
+                startup = message
+                return decide(said: message.packet + rest)
+            case .refuse(let error, let reason):
+                let words: Farewell.Words =
+                    facts == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
+                return leave(reason, saying: words)
+            case .close(let reason): return leave(reason)
+            }
+        }
+    }
+
+    /// nil: nothing to hear yet, or the connection is over.
+    private func hear(_ action: PostgresPreambleStateMachine.Action) -> PostgresPreambleStateMachine.Action? {
+        let buffer = ground.cipherIn
+        defer { buffer.removeAll() }
+        let outcome: ReadOutcome =
+            if case .read(let limit) = action {
+                socket.stream.read(into: buffer, limit: limit)
+            } else {
+                socket.stream.peek(into: buffer, limit: 1)
+            }
+        switch outcome {
+        case .bytes:
+            return switch action {
+            case .peek: preamble.peeked(buffer[0])
+            case .checkSilence: preamble.wasStuffed()
+            default: preamble.received(buffer.bytes())
+            }
+        case .wouldBlock: return action == .checkSilence ? preamble.wasSilent() : nil
+        case .ended, .failed: return preamble.ended()
+        }
+    }
+
+    private func hearInsideTLS() -> PostgresPreambleStateMachine.Action? {
+        guard let session else { return nil }
+        while true {
+            let (outcome, bytes) = session.receive(limit: ground.pieceLimit)
+            guard sendCipher() else { return preamble.ended() }
+            if !bytes.isEmpty { return preamble.received(bytes) }
+            switch outcome {
+            case .bytes, .wantsInput, .wantsOutput: break
+            case .ended, .failed: return preamble.ended()
+            }
+            switch socket.stream.read(into: ground.cipherIn) {
+            case .bytes: continue
+            case .wouldBlock: return nil
+            case .ended, .failed: return preamble.ended()
+            }
+        }
+    }
+
+    private func say(_ bytes: [UInt8]) -> Bool {
+        guard phase == .greeting else {
+            leftovers.append(bytes)
+            if case .failed = leftovers.flush(to: socket.stream) { return false }
+            return true
+        }
+        return session?.send(bytes) == true && sendCipher()
+    }
+
+    // MARK: TLS
+
+    private func awaitTLS() {
+        let outcome = socket.stream.peek(into: ground.cipherIn, limit: 1)
+        let first = ground.cipherIn.bytes().first
+        ground.cipherIn.removeAll()
+        switch outcome {
+        case .bytes: break
+        case .wouldBlock: return
+        case .ended where listener.configuration.databaseProtocol.startsWithTLS: return leave(.probe)
+        case .ended, .failed: return leave(.clientLeft)
+        }
+        guard first == 0x16 else { return leave(.plaintext) }
+        switch floor.house.admission.handshakeRequested(id) {
+        case .beginHandshake: beginHandshake()
+        case .delayHandshake(let delay):
+            phase = .delayed
+            turn = Deadline(after: delay, on: ground.poller) { [weak self] in self?.beginHandshake() }
+        case .refuse(let reason): leave(reason)
+        case .admit, .admitEvicting: preconditionFailure("admission was not asked for")
+        }
+    }
+
+    private func beginHandshake() {
+        guard let context = listener.context else { return leave(.noCertificateYet) }
+        phase = .handshaking
+        handshakeBegan = .now
+        let session = TravellingSession(context)
+        session.attach(ground.transport)
+        self.session = session
+        shakeHands()
+    }
+
+    private func shakeHands() {
+        guard let session else { return }
+        while true {
+            switch socket.stream.read(into: ground.cipherIn) {
+            case .bytes: break
+            case .wouldBlock: return
+            case .ended, .failed: return handshakeFailed(TLSFailure(.truncated, "the client left"))
+            }
+            let outcome = session.handshake()
+            // Whatever the outcome: an alert tells the client why.
+            guard sendCipher() else { return handshakeFailed(TLSFailure(.truncated, "the client left")) }
+            switch outcome {
+            case .wantsInput, .wantsOutput: if !leftovers.isEmpty { return }
+            case .finished: return handshakeFinished(session)
+            case .failed(let failure): return handshakeFailed(failure)
+            }
+        }
+    }
+
+    private func sendCipher() -> Bool {
+        if case .failed = leftovers.send(ground.cipherOut, to: socket.stream) {
+            ground.cipherOut.removeAll()
+            return false
+        }
+        return true
+    }
+
+    private func handshakeFailed(_ failure: TLSFailure) {
+        ground.cipherIn.removeAll()
+        listener.counters.handshakesFailed.add()
+        leave(RefusalReason(failure), detail: failure.detail)
+    }
+
+    private func handshakeFinished(_ session: TravellingSession) {
+        listener.counters.handshakesFinished.add()
+        listener.counters.handshakeSeconds.observe((ContinuousClock.now - handshakeBegan).seconds)
+        facts = session.facts
+        guard listener.configuration.databaseProtocol == .postgres else { return decide(said: []) }
+        if isDirect, facts?.applicationProtocol != "postgresql" {
+            ground.cipherIn.removeAll()
+            return leave(.noApplicationProtocol)
+        }
+        phase = .greeting
+        preamble = PostgresPreambleStateMachine(.insideTLS(isDirect: isDirect))
+        converse(preamble.firstAction)
+    }
+}
+
+// MARK: the verdict
+
+extension PendingConnection {
+    private func decide(said: [UInt8]) {
+        guard let facts, var attributes = facts.peer, let session else { return leave(.noPeerCertificate) }
+        // Whatever came with the client's last message: the lane's buffer belongs to the next connection.
+        let (ending, more) = session.receive(limit: ground.pieceLimit)
+        ground.cipherIn.removeAll()
+        guard sendCipher() else { return leave(.clientLeft) }
+        let early = said + more
+        attributes.databaseUser = startup?.user
+        let above = facts.chain.dropFirst().map { PeerAttributes($0) }
+        switch listener.configuration.policy.authorize(attributes, intermediates: above) {
+        case .refused(let rule):
+            listener.counters.denied.add()
+            let detail = rule == nil ? "no rule of this port names it" : "a rule of this port denies it"
+            refuse(.notAllowed(detail), rule == nil ? .noRule : .denied, detail: rule, request: early)
+        case .allowed(let peer):
+            switch floor.house.admission.authenticated(id) {
+            case .admit: handOver(session, peer, facts, early, hasEnded: more.isEmpty && ending != .wantsInput)
+            case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
+            default: preconditionFailure("neither admitted nor refused")
+            }
+        }
+    }
+
+    private func handOver(
+        _ session: TravellingSession, _ peer: AuthorizedPeer, _ facts: TLSFacts, _ early: [UInt8], hasEnded: Bool
+    ) {
+        detachFromLane()
+        session.detach()
+        let connection = AuthorizedConnection(
+            id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts, startup: startup,
+            early: early, unsent: leftovers.takeAll(), clientHasEnded: hasEnded)
+        floor.house.reports.accepted(connection)
+        floor.handedOver(id)
+        floor.house.place(connection)
+    }
+
+    private func cancel(_ request: CancelRequest) {
+        let asker: CancelRegistry.Asker = facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
+        let house = floor.house
+        guard let target = house.cancels.match(request, listener: listener.name, from: asker) else {
+            house.reports.cancelDropped(listener, socket.address, facts: facts)
+            return leave(.cancelUnmatched)
+        }
+        let timeouts = listener.configuration.timeouts
+        let id = self.id
+        let client = socket
+        let forwarding = CancelForwarding(request, to: listener.configuration.backend, on: ground) { [weak floor] in
+            // The client's socket is kept until here.
+            withExtendedLifetime(client) { floor?.departed(id) }
+        }
+        guard let forwarding else { return leave(.backendDown) }
+        house.reports.cancelForwarded(listener, socket.address, session: target, facts: facts)
+        detachFromLane()
+        floor.settle(id, forwarding)
+        forwarding.start(within: timeouts.connect)
+    }
+
+    // MARK: the other ends
+
+    private func refuse(_ refusal: Refusal, _ reason: RefusalReason, detail: String? = nil, request: [UInt8]) {
+        leave(
+            reason, detail: detail, saying: .refusal(refusal, listener.configuration.databaseProtocol, request: request)
+        )
+    }
+
+    private func leave(_ reason: RefusalReason, detail: String? = nil, saying words: Farewell.Words = .none) {
+        if phase == .over { return }
+        let house = floor.house
+        house.reports.refused(listener, socket.address, reason, detail: detail, facts: facts, startup: startup)
+        if reason.isHostile { house.admission.misbehaved(id) }
+        detachFromLane()
+        // Who has been told something, or said something, must be able to read the answer.
+        let isSilent = session == nil && leftovers.isEmpty && { if case .none = words { true } else { false } }()
+        if isSilent || reason == .evicted || reason == .drained { return floor.departed(id) }
+        let id = self.id
+        let farewell = Farewell(words, to: socket, session: session, leftovers: leftovers, on: ground) {
+            [weak floor] in floor?.departed(id)
+        }
+        floor.settle(id, farewell)
+        farewell.start(patience: patience)
+    }
+
+    private func detachFromLane() {
+        phase = .over
+        deadline?.cancel()
+        turn?.cancel()
+        if let watch { ground.poller.unwatch(watch) }
+        watch = nil
+    }
+}

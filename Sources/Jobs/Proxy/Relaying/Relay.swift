@@ -1,0 +1,41 @@
+import IO
+import Synchronization
+
+/// What others may ask about a data lane at any time.
+final class RelayFigures: Sendable {
+    private let open = Atomic<Int>(0)
+    private let pinned = Atomic<Int>(0)
+
+    var openCount: Int { open.load(ordering: .relaxed) }
+    /// Bytes that slow readers keep in memory.
+    var pinnedBytes: Int { pinned.load(ordering: .relaxed) }
+
+    func opened() { open.wrappingAdd(1, ordering: .relaxed) }
+    func closed() { open.wrappingSubtract(1, ordering: .relaxed) }
+    func pin(_ change: Int) { if change != 0 { pinned.wrappingAdd(change, ordering: .relaxed) } }
+}
+
+/// A data lane's actor: relays the bytes of authorized connections, each of which stays here for life.
+actor Relay: LaneResident {
+    nonisolated let lane: Lane
+    nonisolated let figures = RelayFigures()
+    let poller: Poller
+    let floor: RelayFloor
+
+    /// Larger pieces win: more than half of the cost is the kernel's and goes by the call, not by the byte.
+    private static let pieceLimit = 512 << 10
+
+    init(lane: Lane, house: ProxyHouse, stalledMemory: Int) {
+        self.lane = lane
+        poller = Poller(lane: lane)
+        floor = RelayFloor(
+            LaneGround(poller: poller, pieceLimit: Self.pieceLimit), house, figures, stalledMemory: stalledMemory)
+    }
+
+    /// Once, before anything else.
+    func begin() { floor.begin(on: self) }
+
+    var connections: [ConnectionSummary] { floor.connections }
+
+    func kill(_ id: UInt64) -> Bool { floor.kill(id) }
+}

@@ -1,0 +1,69 @@
+import IO
+
+/// The connections of one data lane. Owned by `Relay`.
+final class RelayFloor {
+    let ground: LaneGround
+    let house: ProxyHouse
+    let figures: RelayFigures
+    private let stalledMemory: Int
+    private var occupants: [UInt64: any Occupant] = [:]
+    /// Connections that had used up their turn and wait for the next.
+    private var waiting: [RelayedConnection] = []
+    private weak var resident: Relay?
+
+    /// Bytes that one connection may move before others have their turn.
+    static let turn = 1 << 20
+
+    init(_ ground: LaneGround, _ house: ProxyHouse, _ figures: RelayFigures, stalledMemory: Int) {
+        self.ground = ground
+        self.house = house
+        self.figures = figures
+        self.stalledMemory = stalledMemory
+    }
+
+    func begin(on resident: Relay) { self.resident = resident }
+
+    /// Slow readers pin as much as they may: read in small pieces until it is less.
+    var isUnderPressure: Bool { figures.pinnedBytes > stalledMemory }
+
+    func adopt(_ connection: AuthorizedConnection) {
+        let connecting = BackendConnecting(connection, self)
+        occupants[connection.id] = connecting
+        connecting.start()
+    }
+
+    /// `occupant` takes the place of the one before it under this number.
+    func settle(_ id: UInt64, _ occupant: some Occupant) { occupants[id] = occupant }
+
+    func departed(_ id: UInt64) {
+        guard occupants.removeValue(forKey: id) != nil else { return }
+        figures.closed()
+        house.admission.departed(id)
+    }
+
+    /// The connection goes on when the others of this lane had their turn.
+    func wait(_ connection: RelayedConnection) {
+        waiting.append(connection)
+        if waiting.count == 1 { resident?.submit { $0.floor.resumeWaiting() } }
+    }
+
+    private func resumeWaiting() {
+        let ready = waiting
+        waiting = []
+        for connection in ready { connection.resume() }
+    }
+
+    var connections: [ConnectionSummary] {
+        occupants.values.compactMap { ($0 as? RelayedConnection)?.summary }
+    }
+
+    func kill(_ id: UInt64) -> Bool {
+        guard let connection = occupants[id] as? RelayedConnection else { return false }
+        connection.end(.killed)
+        return true
+    }
+
+    func abandonAll() {
+        for occupant in Array(occupants.values) { occupant.abandon(.drained) }
+    }
+}

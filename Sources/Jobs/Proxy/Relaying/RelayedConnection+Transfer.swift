@@ -1,0 +1,200 @@
+import IO
+import OpenSSL
+import Reports
+
+/// Moving bytes: one piece is received, sealed or opened in the lane's buffers, and sent in one go. What does not fit
+/// anywhere becomes a leftover of the connection; the lane's buffers are empty again at the end of each step.
+extension RelayedConnection {
+    private var ground: LaneGround { floor.ground }
+
+    // MARK: client to backend
+
+    func transferUp() -> RelayStateMachine.Action {
+        let limit = floor.isUnderPressure ? Self.tinyPiece : pieceUp
+        let outcome = origin.socket.stream.read(into: ground.cipherIn, limit: limit)
+        guard case .bytes(let count) = outcome else {
+            switch outcome {
+            case .failed: return machine.readFailed(.client)
+            case .ended:
+                // The end of TCP without the end of TLS: what came before may be cut (RFC 8446 §6.1).
+                ending = ending ?? .truncated
+                origin.listener.counters.truncated.add()
+                return machine.sourceEnded(.up)
+            default: return machine.transferred(.up, sourceIsDrained: true, sinkIsFull: false)
+            }
+        }
+        budget -= count
+        lastProgress = ground.poller.now
+        let isFilled = count == limit
+        switch openAndSend() {
+        case .moved(let isBlocked):
+            pieceUp = Self.adapted(pieceUp, isFilled: isFilled, isBlocked: isBlocked, limit: ground.pieceLimit)
+            return machine.transferred(.up, sourceIsDrained: !isFilled && !clientHungUp, sinkIsFull: isBlocked)
+        case .ended(let isBlocked): return machine.sourceEnded(.up, sinkIsFull: isBlocked)
+        case .failed(let action): return action
+        }
+    }
+
+    private enum Opened {
+        case moved(isBlocked: Bool)
+        /// By the client's close_notify.
+        case ended(isBlocked: Bool)
+        case failed(RelayStateMachine.Action)
+    }
+
+    /// Opens all that lies in the lane's `cipherIn`, and sends it to the backend.
+    private func openAndSend() -> Opened {
+        var isBlocked = false
+        while true {
+            let outcome = session.read(into: ground.plain)
+            guard sendControlBytes() else { return .failed(machine.writeFailed(.down)) }
+            switch outcome {
+            case .bytes(let count):
+                received += UInt64(count)
+                origin.listener.counters.bytesReceived.add(UInt64(count))
+                switch leftoversUp.send(ground.plain, to: backend.stream) {
+                case .complete: break
+                case .blocked: isBlocked = true
+                case .failed:
+                    clearBuffers()
+                    return .failed(machine.writeFailed(.up))
+                }
+            case .wantsInput: return .moved(isBlocked: isBlocked)
+            case .wantsOutput: continue
+            case .ended:
+                ground.cipherIn.removeAll()
+                return .ended(isBlocked: isBlocked)
+            case .failed:
+                clearBuffers()
+                ending = ending ?? .tlsFailed
+                return .failed(machine.readFailed(.client))
+            }
+        }
+    }
+
+    /// What TLS itself has to say: the answer to a KeyUpdate, an alert. False when the client is gone, or asks for answers
+    /// that it does not read.
+    private func sendControlBytes() -> Bool {
+        if ground.cipherOut.isEmpty { return true }
+        // After our close_notify there is nothing more to say.
+        guard !hasClosedTLS else {
+            ground.cipherOut.removeAll()
+            return true
+        }
+        switch leftoversDown.send(ground.cipherOut, to: origin.socket.stream) {
+        case .complete: return true
+        case .blocked:
+            machine.controlBytesWait()
+            return leftoversDown.size < 2 * ground.pieceLimit
+        case .failed:
+            clearBuffers()
+            return false
+        }
+    }
+
+    // MARK: backend to client
+
+    func transferDown() -> RelayStateMachine.Action {
+        let limit = floor.isUnderPressure ? Self.tinyPiece : pieceDown
+        let outcome = backend.stream.read(into: ground.plain, limit: limit)
+        guard case .bytes(let count) = outcome else {
+            switch outcome {
+            case .failed: return machine.readFailed(.backend)
+            case .ended: return machine.sourceEnded(.down)
+            default: return machine.transferred(.down, sourceIsDrained: true, sinkIsFull: false)
+            }
+        }
+        budget -= count
+        sent += UInt64(count)
+        origin.listener.counters.bytesSent.add(UInt64(count))
+        lastProgress = ground.poller.now
+        if keyWatch != nil { watchForKey() }
+        guard sealAll() else {
+            clearBuffers()
+            ending = ending ?? .tlsFailed
+            return machine.writeFailed(.down)
+        }
+        let isFilled = count == limit
+        switch leftoversDown.send(ground.cipherOut, to: origin.socket.stream) {
+        case .complete: return moved(isFilled: isFilled, isBlocked: false)
+        case .blocked: return moved(isFilled: isFilled, isBlocked: true)
+        case .failed:
+            clearBuffers()
+            return machine.writeFailed(.down)
+        }
+    }
+
+    private func moved(isFilled: Bool, isBlocked: Bool) -> RelayStateMachine.Action {
+        pieceDown = Self.adapted(pieceDown, isFilled: isFilled, isBlocked: isBlocked, limit: ground.pieceLimit)
+        return machine.transferred(
+            .down, sourceIsDrained: !isFilled && !backendHungUp, sinkIsFull: isBlocked)
+    }
+
+    private func sealAll() -> Bool {
+        while !ground.plain.isEmpty {
+            guard case .bytes = session.write(from: ground.plain) else { return false }
+        }
+        return true
+    }
+
+    private func watchForKey() {
+        var rest = ground.plain.bytes()[...]
+        while !rest.isEmpty, let (action, consumed) = keyWatch?.received(rest) {
+            rest = rest.dropFirst(consumed)
+            switch action {
+            case .goOn: return
+            case .learn(let key):
+                if let cancelKey { floor.house.cancels.forget(cancelKey, of: origin) }
+                cancelKey = key
+                floor.house.cancels.learn(key, of: origin)
+            case .stop: keyWatch = nil
+            }
+        }
+    }
+
+    // MARK: leftovers and endings
+
+    func flush(_ direction: RelayStateMachine.Direction) -> RelayStateMachine.Action {
+        let outcome =
+            direction == .up ? leftoversUp.flush(to: backend.stream) : leftoversDown.flush(to: origin.socket.stream)
+        switch outcome {
+        case .complete, .blocked:
+            lastProgress = ground.poller.now
+            return machine.flushed(direction, isComplete: outcome == .complete)
+        case .failed: return machine.writeFailed(direction)
+        }
+    }
+
+    func sendEnding(_ direction: RelayStateMachine.Direction) -> RelayStateMachine.Action {
+        guard direction == .down else {
+            backend.stream.shutdownWriting()
+            return machine.endingSent(.up, sinkIsFull: false)
+        }
+        if !hasClosedTLS {
+            session.close()
+            hasClosedTLS = true
+            switch leftoversDown.send(ground.cipherOut, to: origin.socket.stream) {
+            case .complete: break
+            case .blocked: return machine.endingSent(.down, sinkIsFull: true)
+            case .failed:
+                clearBuffers()
+                return machine.writeFailed(.down)
+            }
+        }
+        origin.socket.stream.shutdownWriting()
+        return machine.endingSent(.down, sinkIsFull: false)
+    }
+
+    /// The lane's buffers belong to the next connection.
+    private func clearBuffers() {
+        ground.plain.removeAll()
+        ground.cipherIn.removeAll()
+        ground.cipherOut.removeAll()
+    }
+
+    /// Twice as large while the source fills it and the sink takes it; half as large for a slow reader.
+    private static func adapted(_ piece: Int, isFilled: Bool, isBlocked: Bool, limit: Int) -> Int {
+        if isBlocked { return max(smallPiece, piece / 2) }
+        return isFilled ? min(limit, piece * 2) : piece
+    }
+}

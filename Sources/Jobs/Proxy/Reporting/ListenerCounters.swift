@@ -1,0 +1,64 @@
+import Reports
+import Synchronization
+
+/// The numbers of one listener, counted on all lanes.
+final class ListenerCounters: Sendable {
+    let accepted: Counter
+    let authorized: Counter
+    let denied: Counter
+    let handshakesFinished: Counter
+    let handshakesFailed: Counter
+    let handshakeSeconds: Histogram
+    let connectSeconds: Histogram
+    let bytesReceived: Counter
+    let bytesSent: Counter
+    let cancelsForwarded: Counter
+    let cancelsDropped: Counter
+    let truncated: Counter
+    let open = Atomic<Int>(0)
+    private let refusals = Mutex<[RefusalReason: Counter]>([:])
+    private let metrics: Metrics
+    private let name: String
+
+    init(listener name: String, metrics: Metrics) {
+        self.metrics = metrics
+        self.name = name
+        func counter(_ family: String, _ help: String, _ labels: (String, String)...) -> Counter {
+            metrics.counter("nodeguard_proxy_" + family, help, labels: [("listener", name)] + labels)
+        }
+        accepted = counter("connections_accepted", "Connections that were accepted from the kernel")
+        authorized = counter("authorizations", "Verdicts of the access policy", ("result", "allow"))
+        denied = counter("authorizations", "Verdicts of the access policy", ("result", "deny"))
+        handshakesFinished = counter("handshakes", "TLS handshakes by result", ("result", "finished"))
+        handshakesFailed = counter("handshakes", "TLS handshakes by result", ("result", "failed"))
+        bytesReceived = counter("bytes", "Decrypted bytes that were relayed", ("direction", "received"))
+        bytesSent = counter("bytes", "Decrypted bytes that were relayed", ("direction", "sent"))
+        cancelsForwarded = counter("cancels", "Cancel requests by result", ("result", "forwarded"))
+        cancelsDropped = counter("cancels", "Cancel requests by result", ("result", "dropped"))
+        truncated = counter("connections_truncated", "Clients that ended without the end of TLS")
+        handshakeSeconds = metrics.histogram(
+            "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [("listener", name)])
+        connectSeconds = metrics.histogram(
+            "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [("listener", name)])
+    }
+
+    func refused(_ reason: RefusalReason) {
+        let counter = refusals.withLock { refusals in
+            if let known = refusals[reason] { return known }
+            let new = metrics.counter(
+                "nodeguard_proxy_connections_refused", "Connections that became no session, by reason",
+                labels: [("listener", name), ("reason", reason.rawValue)])
+            refusals[reason] = new
+            return new
+        }
+        counter.add()
+    }
+
+    /// By reason, those that happened.
+    var refused: [String: UInt64] {
+        let counters = refusals.withLock { $0 }
+        return Dictionary(uniqueKeysWithValues: counters.map { ($0.key.rawValue, $0.value.value) })
+    }
+
+    var openCount: Int { open.load(ordering: .relaxed) }
+}

@@ -1,0 +1,52 @@
+import IO
+import OpenSSL
+import Reports
+import Synchronization
+
+/// One listener as all lanes see it: what it is configured to be, and the TLS context that new handshakes use.
+final class ListenerState: Sendable {
+    private struct Changing {
+        var context: TLSContext?
+        var addresses: [SocketAddress] = []
+    }
+
+    let configuration: ListenerConfiguration
+    let counters: ListenerCounters
+    private let changing = Mutex(Changing())
+
+    init(_ configuration: ListenerConfiguration, metrics: Metrics) {
+        self.configuration = configuration
+        counters = ListenerCounters(listener: configuration.name, metrics: metrics)
+    }
+
+    var name: String { configuration.name }
+
+    /// nil until the first identity and trust were published.
+    var context: TLSContext? { changing.withLock { $0.context } }
+
+    /// Handshakes that have begun, and live connections, keep the context that they have.
+    func adopt(_ context: TLSContext) { changing.withLock { $0.context = context } }
+
+    /// With their real ports; empty while nothing is bound.
+    var addresses: [SocketAddress] { changing.withLock { $0.addresses } }
+
+    func bound(_ addresses: [SocketAddress]) { changing.withLock { $0.addresses = addresses } }
+
+    /// Its part of the status document.
+    func document(isDraining: Bool) -> JSONValue {
+        let (context, addresses) = changing.withLock { ($0.context, $0.addresses) }
+        let state =
+            isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
+        return [
+            "name": .string(name),
+            "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),
+            "protocol": .string(configuration.databaseProtocol.rawValue),
+            "backend": .strings(configuration.backend.map(\.description)),
+            "state": .string(state),
+            "open": .count(counters.openCount),
+            "accepted": .count(counters.accepted.value),
+            "refused": .object(counters.refused.mapValues { .count($0) }),
+            "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
+        ]
+    }
+}

@@ -1,0 +1,136 @@
+import IO
+import OpenSSL
+import Reports
+import Synchronization
+
+/// How a relayed connection ended; the raw value is the audit event's `reason`.
+enum CloseReason: String, Sendable {
+    case finished, truncated, idle, killed, drained, stopped
+    case clientFailed = "client-failed"
+    case backendFailed = "backend-failed"
+    case tlsFailed = "tls-failed"
+    case stalled = "half-closed-without-progress"
+}
+
+/// Turns what happens to connections into numbers and audit events. Shared by all lanes; never blocks for long.
+final class ProxyReports: Sendable {
+    /// Refusals that are audited one by one.
+    static let refusalsPerSecond = 100
+
+    private let audit: AuditReporter
+    private let origin = ContinuousClock.now
+    private let refusals = Mutex(RefusalBudgetStateMachine(perSecond: refusalsPerSecond))
+
+    init(audit: AuditReporter) { self.audit = audit }
+
+    func opened(_ listener: ListenerState, _ addresses: [SocketAddress]) {
+        audit.report(
+            AuditEvent(
+                .listenerOpened,
+                fields: [
+                    "listener": .string(listener.name), "addresses": .strings(addresses.map(\.description)),
+                    "protocol": .string(listener.configuration.databaseProtocol.rawValue),
+                ]))
+    }
+
+    func refused(
+        _ listener: ListenerState, _ address: SocketAddress, _ reason: RefusalReason, detail: String? = nil,
+        facts: TLSFacts? = nil, startup: StartupMessage? = nil
+    ) {
+        listener.counters.refused(reason)
+        if reason.isNoise { return }
+        guard case .report(let suppressed) = allowance else { return }
+        var fields = Self.fields(listener, address, facts, startup)
+        fields["reason"] = .string(reason.rawValue)
+        if let detail { fields["detail"] = .string(Self.short(detail)) }
+        if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
+        audit.report(AuditEvent(.connectionRefused, .refused, fields: fields))
+    }
+
+    func accepted(_ connection: AuthorizedConnection) {
+        connection.listener.counters.authorized.add()
+        connection.listener.counters.open.wrappingAdd(1, ordering: .relaxed)
+        var fields = Self.fields(connection)
+        fields["rule"] = .string(Self.short(connection.peer.rule))
+        audit.report(AuditEvent(.connectionAccepted, fields: fields))
+    }
+
+    func closed(_ connection: AuthorizedConnection, _ reason: CloseReason, received: UInt64, sent: UInt64) {
+        connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
+        var fields = Self.fields(connection)
+        fields["reason"] = .string(reason.rawValue)
+        fields["bytes.received"] = .count(received)
+        fields["bytes.sent"] = .count(sent)
+        fields["seconds"] = .count((Timestamp.now.nanoseconds - connection.since.nanoseconds) / 1_000_000_000)
+        let isGood = reason == .finished || reason == .idle || reason == .drained
+        audit.report(AuditEvent(.connectionClosed, isGood ? .success : .failure, fields: fields))
+    }
+
+    /// Authorized, but the database does not answer.
+    func lost(_ connection: AuthorizedConnection, detail: String) {
+        connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
+        refused(
+            connection.listener, connection.socket.address, .backendDown, detail: detail, facts: connection.facts,
+            startup: connection.startup)
+    }
+
+    func cancelForwarded(_ listener: ListenerState, _ address: SocketAddress, session: UInt64, facts: TLSFacts?) {
+        listener.counters.cancelsForwarded.add()
+        var fields = Self.fields(listener, address, facts, nil)
+        fields["connection"] = .count(session)
+        audit.report(AuditEvent(.cancelForwarded, fields: fields))
+    }
+
+    func cancelDropped(_ listener: ListenerState, _ address: SocketAddress, facts: TLSFacts?) {
+        listener.counters.cancelsDropped.add()
+        guard case .report(let suppressed) = allowance else { return }
+        var fields = Self.fields(listener, address, facts, nil)
+        if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
+        audit.report(AuditEvent(.cancelDropped, .refused, fields: fields))
+    }
+
+    /// Once a second: tells of refusals that were left out before a quiet spell.
+    func tick() {
+        let suppressed = refusals.withLock { $0.ticked(at: ContinuousClock.now - origin) }
+        guard suppressed > 0 else { return }
+        audit.report(
+            AuditEvent(.connectionRefused, .refused, fields: ["reason": "flood", "suppressed": .count(suppressed)]))
+    }
+
+    private var allowance: RefusalBudgetStateMachine.Action {
+        refusals.withLock { $0.refused(at: ContinuousClock.now - origin) }
+    }
+
+    private static func fields(_ connection: AuthorizedConnection) -> [String: JSONValue] {
+        var fields = fields(
+            connection.listener, connection.socket.address, connection.facts, connection.startup)
+        fields["connection"] = .count(connection.id)
+        return fields
+    }
+
+    private static func fields(
+        _ listener: ListenerState, _ address: SocketAddress, _ facts: TLSFacts?, _ startup: StartupMessage?
+    ) -> [String: JSONValue] {
+        var fields: [String: JSONValue] = [
+            "listener": .string(listener.name), "peer.address": .string(address.description),
+        ]
+        if let facts {
+            fields["tls.version"] = .string(facts.version)
+            fields["tls.cipher"] = .string(facts.cipher)
+            if let leaf = facts.chain.first {
+                fields["peer.subject"] = .string(short(leaf.subject))
+                fields["peer.issuer"] = .string(short(leaf.issuer))
+                fields["peer.serial"] = .string(leaf.serial)
+            }
+        }
+        if let user = startup?.user { fields["user"] = .string(short(user)) }
+        if let database = startup?.database { fields["database"] = .string(short(database)) }
+        if startup?.isReplication == true { fields["replication"] = true }
+        return fields
+    }
+
+    /// A peer chooses how long its names are; an event must stay small.
+    private static func short(_ text: String) -> String { text.count <= 256 ? text : text.prefix(255) + "…" }
+
+    static func short(_ bytes: [UInt8]) -> String { short(String(decoding: bytes.prefix(256), as: UTF8.self)) }
+}
