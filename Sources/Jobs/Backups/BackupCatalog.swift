@@ -30,7 +30,10 @@ struct BackupCatalog {
                 let identity = BackupIdentity(cluster: cluster, backup: backup)
                 do throws(BackupError) {
                     entries.append(Entry(known: try known(identity, in: target), identity: identity, target: target))
-                } catch { report(backup, error) }
+                } catch {
+                    // One that was removed meanwhile is no backup any more.
+                    if try target.backups(of: cluster).contains(backup) { report(backup, error) }
+                }
             }
         }
         return entries.sorted { $0.identity.backup < $1.identity.backup }
@@ -57,6 +60,10 @@ struct BackupCatalog {
             KeyFile.self, from: try Self.read(object, in: entry.target), object.description)
         guard keys.schema == KeyFile.schema, keys.backup == entry.identity.backup.text else {
             throw BackupError(.corrupt, "\(object): it belongs to another backup")
+        }
+        // A key's name goes into the path of a call to the plane, and this file can be written by whoever has the target.
+        guard keys.wraps.allSatisfy({ BackupKey.isName($0.key) }) else {
+            throw BackupError(.corrupt, "\(object): what it names is no key")
         }
         return keys
     }

@@ -116,7 +116,8 @@ package final class BackupFigures: Sendable {
             let bytes = stream.watch.plaintextBytes
             return [
                 "verb": .string(stream.verb.rawValue), "backup": .string(stream.backup), "name": .string(stream.name),
-                "target": .string(stream.target), "bytes": .count(bytes), "storedBytes": .count(stream.watch.storedBytes),
+                "target": .string(stream.target), "bytes": .count(bytes),
+                "storedBytes": .count(stream.watch.storedBytes),
                 "seconds": .integer(Int64(seconds)),
                 "bytesPerSecond": .integer(seconds > 0 ? Int64(Double(bytes) / seconds) : 0),
             ]

@@ -4,12 +4,21 @@ import OpenSSL
 package struct BackupKey: Sendable {
     static let length = 32
 
+    /// A name of the plane's: letters, digits, `-` and `_`.
     package let id: String
     package let secret: SecretReference
 
     package init(id: String, secret: SecretReference) {
         self.id = id
         self.secret = secret
+    }
+
+    static func isName(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+            }
     }
 
     func makeCipher() throws(OpenSSLError) -> AES256GCM {

@@ -17,7 +17,8 @@ struct BackupReader {
     ) throws(BackupError) {
         manifest = try SealedManifest.read(of: identity, key: key, from: target)
         guard known.name == manifest.name, known.startedAt == manifest.startedAt, known.node == manifest.node else {
-            throw BackupError(.corrupt, "manifest.pub.json of \(identity.backup) does not agree with the sealed manifest")
+            throw BackupError(
+                .corrupt, "manifest.pub.json of \(identity.backup) does not agree with the sealed manifest")
         }
         (self.identity, self.key, self.target) = (identity, key, target)
         width = memory.width(frameLength: manifest.frameLength)

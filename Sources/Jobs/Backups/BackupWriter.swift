@@ -28,7 +28,9 @@ struct BackupWriter {
         let known = publicManifest(of: manifest)
         let keys = KeyFile(
             schema: KeyFile.schema, backup: identity.backup.text,
-            wraps: [.init(kind: KeyFile.planeKind, key: created.key.id, kek: created.kek, wrapped: Data(created.wrapped))])
+            wraps: [
+                .init(kind: KeyFile.planeKind, key: created.key.id, kek: created.kek, wrapped: Data(created.wrapped))
+            ])
         try target.store(PublicDocument(keys), as: identity.object(.keys))
         try target.store(PublicDocument(known), as: identity.object(.publicManifest))
         try SealedManifest.write(manifest, of: identity, key: created.key, to: target)

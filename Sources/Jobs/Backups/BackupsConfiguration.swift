@@ -21,12 +21,15 @@ package struct BackupsConfiguration: Sendable {
     package let memory: Int
     package let socket: String
     package let socketMode: UInt32
-    /// Tests make volumes small.
+    /// Tests make volumes small, and the deadline short.
     package let layout: StreamLayout
+    /// A client that has asked for nothing by then is let go.
+    package let requestDeadline: Duration
 
     package init(
         node: String, cluster: String, version: String, targets: [Target], memory: Int = 128 << 20, socket: String,
-        socketMode: UInt32 = 0o660, layout: StreamLayout = .standard
+        socketMode: UInt32 = 0o660, layout: StreamLayout = .standard,
+        requestDeadline: Duration = .seconds(10)
     ) {
         self.node = node
         self.cluster = cluster
@@ -36,5 +39,6 @@ package struct BackupsConfiguration: Sendable {
         self.socket = socket
         self.socketMode = socketMode
         self.layout = layout
+        self.requestDeadline = requestDeadline
     }
 }

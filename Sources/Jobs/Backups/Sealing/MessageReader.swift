@@ -22,7 +22,8 @@ final class MessageReader {
         (self.expected, self.source) = (expected, source)
         let (header, length) = try Self.readHeader(from: source)
         guard header.frameLength == expected.frameLength else {
-            throw BackupError(.corrupt, "frames of \(header.frameLength) bytes where \(expected.frameLength) were sealed")
+            throw BackupError(
+                .corrupt, "frames of \(header.frameLength) bytes where \(expected.frameLength) were sealed")
         }
         message = try MessageKey.open(header, expecting: expected.context, backupKey: key)
         self.length = Int64(length)

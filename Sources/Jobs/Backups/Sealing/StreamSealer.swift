@@ -59,10 +59,11 @@ final class StreamSealer: FrameStages {
         return try intake.withLock { intake throws(BackupError) in
             guard let length = try intake.fill(slot, from: source) else { return false }
             watch.took(length)
-            slot.assign(try intake.nextPlace(in: layout) { number throws(BackupError) in
-                try MessageKey.create(
-                    context: context(of: number), backupKey: key, frameLength: layout.frameLength)
-            })
+            slot.assign(
+                try intake.nextPlace(in: layout) { number throws(BackupError) in
+                    try MessageKey.create(
+                        context: context(of: number), backupKey: key, frameLength: layout.frameLength)
+                })
             return true
         }
     }
@@ -173,7 +174,8 @@ private struct Output {
     mutating func complete(volume: Int) throws(BackupError) {
         let expected = StreamLayout.encodedLength(header: headerLength, plaintext: plaintextLength, frames: frames)
         guard openLength == expected else {
-            throw BackupError(.internalFault, "volume \(volume) has \(openLength) bytes where \(expected) were expected")
+            throw BackupError(
+                .internalFault, "volume \(volume) has \(openLength) bytes where \(expected) were expected")
         }
         try writer?.complete()
         sealed.volumes.append(

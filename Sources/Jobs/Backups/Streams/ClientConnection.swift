@@ -61,7 +61,7 @@ final class ClientConnection: Sendable {
             }
             return .notice(try JSONDecoder().decode(StreamNotice.self, from: data))
         } catch {
-            send(.failed(kind: BackupError.Kind.refused.rawValue, reason: "this is no message of the stream protocol"))
+            refuse("this is no message of the stream protocol")
             return nil
         }
     }
@@ -81,6 +81,12 @@ final class ClientConnection: Sendable {
     func send(_ reply: StreamReply) {
         guard let bytes = try? JSONDocument.encode(reply), bytes.count <= Self.messageLimit else { return }
         try? socket.send(bytes)
+    }
+
+    /// The last word to a client that is not served, or no longer.
+    func refuse(_ reason: String) {
+        send(.failed(kind: BackupError.Kind.refused.rawValue, reason: reason))
+        close()
     }
 
     /// Ends the listening too.

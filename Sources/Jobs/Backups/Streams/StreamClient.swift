@@ -5,6 +5,8 @@ import IO
 package struct StreamClient: ~Copyable {
     package typealias Progress = (StreamReply) -> Void
 
+    private static let commandLimit = 8192
+
     private let socket: SeqPacketSocket
 
     package init(connectingTo path: String) throws(BackupError) {
@@ -47,7 +49,9 @@ package struct StreamClient: ~Copyable {
     ) throws(BackupError) -> BackupOutcome {
         var request = StreamRequest(.put, name: name, target: target)
         request.allowEmpty = allowEmpty
-        request.command = command
+        // A very long one is recorded by its name: a request is one message.
+        let isShort = command.map(\.utf8.count).reduce(0, +) <= Self.commandLimit
+        request.command = isShort ? command : Array(command.prefix(1))
         let producer = try ProducerCommand(command)
         do throws(BackupError) {
             try producer.withOutput { output throws(BackupError) in try send(request, passing: output) }

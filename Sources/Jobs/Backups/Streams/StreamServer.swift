@@ -4,8 +4,6 @@ import Synchronization
 /// Accepts clients of the stream socket, and serves a few of them at once, each on queues of its own. A client beyond
 /// the limit, and one that asks for nothing, is told so and let go.
 actor StreamServer: LaneResident {
-    private static let requestDeadline: Duration = .seconds(10)
-
     /// The queues of one stream: where its client is listened to, and where its bytes are moved.
     private struct Slot {
         let listening: SerialQueue
@@ -27,6 +25,7 @@ actor StreamServer: LaneResident {
     private let continuation: AsyncStream<Accepted>.Continuation
     private var slots: [Slot]
     private var token: WatchToken?
+    private var isStopped = false
 
     init(_ context: StreamContext, on lane: Lane) throws(IOError) {
         let configuration = context.configuration
@@ -55,15 +54,16 @@ actor StreamServer: LaneResident {
 
     /// Takes no more clients and ends the streams that run.
     func stop() {
-        guard let token else { return }
-        poller.unwatch(token)
-        self.token = nil
+        isStopped = true
+        if let token { poller.unwatch(token) }
+        token = nil
         continuation.finish()
-        for slot in slots { slot.client?.close() }
+        for slot in slots { slot.client?.refuse("nodeguard is stopping, so this stream was ended") }
         try? Files.remove(context.configuration.socket)
     }
 
     private func begin() {
+        if isStopped { return }
         lane.start(self)
         do {
             token = try poller.watch(socket.rawValue, for: .readable, Readable { self.acceptAll() })
@@ -79,15 +79,12 @@ actor StreamServer: LaneResident {
     private func admit(_ connection: ClientConnection) {
         guard let index = slots.firstIndex(where: { $0.client == nil }) else {
             let limit = BackupsConfiguration.streamLimit
-            connection.send(
-                .failed(
-                    kind: BackupError.Kind.refused.rawValue,
-                    reason: "\(limit) backup streams are running, which is the limit; try again when one has ended"))
+            connection.refuse("\(limit) backup streams are running, which is the limit; try again when one has ended")
             return
         }
         slots[index].client = connection
         slots[index].listening.submit { connection.receiveAll() }
-        _ = poller.schedule(after: Self.requestDeadline, RequestDeadline(connection))
+        _ = poller.schedule(after: context.configuration.requestDeadline, RequestDeadline(connection))
         continuation.yield(Accepted(connection: connection, slot: index, queue: slots[index].moving))
     }
 
@@ -115,6 +112,6 @@ private final class RequestDeadline: TimerTarget {
     init(_ connection: ClientConnection) { self.connection = connection }
 
     func timerFired(_ token: TimerToken) {
-        if let connection, !connection.hasAsked { connection.close() }
+        if let connection, !connection.hasAsked { connection.refuse("nothing was asked for in time") }
     }
 }

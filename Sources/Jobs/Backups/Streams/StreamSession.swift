@@ -74,9 +74,9 @@ actor StreamSession: QueueConfined {
     ) {
         var fields = details
         if let peer = connection.peer {
-            fields["peer.uid"] = .count(peer.user)
-            fields["peer.gid"] = .count(peer.group)
-            fields["peer.pid"] = .count(peer.process)
+            fields["caller.uid"] = .count(peer.user)
+            fields["caller.gid"] = .count(peer.group)
+            fields["caller.pid"] = .count(peer.process)
         }
         context.audit.report(AuditEvent(name, outcome, fields: fields))
     }
@@ -103,7 +103,8 @@ actor StreamSession: QueueConfined {
     private func verify(_ request: StreamRequest) async throws -> BackupOutcome {
         let level = request.level ?? 3
         guard (1...3).contains(level) else { throw BackupError(.refused, "there are verify levels 1, 2 and 3") }
-        return try await read(request, reason: "verify", event: .backupVerified) { (reader, watch) throws(BackupError) in
+        return try await read(request, reason: "verify", event: .backupVerified) {
+            (reader, watch) throws(BackupError) in
             try reader.verify(level: level, watch: watch)
             return level
         }
@@ -148,7 +149,7 @@ actor StreamSession: QueueConfined {
         for wrap in keys?.wraps ?? [] where wrap.kind == KeyFile.planeKind {
             do {
                 try await context.custody.delete(wrap.key)
-            } catch { details["key.deletion"] = .string("not requested: \(error)") }
+            } catch { details["reason"] = .string("its key could not be given up: \(error)") }
         }
         report(.backupDeleted, .success, details)
         var outcome = BackupOutcome()
@@ -181,7 +182,7 @@ actor StreamSession: QueueConfined {
 extension BackupCatalog.Entry {
     var details: [String: JSONValue] {
         [
-            "backup.id": .string(known.backup), "backup.name": .string(known.name), "target": .string(target.name),
+            "backup": .string(known.backup), "name": .string(known.name), "target": .string(target.name),
         ]
     }
 }
@@ -195,8 +196,8 @@ extension BackupOutcome {
 
     var details: [String: JSONValue] {
         var details: [String: JSONValue] = [
-            "bytes": .integer(bytes), "stored.bytes": .integer(storedBytes), "volumes": .count(volumes),
-            "milliseconds": .integer(Int64(seconds * 1000)),
+            "bytes": .integer(bytes), "bytes.stored": .integer(storedBytes), "volumes": .count(volumes),
+            "seconds": .integer(Int64(seconds)),
         ]
         if let level { details["level"] = .count(level) }
         return details

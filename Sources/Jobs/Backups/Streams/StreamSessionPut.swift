@@ -75,6 +75,7 @@ extension StreamSession {
         guard created.key.secret.count == BackupKey.length else {
             throw BackupError(.key, "the plane gave a key of \(created.key.secret.count) bytes")
         }
+        guard BackupKey.isName(created.key.id) else { throw BackupError(.key, "the plane gave a key without a name") }
         return created
     }
 
@@ -126,8 +127,7 @@ private struct RunningPut: Sendable {
 
     var details: [String: JSONValue] {
         [
-            "backup.id": .string(identity.backup.text), "backup.name": .string(name.text),
-            "target": .string(target.name),
+            "backup": .string(identity.backup.text), "name": .string(name.text), "target": .string(target.name),
         ]
     }
 }

@@ -21,7 +21,9 @@ final class FileObject: SealedObjectWriter {
 
     deinit { abandon() }
 
-    func append(_ part: SealedPart) throws(BackupError) { try attempt { () throws(IOError) in try part.write(to: file) } }
+    func append(_ part: SealedPart) throws(BackupError) {
+        try attempt { () throws(IOError) in try part.write(to: file) }
+    }
 
     /// What says nothing secret is stored in clear.
     func append(_ document: PublicDocument) throws(BackupError) {
