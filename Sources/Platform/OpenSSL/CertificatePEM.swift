@@ -25,7 +25,8 @@ extension Certificate {
         }
         if let failure { throw failure }
         guard !blocks.isEmpty else { throw refusal("it has none") }
-        guard beginnings(in: bytes) == blocks.count, endsWithBlock(bytes) else {
+        let marks = ["-----BEGIN ", "-----END "].map { lines(of: bytes, startingWith: $0) }
+        guard marks == [blocks.count, blocks.count], endsWithBlock(bytes) else {
             throw refusal("there is a broken block, or text after the last one")
         }
         var certificates: [Certificate] = []
@@ -58,8 +59,8 @@ extension Certificate {
         return Array(UnsafeBufferPointer(start: data, count: count))
     }
 
-    private static func beginnings(in bytes: [UInt8]) -> Int {
-        let mark = Array("-----BEGIN ".utf8)
+    private static func lines(of bytes: [UInt8], startingWith mark: String) -> Int {
+        let mark = Array(mark.utf8)
         return bytes.split(separator: UInt8(ascii: "\n")).count { $0.starts(with: mark) }
     }
 

@@ -1,0 +1,95 @@
+import IO
+import OpenSSL
+import TestSupport
+
+/// One connection of a real client over a real socket, served by a `TLSSession`, for programs that are not ours.
+///
+/// The server greets, echoes what it gets in upper-case ASCII, and answers the client's end with its own.
+struct ServedConnection {
+    let handshake: HandshakeOutcome
+    let received: [UInt8]
+    let version: String
+    let peer: Certificate?
+    let client: Subprocess.Result
+
+    /// Runs `openssl s_client` with `options`; `input` is what it types.
+    static func serve(
+        _ context: TLSContext, options: [String], input: String = "hello\n", within seconds: Double = 20
+    ) async throws -> ServedConnection {
+        guard let any = SocketAddress("127.0.0.1:0") else { throw TestSupportError("no address") }
+        let listener = try ListeningSocket(any)
+        let client = try Subprocess(
+            "openssl",
+            ["s_client", "-connect", "\(listener.address)", "-CAfile", try Scenery.authority.trustPath, "-no_ign_eof"]
+                + options,
+            keepsInputOpen: true)
+        try client.write(Array(input.utf8))
+        var accepted: StreamSocket?
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while accepted == nil, ContinuousClock.now < deadline {
+            if case .accepted(let socket, _) = listener.accept() {
+                accepted = consume socket
+            } else {
+                await Task.yield()
+            }
+        }
+        guard let socket = accepted.take() else { throw TestSupportError("nobody came") }
+        var served = Served(context)
+        served.run(socket, until: deadline)
+        try client.endInput()
+        discard(socket)
+        return ServedConnection(
+            handshake: served.outcome, received: served.received, version: served.session.version,
+            peer: served.session.peerCertificate, client: try await client.waitForEnd(within: seconds))
+    }
+
+    private static func discard(_ socket: consuming StreamSocket) {}
+}
+
+private struct Served {
+    let session: TLSSession
+    var outcome = HandshakeOutcome.wantsInput
+    var received: [UInt8] = []
+    private let cipherIn = LaneBuffer(capacity: 64 << 10)
+    private let cipherOut = LaneBuffer(capacity: 64 << 10)
+    private let plain = LaneBuffer(capacity: 96 << 10)
+
+    init(_ context: TLSContext) {
+        session = TLSSession(context, TLSTransport(cipherIn: cipherIn, cipherOut: cipherOut))
+    }
+
+    /// Until the client has typed a line, or either side ends or fails.
+    mutating func run(_ socket: borrowing StreamSocket, until deadline: ContinuousClock.Instant) {
+        while ContinuousClock.now < deadline {
+            if outcome == .wantsInput { outcome = session.handshake() }
+            var isOver = false
+            if outcome == .finished { isOver = converse() }
+            if case .failed = outcome { isOver = true }
+            while !cipherOut.isEmpty, case .bytes = socket.write(from: cipherOut) {}
+            if isOver { return socket.shutdownWriting() }
+            switch socket.read(into: cipherIn) {
+            case .bytes, .wouldBlock: break
+            case .ended, .failed: session.inputEnded()
+            }
+        }
+    }
+
+    private mutating func converse() -> Bool {
+        switch session.read(into: plain) {
+        case .bytes:
+            received += plain.bytes()
+            plain.removeAll()
+            guard received.contains(UInt8(ascii: "\n")) else { return false }
+            let answer = LaneBuffer(capacity: 1 << 10)
+            answer.append(Array("ANSWER\n".utf8))
+            _ = session.write(from: answer)
+            session.close()
+            return true
+        case .wantsInput, .wantsOutput: return false
+        case .ended: return true
+        case .failed(let failure):
+            outcome = .failed(failure)
+            return true
+        }
+    }
+}
