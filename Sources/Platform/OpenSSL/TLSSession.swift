@@ -28,6 +28,10 @@ package final class TLSSession {
     private let ssl: OpaquePointer
     private let context: TLSContext
     private var transport: TLSTransport?
+    /// Records under one TLS 1.3 key before it is replaced: AES-GCM allows 2^24.5 (RFC 8446 §5.5), and OpenSSL 3.0 does
+    /// not count.
+    package var recordsPerKey = 1 << 23
+    private var recordCount = 0
     /// A server's session that demands no certificate: only for the self-test of a context, with ourselves as peer.
     private let isSelfTest: Bool
     private var isEstablished = false
@@ -202,9 +206,19 @@ package final class TLSSession {
                 return written
             }
             written += count
-            ErrorStack.clear()
+            countRecord()
         }
         return written
+    }
+
+    private func countRecord() {
+        recordCount += 1
+        if recordCount >= recordsPerKey, SSL_version(ssl) == TLS1_3_VERSION {
+            recordCount = 0
+            // The message goes out before the next record; `plainCapacity` leaves room for it.
+            SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED)
+        }
+        ErrorStack.clear()
     }
 
     /// Puts close_notify into `cipherOut`; reading may go on. True when it lies there (or never will, after a failure
