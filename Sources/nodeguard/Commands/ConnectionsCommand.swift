@@ -1,0 +1,71 @@
+import ArgumentParser
+import Reports
+import Status
+
+/// Who is connected; and ending one connection.
+struct ConnectionsCommand: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "connections", abstract: "List the live connections with their peers, or end one.")
+
+    @OptionGroup var location: ConfigurationOption
+    @OptionGroup var form: JSONFlag
+    @Option(name: .long, help: ArgumentHelp("End this connection.", valueName: "id"))
+    var kill: String?
+
+    func validate() throws {
+        if let kill, kill.isEmpty || kill.contains(where: { !$0.isASCII || $0 == "/" || $0 == "?" || $0 == " " }) {
+            throw ValidationError("'\(kill.printable)' is no connection: take an ID of the list.")
+        }
+    }
+
+    func perform() async throws(VerbFailure) -> VerbStatus {
+        let status = try location.read().status
+        let questions = LocalQuestions(configuration: status)
+        if let kill {
+            let answer = try await questions.ask("DELETE", "/v1/connections/\(kill)", at: status.control)
+            Console.say(form.json ? answer.text : "connection \(kill) was ended")
+            return .ready
+        }
+        let (body, document) = try await questions.document("/v1/connections", at: status.control)
+        Console.say(
+            form.json ? body : Self.text(document["connections"]?.items ?? document.items, Timestamp.now.seconds))
+        return .ready
+    }
+
+    static func text(_ connections: [JSONValue], _ now: Int64) -> String {
+        if connections.isEmpty { return "no connection" }
+        var table = TextTable(columns: [
+            .init(title: "ID"), .init(title: "LISTENER"), .init(title: "FROM"), .init(title: "SUBJECT"),
+            .init(title: "USER"), .init(title: "DATABASE"), .init(title: "FOR", isNumber: true),
+            .init(title: "RECEIVED", isNumber: true), .init(title: "SENT", isNumber: true),
+        ])
+        table.rows = connections.map { connection in
+            let since = connection["since"]?.string.flatMap(Measures.seconds)
+            return [
+                connection["id"]?.shown ?? "", connection["listener"]?.shown ?? "",
+                connection["peer_address"]?.shown ?? "", connection["peer_subject"]?.shown ?? "",
+                connection["user"]?.shown ?? "", connection["database"]?.shown ?? "",
+                since.map { Measures.span(max(0, now - $0)) } ?? "",
+                connection["bytes_received"]?.number.map(Measures.bytes) ?? "",
+                connection["bytes_sent"]?.number.map(Measures.bytes) ?? "",
+            ]
+        }
+        // Wider than the status page: whoever lists connections wants to see who they are.
+        return table.lines(width: 160).joined(separator: "\n")
+    }
+}
+
+/// Stops taking connections and lets the live ones end.
+struct DrainCommand: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "drain", abstract: "Take no new connections and let the live ones end.")
+
+    @OptionGroup var location: ConfigurationOption
+
+    func perform() async throws(VerbFailure) -> VerbStatus {
+        let status = try location.read().status
+        _ = try await LocalQuestions(configuration: status).ask("POST", "/v1/drain", at: status.control)
+        Console.say("draining")
+        return .ready
+    }
+}

@@ -1,0 +1,188 @@
+import Reports
+
+/// The status document for a person, in at most 80 columns: the state first, then what is wrong and what to do, then
+/// each job, then the lanes.
+struct StatusText {
+    static let width = 80
+
+    let document: JSONValue
+    /// Seconds since 1970, for ages.
+    let now: Int64
+    let isColoured: Bool
+
+    func render() -> String {
+        let blocks = [head, reasons, listeners, certificates, backups, audit, lanes].filter { !$0.isEmpty }
+        return blocks.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
+    }
+
+    private var state: String { document["state"]?.string ?? "unknown" }
+
+    private var head: [String] {
+        let node = document["node"]?.shown ?? "this node"
+        let cluster = document["cluster"].map { " of \($0.shown)" } ?? ""
+        let up = document["uptime_seconds"]?.number.map { ", up \(Measures.span(Int64($0)))" } ?? ""
+        let version = document["version"].map { ", nodeguard \($0.shown)" } ?? ""
+        let rest = ": \(node)\(cluster)\(up)\(version)"
+        let line = [coloured(state, Self.colour(of: state)) + TextTable.cut(rest, Self.width - state.count)]
+        let unmet = (document["conditions"]?.items ?? []).filter { $0["met"] == .boolean(false) }
+        return line
+            + unmet.flatMap { condition in
+                TextTable.wrapped(
+                    "waits for \(condition["name"]?.shown ?? "?"): \(condition["detail"]?.shown ?? "")",
+                    width: Self.width, indent: 2)
+            }
+    }
+
+    private var reasons: [String] {
+        (document["reasons"]?.items ?? []).flatMap { reason in
+            let severity = reason["severity"]?.shown ?? "info"
+            let subject = reason["subject"].map { $0.shown.isEmpty ? "" : " (\($0.shown))" } ?? ""
+            let since = age(of: reason["since"]).map { ", for \($0)" } ?? ""
+            let title = TextTable.cut("\(reason["code"]?.shown ?? "?")\(subject)\(since)", Self.width - 7)
+            let mark = severity.padding(to: 5)
+            return [coloured(mark, Self.colour(of: severity)) + "  " + title]
+                + TextTable.wrapped(reason["detail"]?.shown ?? "", width: Self.width, indent: 7)
+                + TextTable.wrapped("do: " + (reason["action"]?.shown ?? ""), width: Self.width, indent: 7)
+        }
+    }
+
+    private var listeners: [String] {
+        var table = TextTable(columns: [
+            .init(title: "NAME"), .init(title: "ADDRESS"), .init(title: "PROTOCOL"), .init(title: "BACKEND"),
+            .init(title: "STATE"), .init(title: "OPEN", isNumber: true), .init(title: "TOTAL", isNumber: true),
+            .init(title: "REFUSED", isNumber: true),
+        ])
+        table.rows = (document["proxy"]?["listeners"]?.items ?? []).map { listener in
+            let counts = ["open", "accepted", "refused"].map { listener[$0]?.total.map(Measures.count) ?? "" }
+            return [
+                listener["name"]?.shown ?? "", listener["addresses"]?.shown ?? listener["address"]?.shown ?? "",
+                listener["protocol"]?.shown ?? "", listener["backend"]?.shown ?? "", listener["state"]?.shown ?? "",
+            ] + counts
+        }
+        return block("Listeners", table)
+    }
+
+    private var certificates: [String] { block("Certificates", Self.certificateTable(document["certificates"], now)) }
+
+    static func certificateTable(_ section: JSONValue?, _ now: Int64) -> TextTable {
+        var table = TextTable(columns: [
+            .init(title: "ROLE"), .init(title: "SUBJECT"), .init(title: "STATE"), .init(title: "EXPIRES IN"),
+            .init(title: "RENEWS IN"), .init(title: "SERIAL"),
+        ])
+        let certificates = section?["roles"]?.items ?? section?["certificates"]?.items ?? section?.items ?? []
+        table.rows = certificates.map { certificate in
+            [
+                certificate["role"]?.shown ?? "", certificate["subject"]?.shown ?? "",
+                certificate["state"]?.shown ?? "", ahead(certificate["not_after"], now),
+                ahead(certificate["next_renewal"], now), certificate["serial"]?.shown ?? "",
+            ]
+        }
+        return table
+    }
+
+    private var backups: [String] {
+        let section = document["backups"]
+        var targets = TextTable(columns: [.init(title: "TARGET"), .init(title: "STATE"), .init(title: "WHERE")])
+        targets.rows = (section?["targets"]?.items ?? []).map { target in
+            [
+                target["name"]?.shown ?? "", target["state"]?.shown ?? "",
+                target["url"]?.shown ?? target["folder"]?.shown ?? "",
+            ]
+        }
+        var streams = TextTable(columns: [
+            .init(title: "RUNNING"), .init(title: "NAME"), .init(title: "TARGET"),
+            .init(title: "BYTES", isNumber: true), .init(title: "RATE", isNumber: true),
+        ])
+        streams.rows = (section?["running"]?.items ?? section?["streams"]?.items ?? []).map { stream in
+            let rate = (stream["bytes_per_second"] ?? stream["rate"])?.number
+            return [
+                stream["verb"]?.shown ?? "", stream["name"]?.shown ?? "", stream["target"]?.shown ?? "",
+                stream["bytes"]?.number.map(Measures.bytes) ?? "", rate.map { Measures.bytes($0) + "/s" } ?? "",
+            ]
+        }
+        var last = TextTable(columns: [.init(title: "NAME"), .init(title: "LAST SUCCESS")])
+        last.rows = lastSuccesses(section?["last_success"])
+        let lines =
+            targets.lines(width: Self.width) + last.lines(width: Self.width) + streams.lines(width: Self.width)
+        return lines.isEmpty ? [] : [title("Backups")] + lines
+    }
+
+    private func lastSuccesses(_ value: JSONValue?) -> [[String]] {
+        guard case .object(let members) = value else {
+            return (value?.items ?? []).map { one in
+                [one["name"]?.shown ?? "", age(of: one["at"] ?? one["time"]).map { $0 + " ago" } ?? "never"]
+            }
+        }
+        return members.sorted { $0.key < $1.key }.map { name, time in
+            [name.printable, age(of: time).map { $0 + " ago" } ?? time.shown]
+        }
+    }
+
+    private var audit: [String] {
+        guard let section = document["audit"] else { return [] }
+        let events = section["spooled_events"]?.number ?? 0
+        let bytes = section["spooled_bytes"]?.number.map { " (\(Measures.bytes($0)))" } ?? ""
+        let oldest = section["oldest_age_seconds"]?.number ?? 0
+        var text = events == 0 ? "every event has arrived" : "\(Measures.count(events)) events wait\(bytes)"
+        if events > 0, oldest > 0 { text += ", the oldest for \(Measures.span(Int64(oldest)))" }
+        if let next = section["next_seq"]?.number { text += "; next number \(Measures.count(next))" }
+        for key in ["lost", "dropped"] {
+            if let count = section[key]?.total, count > 0 { text += "; \(Measures.count(count)) \(key)" }
+        }
+        if let problem = section["last_error"]?.shown, !problem.isEmpty { text += "; last error: \(problem)" }
+        return [title("Audit")] + TextTable.wrapped(text, width: Self.width, indent: TextTable.indent)
+    }
+
+    private var lanes: [String] {
+        var table = TextTable(columns: [
+            .init(title: "LANE OR QUEUE"), .init(title: "LOAD", isNumber: true), .init(title: "LAG", isNumber: true),
+            .init(title: "JOBS", isNumber: true),
+        ])
+        table.rows = (document["lanes"]?.items ?? []).map { lane in
+            let lag = lane["lag_seconds"]?.number ?? 0
+            return [
+                lane["label"]?.shown ?? "", Measures.percent(lane["load"]?.number ?? 0),
+                lag < 1 ? "\(Int(lag * 1000)) ms" : Measures.span(Int64(lag)),
+                lane["jobs"]?.number.map(Measures.count) ?? "",
+            ]
+        }
+        return block("Lanes and queues", table)
+    }
+
+    private func block(_ name: String, _ table: TextTable) -> [String] {
+        let lines = table.lines(width: Self.width)
+        return lines.isEmpty ? [] : [title(name)] + lines
+    }
+
+    private func title(_ text: String) -> String { coloured(text, 1) }
+
+    private func age(of time: JSONValue?) -> String? {
+        guard let text = time?.string, let then = Measures.seconds(text) else { return nil }
+        return Measures.span(max(0, now - then))
+    }
+
+    private static func ahead(_ time: JSONValue?, _ now: Int64) -> String {
+        guard let text = time?.string, let then = Measures.seconds(text) else { return "" }
+        return then >= now ? Measures.span(then - now) : "\(Measures.span(now - then)) ago"
+    }
+
+    /// Select Graphic Rendition, ECMA-48: 1 bold, 31 red, 32 green, 33 yellow, 36 cyan.
+    private static func colour(of word: String) -> Int {
+        switch word {
+        case "ready": 32
+        case "degraded", "warn", "draining": 33
+        case "failed", "error": 31
+        default: 36
+        }
+    }
+
+    private func coloured(_ text: String, _ code: Int) -> String {
+        isColoured ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
+}
+
+extension String {
+    fileprivate func padding(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+}
