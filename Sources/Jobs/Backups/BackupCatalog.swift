@@ -61,7 +61,8 @@ struct BackupCatalog {
         guard keys.schema == KeyFile.schema, keys.backup == entry.identity.backup.text else {
             throw BackupError(.corrupt, "\(object): it belongs to another backup")
         }
-        // A key's name goes into the path of a call to the plane, and this file can be written by whoever has the target.
+        // A key's name goes into the path of a call to the plane, and this file can be written by whoever has the
+        // target.
         guard keys.wraps.allSatisfy({ BackupKey.isName($0.key) }) else {
             throw BackupError(.corrupt, "\(object): what it names is no key")
         }

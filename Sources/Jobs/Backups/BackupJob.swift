@@ -50,7 +50,8 @@ package final class BackupJob: Sendable {
         await lane.stop()
     }
 
-    /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being written.
+    /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being
+    /// written.
     package func stop() async { await server.stop() }
 
     /// Complete backups in the order of their start, for the status job.

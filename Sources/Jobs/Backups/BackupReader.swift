@@ -39,8 +39,8 @@ struct BackupReader {
         return count
     }
 
-    /// Throws what is wrong with it. Level 1: every volume is there, with its length. Level 2: and its stored bytes have
-    /// their checksum. Level 3: and every frame opens, and the counts agree.
+    /// Throws what is wrong with it. Level 1: every volume is there, with its length. Level 2: and its stored bytes
+    /// have their checksum. Level 3: and every frame opens, and the counts agree.
     func verify(level: Int, watch: StreamWatch) throws(BackupError) {
         for volume in manifest.volumes {
             let object = identity.object(.volume(volume.number))

@@ -5,8 +5,8 @@ package struct BackupName: Hashable, Sendable, CustomStringConvertible {
     package let text: String
     package var description: String { text }
 
-    /// Letters, digits, `.`, `_` and `-`, beginning with a letter or digit; nothing that `NAME@TIME`, a path, a metric's
-    /// label or a terminal could take for something else. A backup's identifier is no name.
+    /// Letters, digits, `.`, `_` and `-`, beginning with a letter or digit; nothing that `NAME@TIME`, a path, a
+    /// metric's label or a terminal could take for something else. A backup's identifier is no name.
     package init?(_ text: String) {
         guard (1...Self.lengthLimit).contains(text.utf8.count), let first = text.utf8.first,
             Self.isLetterOrDigit(first), BackupIdentifier(text) == nil,

@@ -34,7 +34,8 @@ struct Frame: Equatable, Sendable {
         return messageID + Array(label.utf8) + bigEndian(sequence) + bigEndian(UInt64(length))
     }
 
-    /// A whole prefix. What it says is only a claim until the tag is checked; order is `FrameOrderStateMachine`'s matter.
+    /// A whole prefix. What it says is only a claim until the tag is checked; order is `FrameOrderStateMachine`'s
+    /// matter.
     static func parse(prefix: [UInt8], frameLength: Int) throws(MalformedMessage) -> Frame {
         var cursor = ByteCursor(prefix)
         let mark = try cursor.integer32("a frame's sequence number")

@@ -19,8 +19,8 @@ protocol FrameStages: Sendable {
 
 /// Runs a stream's frames through their stages on all cores, in order and in bounded memory.
 ///
-/// In each turn one batch is taken in, the one before it is transformed (a frame a worker) and the one before that is put
-/// out. Three batches of `width` frames are all there is: a slow target stops the reading of the producer.
+/// In each turn one batch is taken in, the one before it is transformed (a frame a worker) and the one before that is
+/// put out. Three batches of `width` frames are all there is: a slow target stops the reading of the producer.
 struct FramePipeline<Stages: FrameStages>: Sendable {
     /// The slots of one batch and how many of them hold a frame; each is touched by one stage at a time.
     private final class Batch: Sendable {

@@ -1,8 +1,8 @@
 import IO
 import OpenSSL
 
-/// Reads one stored message frame by frame, never a byte beyond what the next field needs, and holds it to its order and
-/// to what the manifest says of it.
+/// Reads one stored message frame by frame, never a byte beyond what the next field needs, and holds it to its order
+/// and to what the manifest says of it.
 final class MessageReader {
     let expected: SealedMessage
     private(set) var length: Int64 = 0

@@ -64,7 +64,8 @@ final class OpeningSlot: Sendable {
         guard isGenuine else { throw BackupError(.corrupt, "frame \(frame.sequence) was changed") }
     }
 
-    /// Gives the plaintext to `sink`; returns its length. A frame that did not open is thrown, and nothing of it released.
+    /// Gives the plaintext to `sink`; returns its length. A frame that did not open is thrown, and nothing of it
+    /// released.
     func release(to sink: any ByteSink) throws(BackupError) -> Int {
         try contents.withLock { contents throws(BackupError) in
             if let failure = contents.failure { throw failure }

@@ -1,8 +1,8 @@
 import IO
 import OpenSSL
 
-/// Sealed bytes: a message's header, or one frame with its tag. Only `FrameSealer` puts bytes in it, and a target stores
-/// nothing else of a stream: what was not sealed cannot leave.
+/// Sealed bytes: a message's header, or one frame with its tag. Only `FrameSealer` puts bytes in it, and a target
+/// stores nothing else of a stream: what was not sealed cannot leave.
 package final class SealedPart {
     fileprivate let buffer: LaneBuffer
     /// Of the frame in it; the header's tag while it holds a header.
@@ -36,8 +36,8 @@ final class FrameSealer {
         part.tag = message.header.tag
     }
 
-    /// Seals all of `plain` as one frame. Whoever calls numbers frames from 1 and seals each number once: a regular and a
-    /// final frame of the same number share their IV.
+    /// Seals all of `plain` as one frame. Whoever calls numbers frames from 1 and seals each number once: a regular
+    /// and a final frame of the same number share their IV.
     func seal(_ plain: LaneBuffer, of message: MessageKey, sequence: UInt32, isFinal: Bool) throws(BackupError) {
         let frame = Frame(sequence: sequence, isFinal: isFinal, length: plain.count)
         precondition(isFinal ? frame.length <= message.header.frameLength : frame.length == message.header.frameLength)

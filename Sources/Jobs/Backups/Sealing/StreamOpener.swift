@@ -11,8 +11,8 @@ struct SealedMessage: Sendable {
     let record: VolumeRecord?
 }
 
-/// Opens messages in order and releases their plaintext, frame by frame, only once it is proved. Strict where others are
-/// lenient: every cut, swap, repetition, change or trailing byte is an error, and nothing is released after it.
+/// Opens messages in order and releases their plaintext, frame by frame, only once it is proved. Strict where others
+/// are lenient: every cut, swap, repetition, change or trailing byte is an error, and nothing is released after it.
 final class StreamOpener: FrameStages {
     private let messages: [SealedMessage]
     private let frameLength: Int

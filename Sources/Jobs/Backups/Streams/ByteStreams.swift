@@ -11,8 +11,8 @@ package protocol ByteSink: Sendable {
     func write(from buffer: LaneBuffer) throws(BackupError)
 }
 
-/// The descriptor that a client handed over with its request: the producer's pipe, or where the restored bytes go. Owned
-/// by one stream; closing it is how a producer learns that nobody reads any more.
+/// The descriptor that a client handed over with its request: the producer's pipe, or where the restored bytes go.
+/// Owned by one stream; closing it is how a producer learns that nobody reads any more.
 package final class PassedDescriptor: ByteSource, ByteSink {
     private let descriptor: Descriptor
 

@@ -9,8 +9,8 @@ enum ClientEvent: Sendable {
     case gone
 }
 
-/// One client of the stream socket. Its messages are received on a queue of their own, so that a client that vanishes is
-/// noticed while its stream is being moved.
+/// One client of the stream socket. Its messages are received on a queue of their own, so that a client that vanishes
+/// is noticed while its stream is being moved.
 final class ClientConnection: Sendable {
     static let messageLimit = 64 << 10
 

@@ -31,7 +31,8 @@ package struct StreamClient: ~Copyable {
         } catch { throw BackupError(.internalFault, "\(error)") }
     }
 
-    /// Backs up what `stream` gives until its end. That the producer ended well can only be assumed of a pipe: `run` knows.
+    /// Backs up what `stream` gives until its end. That the producer ended well can only be assumed of a pipe: `run`
+    /// knows.
     package consuming func put(
         _ name: String, target: String? = nil, allowEmpty: Bool = false, from stream: borrowing Descriptor,
         progress: Progress = { _ in }

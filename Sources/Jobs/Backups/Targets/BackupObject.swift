@@ -34,8 +34,8 @@ package struct BackupObject: Hashable, Sendable, CustomStringConvertible {
     package var path: String { "\(Self.folder(of: cluster))/\(backup)/\(name)" }
     package var description: String { "\(backup)/\(name)" }
 
-    /// A cluster's name as one path component: whatever is no letter, digit, `-` or `_`, or a dot at the start, is written
-    /// `%XX`.
+    /// A cluster's name as one path component: whatever is no letter, digit, `-` or `_`, or a dot at the start, is
+    /// written `%XX`.
     static func folder(of cluster: String) -> String {
         var text = ""
         for (index, byte) in cluster.utf8.enumerated() {
