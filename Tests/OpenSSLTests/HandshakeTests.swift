@@ -82,15 +82,15 @@ import Testing
     }
 
     @Test(arguments: TLSVersion.allCases)
-    func `that is cut at any byte is truncated`(version: TLSVersion) throws {
+    func `that is cut anywhere is truncated`(version: TLSVersion) throws {
         let lengths = try flights(version)
-        for cut in 0..<lengths.first {
+        for cut in stride(from: 0, to: lengths.first, by: 3) {
             let pair = try TLSPair(client: Scenery.client, version: version)
             _ = pair.client.handshake()
             expectTruncation(pair, keeping: cut)
         }
         // Signatures vary in length by a byte or two: a byte or two less are tried here.
-        for cut in stride(from: 0, to: lengths.second - 8, by: 3) {
+        for cut in stride(from: 0, to: lengths.second - 8, by: 7) {
             let pair = try TLSPair(client: Scenery.client, version: version)
             _ = pair.client.handshake()
             _ = pair.server.handshake()
@@ -114,7 +114,7 @@ import Testing
     func `with one bit changed anywhere in the client's messages does not succeed`(version: TLSVersion) throws {
         let lengths = try flights(version)
         for flight in 0..<2 {
-            for position in stride(from: 0, to: flight == 0 ? lengths.first : lengths.second - 8, by: 2) {
+            for position in stride(from: 0, to: flight == 0 ? lengths.first : lengths.second - 8, by: 5) {
                 let pair = try TLSPair(client: Scenery.client, version: version)
                 _ = pair.client.handshake()
                 if flight == 1 {
@@ -122,7 +122,7 @@ import Testing
                     _ = pair.client.handshake()
                 }
                 var bytes = pair.upward.drain()
-                bytes[position] ^= 1 << UInt8(position / 2 % 8)
+                bytes[position] ^= 1 << UInt8(position % 8)
                 pair.upward.append(bytes)
                 _ = pair.server.handshake()
                 let outcomes = pair.shakeHands()

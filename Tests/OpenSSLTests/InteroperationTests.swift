@@ -3,7 +3,7 @@ import OpenSSL
 import TestSupport
 import Testing
 
-@Suite struct `openssl s_client` {
+@Suite(.serialized) struct `openssl s_client` {
     private func credentials(_ identity: TestIdentity) -> [String] {
         ["-cert", identity.certificatePath, "-key", identity.keyPath, "-cert_chain", identity.chainPath]
     }

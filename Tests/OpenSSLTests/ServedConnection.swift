@@ -1,3 +1,5 @@
+import Dispatch
+import Glibc
 import IO
 import OpenSSL
 import TestSupport
@@ -12,10 +14,22 @@ struct ServedConnection {
     let peer: Certificate?
     let client: Subprocess.Result
 
-    /// Runs `openssl s_client` with `options`; `input` is what it types.
+    /// Runs `openssl s_client` with `options`; `input` is what it types. On a thread of its own, because the tests
+    /// beside it keep the pool's threads busy.
     static func serve(
-        _ context: TLSContext, options: [String], input: String = "hello\n", within seconds: Double = 20
+        _ context: TLSContext, options: [String], input: String = "hello\n", within seconds: Double = 60
     ) async throws -> ServedConnection {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(
+                    with: Result { try serveNow(context, options: options, input: input, within: seconds) })
+            }
+        }
+    }
+
+    private static func serveNow(
+        _ context: TLSContext, options: [String], input: String, within seconds: Double
+    ) throws -> ServedConnection {
         guard let any = SocketAddress("127.0.0.1:0") else { throw TestSupportError("no address") }
         let listener = try ListeningSocket(any)
         let client = try Subprocess(
@@ -24,26 +38,25 @@ struct ServedConnection {
                 + options,
             keepsInputOpen: true)
         try client.write(Array(input.utf8))
-        var accepted: StreamSocket?
         let deadline = ContinuousClock.now + .seconds(seconds)
-        while accepted == nil, ContinuousClock.now < deadline {
-            if case .accepted(let socket, _) = listener.accept() {
-                accepted = consume socket
-            } else {
-                await Task.yield()
-            }
-        }
-        guard let socket = accepted.take() else { throw TestSupportError("nobody came") }
+        awaitReadable(listener.rawValue, until: deadline)
+        guard case .accepted(let socket, _) = listener.accept() else { throw TestSupportError("nobody came") }
         var served = Served(context)
         served.run(socket, until: deadline)
         try client.endInput()
+        let result = try client.end(within: seconds)
         discard(socket)
         return ServedConnection(
             handshake: served.outcome, received: served.received, version: served.session.version,
-            peer: served.session.peerCertificate, client: try await client.waitForEnd(within: seconds))
+            peer: served.session.peerCertificate, client: result)
     }
 
     private static func discard(_ socket: consuming StreamSocket) {}
+}
+
+private func awaitReadable(_ descriptor: Int32, until deadline: ContinuousClock.Instant) {
+    var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    while ContinuousClock.now < deadline, poll(&waiting, 1, 100) <= 0 {}
 }
 
 private struct Served {
@@ -68,7 +81,8 @@ private struct Served {
             while !cipherOut.isEmpty, case .bytes = socket.write(from: cipherOut) {}
             if isOver { return socket.shutdownWriting() }
             switch socket.read(into: cipherIn) {
-            case .bytes, .wouldBlock: break
+            case .bytes: break
+            case .wouldBlock: awaitReadable(socket.rawValue, until: deadline)
             case .ended, .failed: session.inputEnded()
             }
         }

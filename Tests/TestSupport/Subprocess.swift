@@ -76,6 +76,15 @@ package final class Subprocess: Sendable {
         return Result(status: process.terminationStatus, output: output, errors: errors)
     }
 
+    /// As `waitForEnd`, blocking the thread.
+    package func end(within seconds: Double = 60) throws -> Result {
+        guard eventuallyBlocking(within: seconds, { !process.isRunning }) else {
+            signal(SIGKILL)
+            throw TestSupportError("still running after \(seconds) s:\n\(output)\(errors)")
+        }
+        return Result(status: process.terminationStatus, output: output, errors: errors)
+    }
+
     /// Runs a program to its end, blocking the thread.
     package static func run(
         _ program: String, _ arguments: [String] = [], environment: [String: String] = [:],
@@ -83,11 +92,7 @@ package final class Subprocess: Sendable {
     ) throws -> Result {
         let child = try Subprocess(
             program, arguments, environment: environment, directory: directory, input: input)
-        guard eventuallyBlocking(within: seconds, { !child.process.isRunning }) else {
-            child.signal(SIGKILL)
-            throw TestSupportError("\(program) still running after \(seconds) s:\n\(child.output)\(child.errors)")
-        }
-        return Result(status: child.process.terminationStatus, output: child.output, errors: child.errors)
+        return try child.end(within: seconds)
     }
 
     /// As `run`, and throws what the program said when it did not end with status 0.

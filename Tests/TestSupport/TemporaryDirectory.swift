@@ -1,6 +1,7 @@
 import Foundation
+import Synchronization
 
-/// A new, empty folder of mode 0700 that is removed with its last reference.
+/// A new, empty folder of mode 0700 that is removed with its last reference, or when the process exits.
 package final class TemporaryDirectory: Sendable, CustomStringConvertible {
     package let path: String
 
@@ -8,9 +9,23 @@ package final class TemporaryDirectory: Sendable, CustomStringConvertible {
         path = "\(NSTemporaryDirectory())\(prefix)-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        Self.remaining.withLock { _ = $0.insert(path) }
+        _ = Self.cleansAtExit
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    deinit {
+        Self.remaining.withLock { _ = $0.remove(path) }
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Folders that a `static let` of a test holds have no other end.
+    private static let remaining = Mutex<Set<String>>([])
+    private static let cleansAtExit =
+        atexit {
+            for path in TemporaryDirectory.remaining.withLock({ $0 }) {
+                try? FileManager.default.removeItem(atPath: path)
+            }
+        } == 0
 
     package var description: String { path }
 
