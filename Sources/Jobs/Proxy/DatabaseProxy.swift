@@ -19,10 +19,10 @@ package final class DatabaseProxy: Sendable {
     }
 
     private let configuration: ProxyConfiguration
-    private let listeners: [ListenerState]
-    private let house: ProxyHouse
+    let listeners: [ListenerState]
+    let house: ProxyHouse
     private let handshakes: [Handshakes]
-    private let relays: [Relay]
+    let relays: [Relay]
     private let health: HealthBoard
     private let emptied = Alarm(label: "proxy-drain")
     private let credentials = Mutex(Credentials())

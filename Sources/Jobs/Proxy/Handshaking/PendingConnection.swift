@@ -243,11 +243,15 @@ final class PendingConnection: Watcher, Occupant {
 extension PendingConnection {
     private func decide(said: [UInt8]) {
         guard let facts, var attributes = facts.peer, let session else { return leave(.noPeerCertificate) }
-        // Whatever came with the client's last message: the lane's buffer belongs to the next connection.
-        let (ending, more) = session.receive(limit: ground.pieceLimit)
+        // Whatever came with the client's last message, its end too: the lane's buffer belongs to the next connection.
+        var early = said
+        var (ending, more) = session.receive(limit: ground.pieceLimit)
+        while !more.isEmpty {
+            early += more
+            (ending, more) = session.receive(limit: ground.pieceLimit)
+        }
         ground.cipherIn.removeAll()
         guard sendCipher() else { return leave(.clientLeft) }
-        let early = said + more
         attributes.databaseUser = startup?.user
         let above = facts.chain.dropFirst().map { PeerAttributes($0) }
         switch listener.configuration.policy.authorize(attributes, intermediates: above) {
@@ -257,7 +261,7 @@ extension PendingConnection {
             refuse(.notAllowed(detail), rule == nil ? .noRule : .denied, detail: rule, request: early)
         case .allowed(let peer):
             switch floor.house.admission.authenticated(id) {
-            case .admit: handOver(session, peer, facts, early, hasEnded: more.isEmpty && ending != .wantsInput)
+            case .admit: handOver(session, peer, facts, early, hasEnded: ending == .ended)
             case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
             default: preconditionFailure("neither admitted nor refused")
             }
