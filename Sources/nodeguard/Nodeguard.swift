@@ -13,7 +13,8 @@ import ArgumentParser
             """,
         subcommands: [
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
-            CertificatesCommand.self, BackupCommand.self, AuditCommand.self, DrainCommand.self, ConfigCommand.self,
+            CertificatesCommand.self, BackupCommand.self, AuditCommand.self, DrainCommand.self, UndrainCommand.self,
+            ConfigCommand.self,
             VersionCommand.self,
         ])
 }

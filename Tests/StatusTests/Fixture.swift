@@ -30,7 +30,8 @@ final class Fixture: Sendable {
                 },
                 kill: { id in self.note("kill \(id)", id == "1:1" ? .done(["killed": .string(id)]) : .unknown("none"))
                 },
-                drain: { self.note("drain", .failed("no listener")) }))
+                drain: { self.note("drain", .failed("no listener")) },
+                undrain: { self.note("undrain", .done([:])) }))
     }
 
     private func note(_ call: String, _ outcome: ControlOutcome) -> ControlOutcome {
@@ -107,4 +108,16 @@ func withServer(
         }
         group.cancelAll()
     }
+}
+
+/// Whether `condition` becomes true before the deadline.
+func eventually(within seconds: Double, _ condition: () -> Bool) async -> Bool {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < deadline {
+        if condition() { return true }
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(5)) { continuation.resume() }
+        }
+    }
+    return condition()
 }

@@ -68,9 +68,7 @@ import Testing
         let folder = try Folder()
         let stale = StatusConfiguration(statusPath: folder.path + "/s", controlPath: folder.path + "/c")
         for _ in 0..<2 {
-            let server = try await StatusServer.open(
-                stale, source: fixture.source, audit: .none, logger: Logger(label: "test"))
-            await server.close()
+            try await open(stale).close()
             #expect(FileManager.default.fileExists(atPath: stale.statusPath))
         }
     }
@@ -107,6 +105,45 @@ import Testing
             #expect(said.hasPrefix("cannot ") && !said.contains("\n"), "\(said)")
         }
     }
+
+    @Test func `end at any moment, clients coming in or not`() async throws {
+        for round in 0..<60 {
+            try await withServer(fixture) { sockets in
+                let peers = try (0..<8).map { _ in try UnixPeer(sockets.statusPath) }
+                if round.isMultiple(of: 2) { peers[0].send("GET /livez HTTP/1.1\r\n\r\n") }
+                if round.isMultiple(of: 3) { _ = try await Curl.ask(sockets.statusPath, "/livez") }
+            }
+        }
+    }
+
+    @Test func `leave no descriptor behind`() async throws {
+        let folder = try Folder()
+        let configuration = StatusConfiguration(statusPath: folder.path + "/s", controlPath: folder.path + "/c")
+        for _ in 0..<20 { try await open(configuration).close() }
+        // The kernel's list of unix sockets has the path of each listening and each accepted one (proc(5)).
+        let isClean = await eventually(within: 20) {
+            (try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8))?.contains(folder.path) == false
+        }
+        #expect(isClean)
+    }
+
+    /// Opens a server. Another test's child may hold our old listening socket between its fork and its exec; that
+    /// passes.
+    private func open(_ configuration: StatusConfiguration) async throws -> StatusServer {
+        for _ in 0..<Self.attemptLimit {
+            do throws(StatusError) {
+                return try await StatusServer.open(
+                    configuration, source: fixture.source, audit: .none, logger: Logger(label: "test"))
+            } catch {
+                try #require(error.description.contains("another process answers there"))
+                _ = await eventually(within: 0.05) { false }
+            }
+        }
+        return try await StatusServer.open(
+            configuration, source: fixture.source, audit: .none, logger: Logger(label: "test"))
+    }
+
+    private static let attemptLimit = 100
 
     @Test func `end with their task, and answer again after a new start`() async throws {
         for _ in 0..<2 {

@@ -12,6 +12,7 @@ enum LocalCall: Equatable {
     case renew(role: String)
     case kill(connection: String)
     case drain
+    case undrain
 
     /// Why a request is no call. Becomes an answer of 400, 404 or 405.
     enum Flaw: Error, Equatable {
@@ -38,6 +39,7 @@ enum LocalCall: Equatable {
         case ["v1", "connections"]: self = try Self.get(method, .connections)
         case ["v1", "audit", "events"]: self = try Self.get(method, .events(count: Self.count(query)))
         case ["v1", "drain"]: self = try Self.only("POST", method, .drain)
+        case ["v1", "undrain"]: self = try Self.only("POST", method, .undrain)
         default: self = try Self.named(method, segments)
         }
     }
@@ -46,7 +48,7 @@ enum LocalCall: Equatable {
     var needsControl: Bool {
         switch self {
         case .live, .ready, .health, .status, .metrics, .section: false
-        case .connections, .events, .renew, .kill, .drain: true
+        case .connections, .events, .renew, .kill, .drain, .undrain: true
         }
     }
 

@@ -4,9 +4,7 @@ import Logging
 import NIOCore
 
 /// One accepted connection: HTTP/1.1 within the limits of `StatusConfiguration`, then the answers of `LocalCalls`.
-struct LocalChannel: ServerChildChannel {
-    typealias Value = HTTP1Channel.Value
-
+struct LocalChannel: Sendable {
     private let base: HTTP1Channel
 
     /// `asksCaller`: whether each call is answered, and audited, for whoever is connected (the control socket).
@@ -23,16 +21,16 @@ struct LocalChannel: ServerChildChannel {
                     maxHeaderListSize: StatusConfiguration.headerLimit, maxHeaderFieldCount: 32)))
     }
 
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        let limit = channel.eventLoop.scheduleTask(in: .seconds(StatusConfiguration.lifetimeLimitSeconds)) {
+    /// Serves a channel that was accepted without reading from it, until it ends or the task is cancelled.
+    func serve(_ channel: any Channel, logger: Logger) async {
+        do {
+            let value = try await channel.eventLoop.flatSubmit { base.setup(channel: channel, logger: logger) }.get()
+            // Not awaited: a channel that is closed by now fails this, and `handle` then ends at once.
+            channel.setOption(.autoRead, value: true).whenFailure { _ in channel.close(promise: nil) }
+            await base.handle(value: value, logger: logger)
+        } catch {
             channel.close(promise: nil)
         }
-        channel.closeFuture.whenComplete { _ in limit.cancel() }
-        return base.setup(channel: channel, logger: logger)
-    }
-
-    func handle(value: Value, logger: Logger) async {
-        await base.handle(value: value, logger: logger)
     }
 
     private static func respond(

@@ -7,10 +7,11 @@ import NIOPosix
 /// One unix socket that answers HTTP. The path appears with its final permissions, in one step; a socket that nobody
 /// answers on any more is replaced, everything else at the path is left alone.
 struct LocalListener: Sendable {
-    private typealias Connection = HTTP1Channel.Value
-
     private let path: String
-    private let channel: NIOAsyncChannel<Connection, Never>
+    /// Accepted channels come as they are, without a pipeline: an asynchronous one that is accepted but dropped,
+    /// because the listener ends at that moment, would trap (NIOAsyncWriter's deinit).
+    private let channel: NIOAsyncChannel<any Channel, Never>
+    private let accepted: AcceptedChannels
     private let child: LocalChannel
     private let logger: Logger
 
@@ -19,7 +20,8 @@ struct LocalListener: Sendable {
     ) async throws(StatusError) -> LocalListener {
         try await makeWay(path, on: loops)
         let temporary = path + ".new"
-        let channel: NIOAsyncChannel<Connection, Never>
+        let accepted = AcceptedChannels()
+        let channel: NIOAsyncChannel<any Channel, Never>
         do {
             channel = try await ServerBootstrap(group: loops)
                 .serverChannelOption(ChannelOptions.backlog, value: Self.backlog)
@@ -32,13 +34,16 @@ struct LocalListener: Sendable {
                     }
                 }
                 .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
-                .bind(unixDomainSocketPath: temporary, cleanupExistingSocketFile: true) { accepted in
-                    child.setup(channel: accepted, logger: logger)
+                .childChannelOption(ChannelOptions.autoRead, value: false)
+                .bind(unixDomainSocketPath: temporary, cleanupExistingSocketFile: true) { channel in
+                    accepted.add(channel)
+                    return channel.eventLoop.makeSucceededFuture(channel)
                 }
         } catch {
             throw StatusError("cannot listen on \(path): \(error); is its folder there, and may we write to it?")
         }
-        let listener = LocalListener(path: path, channel: channel, child: child, logger: logger)
+        let listener = LocalListener(
+            path: path, channel: channel, accepted: accepted, child: child, logger: logger)
         do {
             try publish(temporary, as: path, mode: mode, group: group)
         } catch {
@@ -52,10 +57,11 @@ struct LocalListener: Sendable {
 
     /// Answers until the task is cancelled.
     func run() async throws {
+        defer { accepted.closeAll() }
         try await channel.executeThenClose { inbound in
             try await withThrowingDiscardingTaskGroup { group in
                 for try await connection in inbound {
-                    group.addTask { await child.handle(value: connection, logger: logger) }
+                    group.addTask { await child.serve(connection, logger: logger) }
                 }
                 group.cancelAll()
             }
@@ -64,6 +70,7 @@ struct LocalListener: Sendable {
 
     /// For a listener that never came to `run`.
     func close() async {
+        defer { accepted.closeAll() }
         do {
             try await channel.executeThenClose { _ in }
         } catch {

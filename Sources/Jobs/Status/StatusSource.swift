@@ -71,18 +71,21 @@ package struct ControlActions: Sendable {
     package let renew: @Sendable (_ role: String) async -> ControlOutcome
     package let kill: @Sendable (_ connection: String) async -> ControlOutcome
     package let drain: @Sendable () async -> ControlOutcome
+    package let undrain: @Sendable () async -> ControlOutcome
 
     package init(
         connections: @escaping @Sendable () async -> JSONValue,
         events: @escaping @Sendable (_ count: Int) async -> JSONValue,
         renew: @escaping @Sendable (_ role: String) async -> ControlOutcome,
         kill: @escaping @Sendable (_ connection: String) async -> ControlOutcome,
-        drain: @escaping @Sendable () async -> ControlOutcome
+        drain: @escaping @Sendable () async -> ControlOutcome,
+        undrain: @escaping @Sendable () async -> ControlOutcome
     ) {
         self.connections = connections
         self.events = events
         self.renew = renew
         self.kill = kill
         self.drain = drain
+        self.undrain = undrain
     }
 }

@@ -41,7 +41,10 @@ struct BackupCalls {
     }
 
     static func failure(_ error: BackupError) -> VerbFailure {
-        VerbFailure(error.kind == .unreachable ? .unreachable : .failed, error.description.printable)
+        let text = error.description.printable
+        guard error.kind == .unreachable else { return VerbFailure(.failed, text) }
+        // The words of EACCES: a program that sets no locale gets them in English (strerror(3)).
+        return VerbFailure(text.contains("Permission denied") ? .notAllowed : .unreachable, text)
     }
 
     static func text(_ verb: String, _ outcome: BackupOutcome) -> String {

@@ -69,3 +69,18 @@ struct DrainCommand: Verb {
         return .ready
     }
 }
+
+/// Takes connections again after `drain`.
+struct UndrainCommand: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "undrain", abstract: "Take connections again after a drain.")
+
+    @OptionGroup var location: ConfigurationOption
+
+    func perform() async throws(VerbFailure) -> VerbStatus {
+        let status = try location.read().status
+        _ = try await LocalQuestions(configuration: status).ask("POST", "/v1/undrain", at: status.control)
+        Console.say("taking connections again")
+        return .ready
+    }
+}

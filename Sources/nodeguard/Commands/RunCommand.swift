@@ -15,7 +15,7 @@ struct RunCommand: Verb {
         } catch let failure as VerbFailure {
             throw failure
         } catch {
-            throw VerbFailure(.degraded, "nodeguard ended: \(error)")
+            throw VerbFailure(.failed, "nodeguard ended: \(error)")
         }
     }
 }

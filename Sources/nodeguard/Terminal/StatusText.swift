@@ -52,12 +52,16 @@ struct StatusText {
             .init(title: "STATE"), .init(title: "OPEN", isNumber: true), .init(title: "TOTAL", isNumber: true),
             .init(title: "REFUSED", isNumber: true),
         ])
-        table.rows = (document["proxy"]?["listeners"]?.items ?? []).map { listener in
+        for listener in document["proxy"]?["listeners"]?.items ?? [] {
             let counts = ["open", "accepted", "refused"].map { listener[$0]?.total.map(Measures.count) ?? "" }
-            return [
-                listener["name"]?.shown ?? "", listener["addresses"]?.shown ?? listener["address"]?.shown ?? "",
-                listener["protocol"]?.shown ?? "", listener["backend"]?.shown ?? "", listener["state"]?.shown ?? "",
-            ] + counts
+            let addresses = (listener["addresses"]?.items ?? []).map(\.shown)
+            let state = listener["state"]?.shown ?? ""
+            table.rows.append(
+                [
+                    listener["name"]?.shown ?? "", addresses.first ?? "", listener["protocol"]?.shown ?? "",
+                    listener["backend"]?.shown ?? "", state == "waiting-for-certificate" ? "no certificate" : state,
+                ] + counts)
+            table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }
         return block("Listeners", table)
     }
@@ -93,15 +97,15 @@ struct StatusText {
             .init(title: "RUNNING"), .init(title: "NAME"), .init(title: "TARGET"),
             .init(title: "BYTES", isNumber: true), .init(title: "RATE", isNumber: true),
         ])
-        streams.rows = (section?["running"]?.items ?? section?["streams"]?.items ?? []).map { stream in
-            let rate = (stream["bytes_per_second"] ?? stream["rate"])?.number
+        streams.rows = (section?["streams"]?.items ?? []).map { stream in
+            let rate = (stream["bytes_per_second"] ?? stream["bytesPerSecond"])?.number
             return [
                 stream["verb"]?.shown ?? "", stream["name"]?.shown ?? "", stream["target"]?.shown ?? "",
                 stream["bytes"]?.number.map(Measures.bytes) ?? "", rate.map { Measures.bytes($0) + "/s" } ?? "",
             ]
         }
         var last = TextTable(columns: [.init(title: "NAME"), .init(title: "LAST SUCCESS")])
-        last.rows = lastSuccesses(section?["last_success"])
+        last.rows = lastSuccesses(section?["last_success"] ?? section?["lastSuccess"])
         let lines =
             targets.lines(width: Self.width) + last.lines(width: Self.width) + streams.lines(width: Self.width)
         return lines.isEmpty ? [] : [title("Backups")] + lines

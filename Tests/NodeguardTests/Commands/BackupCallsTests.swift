@@ -27,6 +27,8 @@ import Testing
 
     @Test func `tell a daemon that is away from a backup that failed`() {
         #expect(BackupCalls.failure(BackupError(.unreachable, "x")).status == .unreachable)
+        let denied = BackupError(.unreachable, "connect to unix:/s: Permission denied; is nodeguard running?")
+        #expect(BackupCalls.failure(denied).status == .notAllowed)
         for kind in [BackupError.Kind.corrupt, .notFound, .refused, .key, .producer, .consumer, .target] {
             #expect(BackupCalls.failure(BackupError(kind, "x\u{1B}")) == VerbFailure(.failed, "x?"))
         }

@@ -59,7 +59,7 @@ final class ProgramFixture: Sendable {
                     self.killed.withLock { $0.append(id) }
                     return .done([:])
                 },
-                drain: { .refused("already draining") }))
+                drain: { .refused("already draining") }, undrain: { .done([:]) }))
         let paths = swapped ? ["c", "s"] : ["s", "c"]
         let server = try await StatusServer.open(
             StatusConfiguration(statusPath: folder.file(paths[0]), controlPath: folder.file(paths[1])),
@@ -152,6 +152,7 @@ final class ProgramFixture: Sendable {
             #expect(try await fixture.run(["audit", "spool"]).output == "  next seq       5\n  spooled bytes  2 KiB\n")
             let drain = try await fixture.run(["drain"])
             #expect(drain.status == 2 && drain.errors == "already draining\n")
+            #expect(try await fixture.run(["undrain"]).output == "taking connections again\n")
         }
     }
 

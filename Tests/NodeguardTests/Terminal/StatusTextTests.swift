@@ -17,8 +17,9 @@ import Testing
             "proxy": [
                 "listeners": [
                     [
-                        "name": "ysql", "address": "0.0.0.0:5433", "protocol": "postgres", "backend": "127.0.0.1:5432",
-                        "state": "listening", "open": 3, "accepted": 120, "refused": ["policy": 4, "plaintext": 1],
+                        "name": "ysql", "addresses": ["0.0.0.0:5433", "[::]:5433"], "protocol": "postgres",
+                        "backend": ["127.0.0.1:5432"],
+                        "state": "open", "open": 3, "accepted": 120, "refused": ["policy": 4, "plaintext": 1],
                     ]
                 ]
             ],
@@ -34,7 +35,12 @@ import Testing
             "backups": [
                 "targets": [["name": "local", "url": "file:///var/backups"]],
                 "last_success": ["base": "2027-01-15T05:00:00Z"],
-                "running": [["verb": "put", "name": "base", "target": "local", "bytes": 5_242_880, "rate": 1_048_576]],
+                "streams": [
+                    [
+                        "verb": "put", "name": "base", "target": "local", "bytes": 5_242_880,
+                        "bytes_per_second": 1_048_576,
+                    ]
+                ],
             ],
         ]
         members.merge(extra) { $1 }
@@ -51,8 +57,9 @@ import Testing
                 ready: db-1 of cluster-a, up 2 h 3 min, nodeguard 0.1.0
 
                 Listeners
-                  NAME  ADDRESS       PROTOCOL  BACKEND         STATE      OPEN  TOTAL  REFUSED
-                  ysql  0.0.0.0:5433  postgres  127.0.0.1:5432  listening     3    120        5
+                  NAME  ADDRESS       PROTOCOL  BACKEND         STATE  OPEN  TOTAL  REFUSED
+                  ysql  0.0.0.0:5433  postgres  127.0.0.1:5432  open      3    120        5
+                        [::]:5433
 
                 Certificates
                   ROLE      SUBJECT  STATE   EXPIRES IN  RENEWS IN  SERIAL
