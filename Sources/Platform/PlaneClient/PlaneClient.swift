@@ -19,7 +19,7 @@ package actor PlaneClient: QueueConfined {
     package nonisolated let queue = SerialQueue(label: "plane")
     /// Without a slash at the end.
     package nonisolated let url: String
-    private nonisolated let estURL: String
+    package nonisolated let estURL: String
     private var client: HTTPClient?
     private var generation = 0
 

@@ -1,0 +1,264 @@
+import IO
+import OpenSSL
+import PlaneClient
+import Reports
+
+/// The certificates job: joins the node, obtains its certificates, renews them in time and hands out what is in service.
+///
+/// Each certificate has a loop of its own, so that one that is refused holds up no other. What was in service stays there
+/// whatever the plane does; nothing is handed out that was not checked and is not on the disk.
+package actor CertificateRenewer: QueueConfined {
+    package nonisolated let queue = SerialQueue(label: "certificates")
+
+    let configuration: CertificatesConfiguration
+    let plane: PlaneClient?
+    let receiver: CertificateReceiver
+    let reports: CertificateReports
+    let trustStore: TrustStore
+    let joinSource: JoinSource?
+    /// The node identity first; none without management.
+    let managed: [ManagedCertificate]
+    let files: [FileCertificate]
+
+    var trust: StoredTrust?
+    /// A bundle that may be used, and what was learned about its plane so far.
+    var joining: Joining?
+    /// What the plane's client was last given.
+    var applied: AppliedCredentials?
+    var trustRefreshed = -Double.infinity
+    var untrustedSince: Double?
+    private var isStopped = false
+    private nonisolated let watchAlarm = Alarm(label: "certificates")
+    private nonisolated let trustAlarm = Alarm(label: "certificates.trust")
+
+    /// `plane`: this job alone replaces its credentials; nil exactly if the configuration has no management.
+    package init(
+        _ configuration: CertificatesConfiguration, plane: PlaneClient?, receiver: CertificateReceiver,
+        health: HealthBoard, metrics: Metrics, audit: AuditReporter
+    ) {
+        precondition(
+            (plane == nil) == (configuration.management == nil), "a plane's client goes with its configuration")
+        self.configuration = configuration
+        self.plane = plane
+        self.receiver = receiver
+        reports = CertificateReports(health, audit, metrics)
+        let state = configuration.stateDirectory
+        trustStore = TrustStore(stateDirectory: state)
+        joinSource = configuration.management.map { JoinSource(path: $0.joinFile, stateDirectory: state) }
+        var managed: [ManagedCertificate] = []
+        var files: [FileCertificate] = []
+        func manage(_ role: String) {
+            managed.append(
+                ManagedCertificate(role: role, stateDirectory: state, retryBase: configuration.retryBase))
+        }
+        if plane != nil { manage(RoleConfiguration.node) }
+        for role in configuration.roles {
+            switch role.source {
+            case .enrolled: manage(role.name)
+            case .files(let chain, let key):
+                files.append(FileCertificate(role: role.name, chainPath: chain, keyPath: key))
+            }
+        }
+        self.managed = managed
+        self.files = files
+    }
+
+    package nonisolated var heartbeats: [any Heartbeat] { [queue] }
+
+    /// The cluster as the configuration, a former join or the bundle says.
+    package var membership: Membership? { trust?.membership }
+
+    // MARK: life
+
+    /// Puts into service what lies on the disk. Damage becomes a health reason, never a failure to start.
+    package func start() async {
+        for certificate in managed { reports.prepare(role: certificate.role) }
+        loadTrust()
+        for certificate in managed { load(certificate) }
+        for file in files { look(at: file) }
+        lookForBundle()
+        await applyCredentials()
+        report()
+    }
+
+    /// Keeps all certificates until `stop` is called or the task is cancelled.
+    package func run() async {
+        let names = managed.map(\.role)
+        await withTaskGroup(of: Void.self) { group in
+            for name in names { group.addTask { await self.keep(name) } }
+            if plane != nil { group.addTask { await self.keepTrust() } }
+            group.addTask { await self.watch() }
+            // Whichever ends first: the job is to end, and requests under way with it.
+            _ = await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func stop() {
+        isStopped = true
+        watchAlarm.ring()
+    }
+
+    package enum RenewalAnswer: Sendable, Equatable {
+        case begun
+        case unknownRole
+        case refused(String)
+    }
+
+    package func renew(role: String) -> RenewalAnswer {
+        if files.contains(where: { $0.role == role }) {
+            return .refused(
+                "the certificate of \(role) is brought in files: replace them, and it is taken up by itself")
+        }
+        guard let certificate = managed.first(where: { $0.role == role }) else { return .unknownRole }
+        guard certificate.isValid(at: now) else {
+            return .refused(
+                "\(role) has no valid certificate that could be renewed; it is asked for as soon as it can be")
+        }
+        certificate.machine.renewalDemanded()
+        certificate.alarm.ring()
+        return .begun
+    }
+
+    private var isEnding: Bool { isStopped || Task.isCancelled }
+
+    private func keep(_ role: String) async {
+        guard let certificate = managed.first(where: { $0.role == role }) else { return }
+        while !isEnding {
+            let action = certificate.machine.nextAction(at: now)
+            report()
+            switch action {
+            case .waitForCredentials: _ = await certificate.alarm.wait(for: .seconds(3600))
+            case .wait(let time): _ = await certificate.alarm.wait(untilUnixSeconds: time)
+            case .bootstrap: await bootstrap(certificate)
+            case .enroll: await request(certificate, isRenewal: false)
+            case .renew: await request(certificate, isRenewal: true)
+            }
+        }
+    }
+
+    private func watch() async {
+        while !isEnding {
+            _ = await watchAlarm.wait(for: configuration.pollInterval)
+            lookForBundle()
+            for file in files { look(at: file) }
+            await applyCredentials()
+            report()
+        }
+    }
+
+    private func keepTrust() async {
+        while !isEnding {
+            let pause = 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
+            if await trustAlarm.wait(for: .seconds(pause)) == .elapsed { await refreshTrust() }
+        }
+    }
+
+    // MARK: what lies on the disk
+
+    private func loadTrust() {
+        guard plane != nil else { return }
+        do throws(StoreError) {
+            let loaded = try trustStore.load()
+            for damage in loaded.damage { reports.quarantined(damage, what: "trust") }
+            guard let stored = loaded.trust else { return }
+            trust = stored
+            receiver.membership(stored.membership)
+            receiver.trust(stored.anchors)
+        } catch {
+            unreadable(error, what: "trust")
+        }
+    }
+
+    private func load(_ certificate: ManagedCertificate) {
+        do throws(StoreError) {
+            let loaded = try certificate.store.load()
+            for damage in loaded.damage {
+                reports.quarantined(damage, what: CertificateReports.subject(certificate.role))
+            }
+            guard let stored = loaded.certificate else { return }
+            take(stored, for: certificate, isNew: false)
+            if let wish = wish(for: certificate), wish.difference(from: stored.identity.leaf) != nil {
+                certificate.machine.renewalDemanded()
+            }
+        } catch {
+            unreadable(error, what: CertificateReports.subject(certificate.role))
+        }
+    }
+
+    private func unreadable(_ error: StoreError, what: String) {
+        reports.raise(
+            HealthReason(
+                "CERTIFICATE_STORE_NOT_READABLE", .error, subject: what, detail: error.description,
+                action: "check that the state folder belongs to the service, then restart it"))
+    }
+
+    private func look(at file: FileCertificate) {
+        let subject = CertificateReports.subject(file.role)
+        switch file.look(at: seconds) {
+        case .unchanged: reports.clear(subject: subject)
+        case .unusable(let reason):
+            reports.raise(
+                HealthReason(
+                    "CERTIFICATE_FILES_UNUSABLE", .error, subject: subject, detail: reason,
+                    action: "put a matching chain (own certificate first) and key there; what was in service stays"))
+        case .replaced:
+            reports.clear(subject: subject)
+            guard let identity = file.identity else { return }
+            receiver.identity(file.role, identity)
+            reports.published(identity.leaf, role: file.role, generation: file.generation)
+        }
+    }
+
+    // MARK: into service
+
+    /// The certificate is on the disk: from now on it is the one.
+    func take(_ stored: StoredCertificate, for certificate: ManagedCertificate, isNew: Bool) {
+        let leaf = stored.identity.leaf
+        certificate.stored = stored
+        certificate.machine.certificateTaken(
+            Validity(leaf), jitter: RenewalJitter.fraction(node: configuration.node, serial: leaf.serial),
+            random: .random(in: 0..<1), isNew: isNew, at: now)
+        guard Double(leaf.notAfter) > now else { return }
+        if !certificate.isNode { receiver.identity(certificate.role, stored.identity) }
+        reports.published(leaf, role: certificate.role, generation: stored.generation)
+    }
+
+    func report() {
+        let now = now
+        let fileRows = files.map { file in
+            CertificateReports.Row(
+                role: file.role, phase: phase(of: file), leaf: file.identity?.leaf, generation: file.generation,
+                nextRenewal: nil, lastError: nil, isFromFiles: true)
+        }
+        let rows = managed.map { $0.row(at: now) } + fileRows
+        reports.publish(
+            rows, trust: trust?.anchors, needsIdentity: configuration.roles.isEmpty, at: seconds)
+    }
+
+    private func phase(of file: FileCertificate) -> RenewalStateMachine.Phase {
+        guard let leaf = file.identity?.leaf else { return .unenrolled }
+        return leaf.notAfter > seconds ? .active : .expired
+    }
+
+    // MARK: values
+
+    nonisolated var now: Double { Double(Timestamp.now.nanoseconds) / 1e9 }
+    nonisolated var seconds: Int64 { Timestamp.now.seconds }
+    var node: ManagedCertificate? { managed.first { $0.isNode } }
+
+    /// nil: the cluster is not known yet.
+    func wish(for certificate: ManagedCertificate, cluster known: String? = nil) -> CertificateWish? {
+        guard let cluster = known ?? trust?.membership.cluster else { return nil }
+        if certificate.isNode { return .identity(of: configuration.node, in: cluster) }
+        for role in configuration.roles where role.name == certificate.role {
+            guard case .enrolled(let dnsNames, let addresses, let uris, let server, let client) = role.source else {
+                continue
+            }
+            return CertificateWish(
+                commonName: configuration.node, organization: cluster, dnsNames: dnsNames, addresses: addresses,
+                uris: uris, server: server, client: client)
+        }
+        return nil
+    }
+}

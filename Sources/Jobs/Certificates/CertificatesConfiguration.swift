@@ -1,0 +1,87 @@
+import OpenSSL
+
+/// What the certificates job does, checked and complete; made by the program from its configuration file.
+package struct CertificatesConfiguration: Sendable {
+    /// The node's state folder: `certificates/`, `trust/`, `join/` and `quarantine/` are made in it.
+    package var stateDirectory: String
+    package var node: String
+    /// nil: the join bundle tells.
+    package var cluster: String?
+    /// nil: the node runs on certificate files alone.
+    package var management: ManagementConfiguration?
+    package var keyKind: KeyKind
+    package var roles: [RoleConfiguration]
+    /// Seconds of the first pause after a failure; each failure doubles it.
+    package var retryBase = 5.0
+    /// How often the join bundle and certificate files are looked at.
+    package var pollInterval = Duration.seconds(2)
+
+    package init(
+        stateDirectory: String, node: String, cluster: String?, management: ManagementConfiguration?,
+        keyKind: KeyKind = .ecP256, roles: [RoleConfiguration] = []
+    ) {
+        self.stateDirectory = stateDirectory
+        self.node = node
+        self.cluster = cluster
+        self.management = management
+        self.keyKind = keyKind
+        self.roles = roles
+    }
+}
+
+package struct ManagementConfiguration: Sendable {
+    /// The file that holds the join bundle until it is used.
+    package var joinFile: String
+    /// The EST label of the node identity, if it is not the cluster's name.
+    package var label: String?
+
+    package init(joinFile: String, label: String? = nil) {
+        self.joinFile = joinFile
+        self.label = label
+    }
+}
+
+/// One certificate beside the node identity.
+package struct RoleConfiguration: Sendable {
+    package enum Source: Sendable {
+        /// Asked of the plane.
+        case enrolled(dnsNames: [String], addresses: [[UInt8]], uris: [String], server: Bool, client: Bool)
+        /// Brought by someone else, and watched.
+        case files(chain: String, key: String)
+    }
+
+    /// The role of the node identity itself.
+    package static let node = "node"
+
+    package var name: String
+    package var source: Source
+
+    package init(name: String, source: Source) {
+        precondition(name != Self.node, "'\(Self.node)' is the node's own identity")
+        self.name = name
+        self.source = source
+    }
+}
+
+/// Where the job brings what it has: closures that return at once, called on the job's queue.
+package struct CertificateReceiver: Sendable {
+    /// The node identity, and under whom the plane is verified.
+    package var nodeIdentity: @Sendable (TLSIdentity, TrustAnchors) -> Void
+    package var identity: @Sendable (_ role: String, TLSIdentity) -> Void
+    /// The cluster's authorities.
+    package var trust: @Sendable (TrustAnchors) -> Void
+    /// To which cluster this node belongs.
+    package var membership: @Sendable (Membership) -> Void
+
+    package init(
+        nodeIdentity: @escaping @Sendable (TLSIdentity, TrustAnchors) -> Void = { _, _ in },
+        identity: @escaping @Sendable (_ role: String, TLSIdentity) -> Void = { _, _ in },
+        trust: @escaping @Sendable (TrustAnchors) -> Void = { _ in },
+        membership: @escaping @Sendable (Membership) -> Void = { _ in }
+    ) {
+        self.nodeIdentity = nodeIdentity
+        self.identity = identity
+        self.trust = trust
+        self.membership = membership
+    }
+}

@@ -1,0 +1,51 @@
+import IO
+import OpenSSL
+
+/// A certificate that someone else brings in two files: read again when asked, replaced only by a good pair.
+///
+/// Lives in the job's actor.
+final class FileCertificate {
+    private static let sizeLimit = 1 << 20
+
+    let role: String
+    let chainPath: String
+    let keyPath: String
+    private(set) var identity: TLSIdentity?
+    /// How often it was replaced, the first time included.
+    private(set) var generation = 0
+
+    enum Finding: Equatable {
+        case unchanged, replaced
+        /// What is served stays.
+        case unusable(String)
+    }
+
+    init(role: String, chainPath: String, keyPath: String) {
+        self.role = role
+        self.chainPath = chainPath
+        self.keyPath = keyPath
+    }
+
+    func look(at now: Int64) -> Finding {
+        do {
+            let chain = try Files.read(chainPath, limit: Self.sizeLimit)
+            let found = try TLSIdentity(chainFile: chain, keyFile: keyPath)
+            if let identity, identity.chain == found.chain { return .unchanged }
+            if let flaw = Self.flaw(found.leaf, at: now) { return .unusable("\(chainPath): \(flaw)") }
+            // Applies chain and key to a context: what is too weak for our policy fails here and not at the first client.
+            _ = try TLSContext.client(identity: found, trust: nil, serverName: nil)
+            identity = found
+            generation += 1
+            return .replaced
+        } catch {
+            return .unusable("\(error)")
+        }
+    }
+
+    private static func flaw(_ leaf: Certificate, at now: Int64) -> String? {
+        if leaf.isAuthority { return "the first certificate is an authority's; the server's own must come first" }
+        if leaf.notBefore > now { return "the certificate is not valid before its time comes" }
+        if leaf.notAfter <= now { return "the certificate has expired" }
+        return nil
+    }
+}

@@ -1,0 +1,34 @@
+import IO
+import OpenSSL
+
+/// One certificate that the plane issues: its machine, its place on the disk, and what is in service.
+///
+/// Lives in the job's actor.
+final class ManagedCertificate {
+    let role: String
+    let store: CertificateStore
+    /// Wakes the loop that keeps this certificate.
+    let alarm: Alarm
+    var machine: RenewalStateMachine
+    var stored: StoredCertificate?
+    var lastError: String?
+
+    init(role: String, stateDirectory: String, retryBase: Double) {
+        self.role = role
+        store = CertificateStore(role: role, stateDirectory: stateDirectory)
+        alarm = Alarm(label: "certificate.\(role)")
+        machine = RenewalStateMachine(role == RoleConfiguration.node ? .node : .role, base: retryBase)
+    }
+
+    var isNode: Bool { role == RoleConfiguration.node }
+
+    func isValid(at now: Double) -> Bool {
+        stored.map { Double($0.identity.leaf.notAfter) > now } ?? false
+    }
+
+    func row(at now: Double) -> CertificateReports.Row {
+        CertificateReports.Row(
+            role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
+            nextRenewal: machine.nextRenewal, lastError: lastError, isFromFiles: false)
+    }
+}

@@ -1,0 +1,211 @@
+import OpenSSL
+import Reports
+import Synchronization
+
+/// What the certificates job says of itself: one place for its codes, events and words.
+final class CertificateReports: Sendable {
+    static let condition = "certificates"
+    static let section = "certificates"
+    /// The subject of what concerns all certificates at once.
+    private static let plane = "plane"
+
+    /// One certificate as it is shown.
+    struct Row: Sendable {
+        let role: String
+        let phase: RenewalStateMachine.Phase
+        let leaf: Certificate?
+        let generation: Int
+        let nextRenewal: Double?
+        let lastError: String?
+        let isFromFiles: Bool
+    }
+
+    private let board: HealthBoard
+    private let audit: AuditReporter
+    private let figures: CertificateFigures
+    /// The code that is up for each subject.
+    private let problems = Mutex<[String: String]>([:])
+
+    init(_ board: HealthBoard, _ audit: AuditReporter, _ metrics: Metrics) {
+        self.board = board
+        self.audit = audit
+        figures = CertificateFigures(metrics)
+    }
+
+    func prepare(role: String) { figures.prepare(role: role) }
+
+    // MARK: what happened
+
+    func issued(_ leaf: Certificate, role: String, isFirst: Bool) {
+        figures.issued(role: role)
+        audit.report(
+            AuditEvent(
+                isFirst ? .certificateEnrolled : .certificateRenewed,
+                fields: [
+                    "role": .string(role), "subject": .string(leaf.subject), "issuer": .string(leaf.issuer),
+                    "serial": .string(leaf.serial), "not_after": .string(Timestamp(seconds: leaf.notAfter).description),
+                ]))
+    }
+
+    func published(_ leaf: Certificate, role: String, generation: Int) {
+        figures.served(role: role, until: leaf.notAfter)
+        audit.report(
+            AuditEvent(
+                .certificatePublished,
+                fields: [
+                    "role": .string(role), "serial": .string(leaf.serial), "generation": .count(generation),
+                ]))
+    }
+
+    func trustChanged(_ trust: TrustAnchors) {
+        let fingerprints = trust.certificates.map { Hexadecimal.text($0.fingerprint) }
+        audit.report(AuditEvent(.trustChanged, fields: ["fingerprints": .strings(fingerprints)]))
+    }
+
+    func quarantined(_ damage: GenerationFolder.Damage, what: String) {
+        audit.report(
+            AuditEvent(
+                .stateQuarantined, .failure,
+                fields: ["what": .string(what), "reason": .string(damage.reason), "folder": .string(damage.folder)]))
+        board.raise(
+            HealthReason(
+                "CERTIFICATE_QUARANTINED", .warn, subject: what,
+                detail: "generation \(damage.generation) of \(what) cannot be used: \(damage.reason)",
+                action: "look into \(damage.folder), find out what damaged it, and remove it"))
+    }
+
+    // MARK: problems
+
+    func failed(_ problem: CertificateProblem, role: String) {
+        figures.failed(role: role)
+        audit.report(
+            AuditEvent(
+                .certificateFailed, .failure, fields: ["role": .string(role), "reason": .string(problem.detail)]))
+        let isAboutPlane = [.unreachable, .throttled, .untrusted].contains(problem.failure)
+        if !isAboutPlane, problem.failure != .local { planeAnswered() }
+        raise(
+            HealthReason(
+                problem.code, problem.severity, subject: isAboutPlane ? Self.plane : Self.subject(role),
+                detail: problem.detail, action: problem.action))
+    }
+
+    /// Whatever it said, it is there.
+    func planeAnswered() { clear(subject: Self.plane) }
+
+    /// One problem at a time for each subject: the newest.
+    func raise(_ reason: HealthReason) {
+        let before = problems.withLock { $0.updateValue(reason.code, forKey: reason.subject) }
+        if let before, before != reason.code { board.clear(before, subject: reason.subject) }
+        board.raise(reason)
+    }
+
+    func clear(role: String) { clear(subject: Self.subject(role)) }
+
+    func clear(subject: String) {
+        if let code = problems.withLock({ $0.removeValue(forKey: subject) }) { board.clear(code, subject: subject) }
+    }
+
+    static func subject(_ role: String) -> String { role == RoleConfiguration.node ? role : "role \(role)" }
+
+    // MARK: the clock
+
+    /// `difference`: ours less the server's, in seconds. The server's word is a hint, never believed.
+    func clockCompared(difference: Int64) {
+        guard abs(difference) > IssuedCertificateCheck.skewLimit else { return board.clear("CLOCK_SKEW") }
+        board.raise(
+            HealthReason(
+                "CLOCK_SKEW", .warn,
+                detail:
+                    "this node's clock is \(abs(difference)) s \(difference > 0 ? "ahead of" : "behind") the plane's",
+                action: "set the clock (timedatectl), and keep it right with chrony or systemd-timesyncd"))
+    }
+
+    // MARK: the state
+
+    func publish(_ rows: [Row], trust: TrustAnchors?, needsIdentity: Bool, at now: Int64) {
+        for row in rows { reportExpiry(row, at: now) }
+        let served = rows.filter { $0.role != RoleConfiguration.node || needsIdentity }
+        let missing = served.filter { row in row.leaf.map { $0.notAfter <= now } ?? true }
+        board.set(
+            ReadinessCondition(
+                Self.condition, isMet: missing.isEmpty,
+                detail: missing.isEmpty
+                    ? "each role has a valid certificate"
+                    : "no valid certificate for \(missing.map(\.role).joined(separator: ", "))"))
+        board.publish(
+            section: Self.section,
+            [
+                "roles": .array(rows.map(Self.json)),
+                "trust": .array((trust?.certificates ?? []).map { .string($0.subject) }),
+            ])
+    }
+
+    private func reportExpiry(_ row: Row, at now: Int64) {
+        let subject = Self.subject(row.role)
+        guard let leaf = row.leaf else { return }
+        let validity = Validity(leaf)
+        let left = leaf.notAfter - now
+        if left <= 0 {
+            board.clear("CERTIFICATE_EXPIRES_SOON", subject: subject)
+            let consequence =
+                row.role == RoleConfiguration.node
+                ? "the plane is out of reach for this node" : "its ports refuse clients"
+            board.raise(
+                HealthReason(
+                    "CERTIFICATE_EXPIRED", .error, subject: subject,
+                    detail: "the certificate expired at \(Timestamp(seconds: leaf.notAfter)); \(consequence)",
+                    action: Self.remedy(row)))
+            return
+        }
+        board.clear("CERTIFICATE_EXPIRED", subject: subject)
+        guard Double(now) >= validity.warningTime else {
+            return board.clear("CERTIFICATE_EXPIRES_SOON", subject: subject)
+        }
+        board.raise(
+            HealthReason(
+                "CERTIFICATE_EXPIRES_SOON", Double(left) < min(86_400, validity.life / 30) ? .error : .warn,
+                subject: subject,
+                detail: "the certificate expires at \(Timestamp(seconds: leaf.notAfter)), in \(Self.span(left))",
+                action: Self.remedy(row)))
+    }
+
+    private static func remedy(_ row: Row) -> String {
+        if row.isFromFiles { return "put a new certificate and key into the files of the role" }
+        if row.role == RoleConfiguration.node, row.phase == .expired {
+            return "make a new bundle with nodeguard-plane token create, and give it to nodeguard join"
+        }
+        return "see the other reasons for why it was not renewed; nodeguard certificates renew \(row.role) tries again"
+    }
+
+    /// In steps, so that the text changes when it says something new: under 30, 14, 7 days, each day, hours.
+    private static func span(_ seconds: Int64) -> String {
+        let days = seconds / 86_400
+        if days >= 7 { return "less than \(days < 14 ? 14 : 30) days" }
+        if days >= 1 { return "less than \(days + 1) days" }
+        return seconds >= 3600 ? "less than \(seconds / 3600 + 1) hours" : "less than an hour"
+    }
+
+    private static func json(_ row: Row) -> JSONValue {
+        var members: [String: JSONValue] = [
+            "role": .string(row.role), "state": .string(row.phase.rawValue),
+            "source": .string(row.isFromFiles ? "files" : "plane"),
+        ]
+        if let leaf = row.leaf {
+            members["subject"] = .string(leaf.subject)
+            members["serial"] = .string(leaf.serial)
+            members["issuer"] = .string(leaf.issuer)
+            members["not_before"] = .string(Timestamp(seconds: leaf.notBefore).description)
+            members["not_after"] = .string(Timestamp(seconds: leaf.notAfter).description)
+            members["generation"] = .count(row.generation)
+        }
+        if let next = row.nextRenewal { members["next_renewal"] = .string(Timestamp(seconds: Int64(next)).description) }
+        if let error = row.lastError { members["last_error"] = .string(error) }
+        return .object(members)
+    }
+}
+
+extension Validity {
+    init(_ certificate: Certificate) {
+        self.init(notBefore: Double(certificate.notBefore), notAfter: Double(certificate.notAfter))
+    }
+}
