@@ -1,0 +1,31 @@
+import IO
+import Reports
+
+/// Where the audit log of a node lives and how much of it may wait; made once from the configuration file.
+package struct AuditConfiguration: Sendable {
+    /// Holds `audit.sqlite`, the log's key beside it, and `quarantine/`.
+    package var directory: String
+    /// Bytes of events that may wait for the plane before the oldest that are no security events are dropped.
+    package var limit: Int64
+    package var node: String
+    package var cluster: String
+    /// The kernel's name for this boot; tells a crash from a power cut.
+    package var boot: String
+
+    package init(
+        directory: String, limit: Int64 = 1 << 30, node: String, cluster: String, boot: String = Self.currentBoot
+    ) {
+        self.directory = directory
+        self.limit = limit
+        self.node = node
+        self.cluster = cluster
+        self.boot = boot
+    }
+
+    /// random(4), `/proc/sys/kernel/random/boot_id`; `unknown` where `/proc` shows processes alone (systemd.exec(5),
+    /// ProcSubset=).
+    package static var currentBoot: String {
+        guard let bytes = try? Files.read("/proc/sys/kernel/random/boot_id", limit: 64) else { return "unknown" }
+        return String(decoding: bytes.prefix { $0 > 0x20 }, as: UTF8.self)
+    }
+}

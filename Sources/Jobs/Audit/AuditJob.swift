@@ -1,0 +1,81 @@
+import IO
+import Reports
+
+/// The audit job: takes events from everybody, makes them durable, and brings them to the plane. It never refuses to
+/// start.
+package final class AuditJob: Sendable {
+    /// Events wait so long for company; security events do not.
+    static let groupDelay = Duration.milliseconds(20)
+    private static let idle = Duration.seconds(5)
+    private static let retry = Duration.seconds(1)
+
+    private let intake = AuditIntake()
+    private let spool: AuditSpool
+    private let shipper: AuditShipper?
+
+    /// `receiver`: nil for a node without a plane, whose log stays on its disk.
+    package init(
+        _ configuration: AuditConfiguration, receiver: AuditReceiver?, health board: HealthBoard, metrics: Metrics
+    ) {
+        let figures = AuditFigures(metrics)
+        let health = AuditHealth(board, figures)
+        let shipper = receiver.map { AuditShipper($0, health) }
+        self.shipper = shipper
+        spool = AuditSpool(configuration, figures, health) { shipper?.alarm.ring() }
+    }
+
+    /// Where everybody reports; from any thread, at any time, also before `start`.
+    package var reporter: AuditReporter { AuditReporter { [intake] in intake.report($0) } }
+
+    /// The queues that the watchdog asks whether they still run.
+    package var heartbeats: [any Heartbeat] {
+        [spool.queue] + (shipper.map { [$0.queue] } ?? [])
+    }
+
+    /// Opens the spool and makes durable what was reported so far; the readiness condition `spool` says how it went.
+    package func start() async {
+        while await spool.drain(intake) == .more {}
+    }
+
+    /// Writes and ships until `stop` is called or the task is cancelled.
+    package func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.write() }
+            if let shipper { group.addTask { await shipper.run(self.spool) } }
+            _ = await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Makes durable what was reported so far and records that the run ended well. Events that come later are lost.
+    package func stop() async {
+        intake.close()
+        await spool.finish(intake)
+    }
+
+    /// Returns when everything that was reported before is durable; false if the disk refuses.
+    package func flush() async -> Bool {
+        while true {
+            switch await spool.drain(intake) {
+            case .more: continue
+            case .done: return true
+            case .blocked: return false
+            }
+        }
+    }
+
+    /// The last events as canonical JSON, oldest first.
+    package func tail(_ count: Int) async -> [String] { await spool.tail(count) }
+
+    private func write() async {
+        var progress = AuditSpool.Progress.done
+        while !intake.isClosed {
+            let wake = await intake.alarm.wait(for: progress == .blocked ? Self.retry : Self.idle)
+            if wake == .cancelled { return }
+            if wake == .rung, progress != .blocked, !intake.isUrgent {
+                _ = await intake.alarm.wait(for: Self.groupDelay)
+            }
+            repeat { progress = await spool.drain(intake) } while progress == .more
+        }
+    }
+}

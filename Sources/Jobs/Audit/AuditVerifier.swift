@@ -1,0 +1,140 @@
+import FoundationEssentials
+import IO
+import PlaneAPI
+import Reports
+
+/// Checks an exported log without the plane and without this node: events, one a line, an empty line, a signed
+/// checkpoint. Rebuilds the hash tree from the events alone.
+package struct AuditVerifier {
+    /// What is believed of a log, or why not.
+    package enum Verdict: Sendable, Equatable {
+        /// `isSigned`: nil if no key was given.
+        case intact(events: UInt64, origin: String, isSigned: Bool?)
+        case broken(reason: String)
+    }
+
+    package static let lineLimit = 1 << 20
+    private static let bufferSize = 64 << 10
+
+    private let publicKey: [UInt8]?
+    private var tree = MerkleTree()
+    private var origin: String?
+    private var note: [UInt8]?
+    private var line: [UInt8] = []
+
+    /// `publicKey`: the log's raw Ed25519 key, if the signature is to be checked.
+    package init(publicKey: [UInt8]? = nil) { self.publicKey = publicKey }
+
+    package static func verify(file path: String, publicKey: [UInt8]? = nil) throws(IOError) -> Verdict {
+        var verifier = AuditVerifier(publicKey: publicKey)
+        let file = try Files.openForReading(path)
+        let buffer = LaneBuffer(capacity: bufferSize)
+        while try file.read(into: buffer) > 0 {
+            if let reason = verifier.read(buffer.bytes()) { return .broken(reason: reason) }
+            buffer.removeAll()
+        }
+        return verifier.finish()
+    }
+
+    package static func verify(_ bytes: [UInt8], publicKey: [UInt8]? = nil) -> Verdict {
+        var verifier = AuditVerifier(publicKey: publicKey)
+        if let reason = verifier.read(bytes) { return .broken(reason: reason) }
+        return verifier.finish()
+    }
+
+    /// The next bytes, cut anywhere; returns what is wrong.
+    private mutating func read(_ bytes: [UInt8]) -> String? {
+        for byte in bytes {
+            if note != nil {
+                note?.append(byte)
+                if let note, note.count > SignedNote.sizeLimit { return "the checkpoint is too long" }
+            } else if byte != 0x0A {
+                line.append(byte)
+                if line.count > Self.lineLimit { return "line \(tree.size + 1) is too long" }
+            } else if line.isEmpty {
+                note = []
+            } else {
+                if let reason = checkEvent() { return reason }
+                line.removeAll(keepingCapacity: true)
+            }
+        }
+        return nil
+    }
+
+    private mutating func checkEvent() -> String? {
+        let seq = tree.size + 1
+        guard let value = try? JSONDecoder().decode(DecodedJSON.self, from: Data(line)).value,
+            case .object(let members) = value
+        else { return "line \(seq) is no JSON object" }
+        guard Array(value.text.utf8) == line else { return "line \(seq) is not in canonical form" }
+        guard members["seq"] == .count(seq) else { return "line \(seq) is not event \(seq): one is missing, or moved" }
+        guard case .string(let node)? = members["node"], case .integer(let epoch)? = members["epoch"], epoch >= 0 else {
+            return "event \(seq) does not say whose it is"
+        }
+        let place = AuditBatches.origin(node: node, epoch: UInt64(epoch))
+        guard origin == nil || origin == place else { return "event \(seq) is of \(place), not of \(origin ?? "")" }
+        origin = place
+        tree.append(line)
+        return nil
+    }
+
+    private func finish() -> Verdict {
+        guard line.isEmpty, let note else { return .broken(reason: "the export ends without a checkpoint") }
+        let signed: SignedNote
+        let checkpoint: Checkpoint
+        do {
+            signed = try SignedNote(parsing: note)
+            checkpoint = try Checkpoint(parsing: signed.text)
+        } catch {
+            return .broken(reason: error.description)
+        }
+        guard let origin, checkpoint.origin == origin else {
+            return .broken(reason: "the checkpoint is of \(checkpoint.origin), the events are not")
+        }
+        guard checkpoint.size == tree.size else {
+            return .broken(reason: "the checkpoint covers \(checkpoint.size) events, the export has \(tree.size)")
+        }
+        guard checkpoint.root == tree.root else {
+            return .broken(reason: "an event was changed: the tree's root is not the checkpoint's")
+        }
+        let isSigned = publicKey.map { signed.isSigned(by: origin, publicKey: $0) }
+        if isSigned == false { return .broken(reason: "the checkpoint is not signed by the given key") }
+        return .intact(events: tree.size, origin: origin, isSigned: isSigned)
+    }
+}
+
+/// Any JSON, as a value; integers stay integers.
+private struct DecodedJSON: Decodable {
+    let value: JSONValue
+
+    init(from decoder: any Decoder) throws {
+        if let container = try? decoder.container(keyedBy: AnyKey.self) {
+            var members: [String: JSONValue] = [:]
+            for key in container.allKeys {
+                members[key.stringValue] = try container.decode(DecodedJSON.self, forKey: key).value
+            }
+            value = .object(members)
+        } else if var container = try? decoder.unkeyedContainer() {
+            var values: [JSONValue] = []
+            while !container.isAtEnd { values.append(try container.decode(DecodedJSON.self).value) }
+            value = .array(values)
+        } else {
+            value = try Self.scalar(try decoder.singleValueContainer())
+        }
+    }
+
+    private static func scalar(_ container: any SingleValueDecodingContainer) throws -> JSONValue {
+        if container.decodeNil() { return .null }
+        if let value = try? container.decode(Bool.self) { return .boolean(value) }
+        if let value = try? container.decode(Int64.self) { return .integer(value) }
+        if let value = try? container.decode(Double.self) { return .number(value) }
+        return .string(try container.decode(String.self))
+    }
+
+    private struct AnyKey: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+}

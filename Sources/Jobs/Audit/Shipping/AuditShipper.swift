@@ -1,0 +1,131 @@
+import IO
+import Reports
+
+/// Brings the log to the plane: asks the state machine what to do, and does it.
+actor AuditShipper: QueueConfined {
+    nonisolated let queue = SerialQueue(label: "audit-shipping")
+    /// Rung after each commit.
+    nonisolated let alarm = Alarm(label: "audit-shipping")
+
+    /// How long an idle shipper sleeps; the spool is looked at afresh then.
+    private static let idle = Duration.seconds(30)
+    private static let spoolRetry = Duration.seconds(1)
+
+    private let receiver: AuditReceiver
+    private let health: AuditHealth
+    private var machine = ShippingStateMachine()
+    private let start = ContinuousClock.now
+
+    init(_ receiver: AuditReceiver, _ health: AuditHealth) {
+        self.receiver = receiver
+        self.health = health
+    }
+
+    /// Until the task is cancelled.
+    func run(_ spool: AuditSpool) async {
+        while !Task.isCancelled {
+            guard let view = await spool.view() else {
+                if await alarm.wait(for: Self.spoolRetry) == .cancelled { return }
+                continue
+            }
+            var action: ShippingStateMachine.Action? = machine.spoolObserved(view, at: now)
+            while let next = action, !Task.isCancelled {
+                action = await perform(next, view.epoch, spool)
+            }
+        }
+    }
+
+    /// nil: look at the spool again.
+    private func perform(
+        _ action: ShippingStateMachine.Action, _ epoch: UInt64, _ spool: AuditSpool
+    ) async -> ShippingStateMachine.Action? {
+        switch action {
+        case .wait(let until):
+            let pause = until.map { $0 - now } ?? Self.idle
+            _ = await alarm.wait(for: min(pause, Self.idle))
+            return nil
+        case .registerKey:
+            return conclude(await register(epoch, spool))
+        case .send(let first, let count):
+            guard let batch = await spool.makeBatch(epoch: epoch, first: first, count: count) else {
+                return machine.batchFailed(at: now, jitter: .random(in: 0...1))
+            }
+            machine.batchMade(last: batch.last)
+            return conclude(await deliver(batch, spool))
+        case .beginEpoch(let reason):
+            if await !spool.beginEpoch(instead: epoch, reason: reason) {
+                _ = await alarm.wait(for: Self.spoolRetry)
+            }
+            return nil
+        case .stop(let reason):
+            health.shippingStopped(reason)
+            _ = await alarm.wait(for: Self.idle)
+            return nil
+        }
+    }
+
+    private func conclude(_ answer: ShippingAnswer) -> ShippingStateMachine.Action {
+        let action = machine.answered(answer, at: now, jitter: .random(in: 0...1))
+        if machine.failures == 0 {
+            health.shippingWorks()
+        } else if machine.failures > 1 {
+            health.shippingFails(answer.problem)
+        }
+        return action
+    }
+
+    private func register(_ epoch: UInt64, _ spool: AuditSpool) async -> ShippingAnswer {
+        guard let key = await spool.publicKey(epoch: epoch) else { return .unavailable(reason: "the spool was closed") }
+        let answer = await receiver.registerKey(epoch, key)
+        if answer == .keyRegistered, await !spool.noteRegistered(epoch: epoch) {
+            return .unavailable(reason: "the spool could not note that the plane knows its key")
+        }
+        return answer
+    }
+
+    private func deliver(_ batch: AuditBatch, _ spool: AuditSpool) async -> ShippingAnswer {
+        let delivery = await receiver.send(batch)
+        guard case .acknowledged(let last) = delivery.answer, (batch.first...batch.last).contains(last) else {
+            return delivery.answer
+        }
+        var cosigned: String?
+        if let line = delivery.cosignature {
+            guard await isCosigned(batch, line, spool) else {
+                return .unavailable(reason: "the plane's cosignature does not fit the checkpoint")
+            }
+            cosigned = batch.checkpoint.fullText + line
+        }
+        guard await spool.acknowledge(epoch: batch.epoch, through: last, cosigned: cosigned) else {
+            return .unavailable(reason: "the spool could not note the plane's acknowledgement")
+        }
+        return delivery.answer
+    }
+
+    /// By the key that the plane had when we first asked for it. As long as it cannot be had, the cosignature is kept
+    /// unchecked.
+    private func isCosigned(_ batch: AuditBatch, _ line: String, _ spool: AuditSpool) async -> Bool {
+        var known = await spool.witness(epoch: batch.epoch)
+        if known == nil, let told = await receiver.witness(), Witness(verifierKey: told) != nil {
+            _ = await spool.noteWitness(epoch: batch.epoch, told)
+            known = told
+        }
+        guard let known, let witness = Witness(verifierKey: known) else { return true }
+        return witness.cosigned(batch.checkpoint.text, line)
+    }
+
+    private var now: Duration { start.duration(to: .now) }
+}
+
+extension ShippingAnswer {
+    /// For people.
+    var problem: String {
+        switch self {
+        case .keyRegistered, .acknowledged: "the plane answered out of turn"
+        case .keyUnknown: "the plane does not know the log's key any more"
+        case .conflict(let next): "the plane expects event \(next)"
+        case .tooLarge: "the plane, or something on the way, finds every batch too large"
+        case .invalid(let reason), .unavailable(let reason): reason
+        case .busy: "the plane is busy"
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import FoundationEssentials
+import OpenSSL
+
+/// Somebody who saw our checkpoint and says so: the plane, known by its C2SP verifier key.
+package struct Witness: Sendable, Equatable {
+    package let name: String
+    private let keyHash: [UInt8]
+    private let publicKey: [UInt8]
+
+    /// `NAME+HASH+BASE64` (C2SP signed-note, verifier keys); nil if it is no Ed25519 witness, or contradicts itself.
+    package init?(verifierKey: String) {
+        // The base64 part may contain plus signs; name and hash do not.
+        let parts = verifierKey.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, !parts[0].isEmpty, let raw = Data(base64Encoded: String(parts[2])), raw.count == 33,
+            raw.first == SignedNote.Algorithm.cosignature.rawValue
+        else { return nil }
+        name = String(parts[0])
+        publicKey = Array(raw.dropFirst())
+        keyHash = SignedNote.keyHash(name: name, .cosignature, publicKey)
+        guard hexadecimal(keyHash) == parts[1] else { return nil }
+    }
+
+    /// True if `line` is this witness's signature line over the checkpoint (C2SP tlog-cosignature v1).
+    package func cosigned(_ text: String, _ line: String) -> Bool {
+        guard line.hasSuffix("\n"), let signature = try? SignedNote.signature(line.dropLast()), signature.name == name,
+            signature.keyHash == keyHash, signature.bytes.count == 72
+        else { return false }
+        let time = signature.bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return PrivateKey.verify(
+            signature: Array(signature.bytes.dropFirst(8)), of: Array("cosignature/v1\ntime \(time)\n\(text)".utf8),
+            ed25519PublicKey: publicKey)
+    }
+}

@@ -1,0 +1,95 @@
+import Reports
+import TestSupport
+import Testing
+
+@testable import Audit
+
+@Suite struct `A full spool` {
+    private let scenery: SpoolScenery
+    private let store: SpoolStore
+    private static let limit: Int64 = 200_000
+
+    init() throws {
+        scenery = try SpoolScenery(limit: Self.limit)
+        store = try scenery.create()
+    }
+
+    private func append(_ numbers: Range<Int>, _ name: AuditEventName = .connectionAccepted) throws -> UInt64 {
+        var dropped: UInt64 = 0
+        for number in numbers {
+            dropped += try store.append([event(number, name)], at: .now).values.reduce(0, +)
+        }
+        return dropped
+    }
+
+    @Test func `drops the oldest, says so under their numbers, and has no hole`() throws {
+        let dropped = try append(1..<3000)
+        #expect(dropped > 2000)
+        #expect(store.state.usage <= Self.limit)
+        let lines = try store.lines(from: 1)
+        #expect(lines.map(seq) == Array(1..<3000))
+        let gaps = lines.filter { name($0) == "audit.gap" }
+        #expect(UInt64(gaps.count) == dropped)
+        #expect(gaps.map(seq) == Array(1...Int(dropped)))
+        #expect(gaps.allSatisfy { field($0, "first") == 1 && field($0, "last") == Int(dropped) })
+        #expect(gaps.allSatisfy { field($0, "count") == Int(dropped) })
+        #expect(store.state.tree == tree(over: lines))
+    }
+
+    @Test func `never drops a security event`() throws {
+        _ = try append(1..<20, .controlCall)
+        _ = try append(20..<3000)
+        _ = try append(3000..<3020, .trustChanged)
+        _ = try append(3020..<6000)
+        let lines = try store.lines(from: 1)
+        #expect(lines.map(seq) == Array(1..<6000))
+        #expect(lines.filter { name($0) == "control.call" }.compactMap { field($0, "number") } == Array(1..<20))
+        #expect(lines.filter { name($0) == "trust.changed" }.compactMap { field($0, "number") } == Array(3000..<3020))
+        #expect(store.state.usage <= Self.limit)
+    }
+
+    @Test func `grows beyond its limit for security events alone`() throws {
+        #expect(try append(1..<1000, .controlCall) == 0)
+        #expect(store.state.usage > Self.limit)
+        #expect(try store.lines(from: 1).compactMap { field($0, "number") } == Array(1..<1000))
+    }
+
+    @Test func `leaves what was offered to the plane as it was`() throws {
+        _ = try append(1..<200)
+        let offered = try store.makeBatch(first: 1, count: 150)
+        #expect(try append(200..<3000) > 0)
+        #expect(try store.makeBatch(first: 1, count: 150) == offered)
+        let lines = try store.lines(from: 1)
+        #expect(lines.prefix(150).allSatisfy { name($0) == "connection.accepted" })
+        #expect(name(lines[150]) == "audit.gap")
+        #expect(store.state.tree == tree(over: lines))
+    }
+
+    @Test func `ships in the middle of a run of dropped events, and drops on`() throws {
+        _ = try append(1..<3000)
+        let lines = try store.lines(from: 1)
+        // What is asked for above is offered now; a new store knows less.
+        let batch = try store.makeBatch(first: 1, count: 700)
+        #expect(batch.lines.allSatisfy { name($0) == "audit.gap" })
+        try store.acknowledge(through: 700, cosigned: nil)
+        #expect(store.state.shipped == tree(over: Array(lines.prefix(700))))
+        try store.endCleanly()
+        let again = try scenery.open()
+        _ = try again.append((3000..<4000).map { event($0) }, at: .now)
+        let rest = try again.lines(from: 701)
+        #expect(rest.map(seq) == Array(701..<4000))
+        #expect(Array(rest.prefix(2299)) == Array(lines[700...]))
+        #expect(again.state.tree == tree(over: lines + rest.dropFirst(2299)))
+    }
+
+    @Test func `forgets what the plane has before it drops anything`() throws {
+        _ = try append(1..<400)
+        while store.state.acknowledged < store.state.last {
+            let batch = try store.makeBatch(first: store.state.acknowledged + 1, count: 1000)
+            try store.acknowledge(through: Int64(batch.last), cosigned: nil)
+        }
+        #expect(store.keptBytes > 0)
+        #expect(try append(400..<750) == 0)
+        #expect(store.state.usage <= Self.limit)
+    }
+}
