@@ -7,9 +7,9 @@ struct NodeguardPlane: AsyncParsableCommand {
         commandName: "nodeguard-plane",
         abstract: "The reference management plane of nodeguard: certificates, backup keys, audit.",
         discussion: """
-            Every verb takes --state DIR and works beside a running plane. DIR holds the root's key, the clusters' keys, \
-            the key that wraps backup keys (wrapping.key) and the database; it must be as safe as what it protects, and \
-            copied. In production the wrapping key and the root belong in an HSM or KMS.
+            Every verb takes --state DIR and works beside a running plane. DIR holds the root's key, the clusters' \
+            keys, the key that wraps backup keys (wrapping.key) and the database; it must be as safe as what it \
+            protects, and copied. In production the wrapping key and the root belong in an HSM or KMS.
             """,
         version: "1.0.0",
         subcommands: [

@@ -2,10 +2,10 @@ import FoundationEssentials
 
 /// The node's audit log as the plane sees it. One log per (node, epoch); its origin is `nodeguard/<node>/<epoch>`.
 ///
-/// `PUT /v1/nodes/self/audit/EPOCH/key` registers the log's Ed25519 key (`AuditKey`), once per epoch, idempotent.
-/// `PUT /v1/nodes/self/audit/EPOCH/FIRST-LAST` brings a batch: each event's canonical JSON followed by LF, then an empty
-/// line, then a signed checkpoint (C2SP tlog-checkpoint) of size LAST. Sequence numbers start at 1; leaf `n` of the
-/// RFC 6962 tree is event `n + 1`; a leaf's data is the event's canonical JSON without its LF.
+/// `PUT /v1/nodes/self/audit/EPOCH/key` registers the log's Ed25519 key (`AuditKey`), once per epoch, idempotent. `PUT
+/// /v1/nodes/self/audit/EPOCH/FIRST-LAST` brings a batch: each event's canonical JSON followed by LF, then an empty
+/// line, then a signed checkpoint (C2SP tlog-checkpoint) of size LAST. Sequence numbers start at 1; leaf `n` of the RFC
+/// 6962 tree is event `n + 1`; a leaf's data is the event's canonical JSON without its LF.
 package enum AuditBatches {
     package static let contentType = "application/x-nodeguard-audit"
     /// Larger batches are answered 413.
@@ -26,8 +26,8 @@ package struct AuditKey: Codable, Sendable {
     package init(publicKey: Data) { self.publicKey = publicKey }
 }
 
-/// 200: everything up to `acknowledged` is durable at the plane. `cosignature`: a signed-note line of the plane over the
-/// checkpoint (C2SP tlog-cosignature).
+/// 200: everything up to `acknowledged` is durable at the plane. `cosignature`: a signed-note line of the plane over
+/// the checkpoint (C2SP tlog-cosignature).
 package struct AuditAcknowledgement: Codable, Sendable, Equatable {
     package let acknowledged: UInt64
     package let cosignature: String?

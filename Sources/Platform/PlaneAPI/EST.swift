@@ -1,5 +1,5 @@
-/// Paths of EST (RFC 7030 §3.2.2) and the labels that the plane gives: a node's own identity is issued at the label of its
-/// cluster, a role's certificate at `<cluster>.<role>`.
+/// Paths of EST (RFC 7030 §3.2.2) and the labels that the plane gives: a node's own identity is issued at the label of
+/// its cluster, a role's certificate at `<cluster>.<role>`.
 package enum EST {
     package static func path(label: String, operation: Operation) -> String {
         "/.well-known/est/\(label)/\(operation.rawValue)"

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// What a new node is given to join: where the plane is, which cluster and node it is to be, the pins of the plane's root,
-/// and a token that works once. Text form: `nodeguard-join:1:` + base64url of the JSON, one line.
+/// What a new node is given to join: where the plane is, which cluster and node it is to be, the pins of the plane's
+/// root, and a token that works once. Text form: `nodeguard-join:1:` + base64url of the JSON, one line.
 package struct JoinBundle: Codable, Sendable, Equatable {
     package static let prefix = "nodeguard-join:1:"
     /// A bundle larger than this is not one.
@@ -107,7 +107,9 @@ package enum Base64URL {
     package static func decode(_ text: String) -> Data? {
         guard !text.contains("+"), !text.contains("/"), !text.contains("=") else { return nil }
         let standard = text.replacing("-", with: "+").replacing("_", with: "/")
-        return Data(base64Encoded: standard + String(repeating: "=", count: (4 - standard.count % 4) % 4))
+        let padding = String(repeating: "=", count: (4 - standard.count % 4) % 4)
+        // One form only: Foundation overlooks set bits in the padding.
+        return Data(base64Encoded: standard + padding).flatMap { encode($0) == text ? $0 : nil }
     }
 }
 

@@ -43,8 +43,8 @@ package struct UnwrappedKey: Codable, Sendable {
     package init(key: Data) { self.key = key }
 }
 
-/// The answer to `POST /v1/keys/ID/deletion`: only a request. It takes effect at `effectiveAt` (seconds since 1970), so that
-/// a stolen node identity cannot destroy backups at once; until then the key can be unwrapped.
+/// The answer to `POST /v1/keys/ID/deletion`: only a request. It takes effect at `effectiveAt` (seconds since 1970), so
+/// that a stolen node identity cannot destroy backups at once; until then the key can be unwrapped.
 package struct KeyDeletion: Codable, Sendable, Equatable {
     package let id: String
     package let effectiveAt: Int64

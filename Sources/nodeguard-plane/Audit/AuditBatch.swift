@@ -1,7 +1,8 @@
 import PlaneAPI
 
-/// A batch as it came over the wire, taken apart and checked in itself: every event canonical, numbered without a gap, of this
-/// node and epoch; the checkpoint of this log and of the batch's end. Whether it continues the log, `AuditReceiver` decides.
+/// A batch as it came over the wire, taken apart and checked in itself: every event canonical, numbered without a gap,
+/// of this node and epoch; the checkpoint of this log and of the batch's end. Whether it continues the log,
+/// `AuditReceiver` decides.
 struct AuditBatch: Sendable {
     let place: AuditPlace
     let first: UInt64

@@ -3,7 +3,8 @@ import FoundationEssentials
 import GRDB
 import PlaneAPI
 
-/// Takes the audit batches of nodes: what it acknowledges is verified against everything that it took before, and durable.
+/// Takes the audit batches of nodes: what it acknowledges is verified against everything that it took before, and
+/// durable.
 struct AuditReceiver: Sendable {
     let state: PlaneState
 
@@ -62,7 +63,8 @@ struct AuditReceiver: Sendable {
         }
     }
 
-    /// The first answer may have been lost. The same events are acknowledged again; other ones in their place are a fork.
+    /// The first answer may have been lost. The same events are acknowledged again; other ones in their place are a
+    /// fork.
     private func answerAgain(_ batch: AuditBatch, _ log: Log, _ database: Database) throws -> AuditAcknowledgement {
         let stored = try Data.fetchAll(
             database, sql: "SELECT event FROM audit_events WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq",

@@ -1,7 +1,8 @@
 import Hummingbird
 import PlaneAPI
 
-/// `PUT /v1/nodes/self/audit/EPOCH/key` and `/v1/nodes/self/audit/EPOCH/FIRST-LAST`; the node is the one of the certificate.
+/// `PUT /v1/nodes/self/audit/EPOCH/key` and `/v1/nodes/self/audit/EPOCH/FIRST-LAST`; the node is the one of the
+/// certificate.
 struct AuditRoutes: Sendable {
     private let calls: Calls
     private let receiver: AuditReceiver

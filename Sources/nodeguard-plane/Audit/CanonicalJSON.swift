@@ -1,5 +1,5 @@
-/// A JSON text in the one form that the audit log hashes: keys sorted by their bytes and unique, no white space, the shortest
-/// escapes, UTF-8. Anything else is refused, so that what was verified and what is read later cannot differ.
+/// A JSON text in the one form that the audit log hashes: keys sorted by their bytes and unique, no white space, the
+/// shortest escapes, UTF-8. Anything else is refused, so that what was verified and what is read later cannot differ.
 indirect enum CanonicalJSON: Sendable, Equatable {
     case null
     case boolean(Bool)
@@ -150,7 +150,8 @@ private struct CanonicalJSONReader {
         throw flaw("the string is not closed")
     }
 
-    /// `\"`, `\\`, `\n`, `\r`, `\t`, and `\u00xx` in lower case for the other control characters; no other escape is shortest.
+    /// `\"`, `\\`, `\n`, `\r`, `\t`, and `\u00xx` in lower case for the other control characters; no other escape is
+    /// shortest.
     private mutating func readEscape() throws(CanonicalJSON.Flaw) -> UInt8 {
         guard let byte = next else { throw flaw("the escape is cut off") }
         position += 1

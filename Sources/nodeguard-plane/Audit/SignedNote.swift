@@ -1,8 +1,8 @@
 import Crypto
 import FoundationEssentials
 
-/// A C2SP signed note: a text that ends with a newline, an empty line, and signature lines `— NAME BASE64`, whose bytes begin
-/// with four that name the key.
+/// A C2SP signed note: a text that ends with a newline, an empty line, and signature lines `— NAME BASE64`, whose bytes
+/// begin with four that name the key.
 struct SignedNote: Sendable {
     static let sizeLimit = 4 << 10
     static let signatureLimit = 8
@@ -37,13 +37,18 @@ struct SignedNote: Sendable {
         var signatures: [Signature] = []
         for line in lines[(empty + 1)...] {
             let parts = line.dropFirst(Self.dash.count).split(separator: " ", omittingEmptySubsequences: false)
-            guard line.hasPrefix(Self.dash), parts.count == 2, let raw = Data(base64Encoded: String(parts[1])),
+            guard line.hasPrefix(Self.dash), parts.count == 2, let raw = Self.decode(parts[1]),
                 raw.count > 4
             else { throw Flaw(description: "a signature line of the checkpoint is malformed") }
             signatures.append(
                 Signature(name: String(parts[0]), keyHash: Array(raw.prefix(4)), bytes: Array(raw.dropFirst(4))))
         }
         self.signatures = signatures
+    }
+
+    /// Strict: Foundation overlooks set bits in the padding, and a note would have several forms.
+    fileprivate static func decode(_ base64: Substring) -> Data? {
+        Data(base64Encoded: String(base64)).flatMap { $0.base64EncodedString() == base64 ? $0 : nil }
     }
 
     /// True if `key` signed the text under `name` with plain Ed25519.
@@ -80,7 +85,7 @@ struct Checkpoint: Sendable, Equatable {
     init(_ text: String) throws(SignedNote.Flaw) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 4, lines[3].isEmpty, let size = UInt64(lines[1]), String(size) == lines[1],
-            let root = Data(base64Encoded: String(lines[2])), root.count == MerkleRange.hashSize
+            let root = SignedNote.decode(lines[2]), root.count == MerkleRange.hashSize
         else { throw SignedNote.Flaw(description: "the checkpoint is not origin, size and root") }
         origin = String(lines[0])
         self.size = size

@@ -39,8 +39,10 @@ enum IssuedCertificates {
     static func find(der: [UInt8], _ database: Database) throws -> Found? {
         let row = try Row.fetchOne(
             database,
-            sql:
-                "SELECT kind, cluster, holder, role, serial, not_after, revoked_at FROM certificates WHERE fingerprint = ?",
+            sql: """
+                SELECT kind, cluster, holder, role, serial, not_after, revoked_at
+                FROM certificates WHERE fingerprint = ?
+                """,
             arguments: [fingerprint(der)])
         guard let row, let kind = Kind(rawValue: row["kind"]) else { return nil }
         let revokedAt: Int64? = row["revoked_at"]

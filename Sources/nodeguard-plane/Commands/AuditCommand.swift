@@ -174,9 +174,8 @@ struct AuditVerify: ParsableCommand {
         if json {
             for line in lines { try JSONOutput.print(line) }
         } else if let first = broken.first {
-            print(
-                "BROKEN: \(broken.count) of \(lines.count) logs; \(first.node) of \(first.cluster), epoch \(first.epoch): "
-                    + (first.flaw ?? ""))
+            let log = "\(first.node) of \(first.cluster), epoch \(first.epoch)"
+            print("BROKEN: \(broken.count) of \(lines.count) logs; \(log): \(first.flaw ?? "")")
         } else {
             let events = lines.reduce(0) { $0 + $1.events }
             let checkpoints = lines.reduce(0) { $0 + $1.checkpoints }
@@ -186,8 +185,8 @@ struct AuditVerify: ParsableCommand {
                     remedy: "`nodeguard-plane audit list` shows all")
             }
             print(
-                "intact: \(events) events in \(lines.count) logs; sequence, hash tree, \(checkpoints) signed checkpoints "
-                    + "and their cosignatures hold")
+                "intact: \(events) events in \(lines.count) logs; sequence, hash tree, "
+                    + "\(checkpoints) signed checkpoints and their cosignatures hold")
         }
         if !broken.isEmpty { throw ExitCode(1) }
     }

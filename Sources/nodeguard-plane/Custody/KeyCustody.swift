@@ -4,8 +4,8 @@ import GRDB
 import HTTPTypes
 import PlaneAPI
 
-/// The register of backup keys: made for a node, opened for its own cluster with a reason, deleted only after a delay in
-/// which an operator can still say no.
+/// The register of backup keys: made for a node, opened for its own cluster with a reason, deleted only after a delay
+/// in which an operator can still say no.
 struct KeyCustody: Sendable {
     let state: PlaneState
 

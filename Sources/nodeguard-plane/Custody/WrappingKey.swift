@@ -24,8 +24,8 @@ struct WrappingKey: Sendable, CustomStringConvertible {
         id = "file-1-" + Hex.lower(code.prefix(8))
     }
 
-    /// AES-256-GCM: nonce, ciphertext, tag. `salt` makes a wrapping key for this one backup key; when the plane forgets the
-    /// salt, the backup is unreadable for ever, whoever has the wrap.
+    /// AES-256-GCM: nonce, ciphertext, tag. `salt` makes a wrapping key for this one backup key; when the plane forgets
+    /// the salt, the backup is unreadable for ever, whoever has the wrap.
     func wrap(_ secret: [UInt8], salt: [UInt8], for context: KeyContext) throws -> [UInt8] {
         let box = try AES.GCM.seal(secret, using: derived(salt), authenticating: context.bytes)
         return Array(box.combined ?? Data())

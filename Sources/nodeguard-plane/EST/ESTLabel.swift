@@ -1,7 +1,7 @@
 import PlaneAPI
 
-/// The label of an EST path: `<cluster>` for the node identity, `<cluster>.<role>` for a role. A cluster's name holds no
-/// dot, so the first one divides.
+/// The label of an EST path: `<cluster>` for the node identity, `<cluster>.<role>` for a role. A cluster's name holds
+/// no dot, so the first one divides.
 struct ESTLabel: Sendable, Equatable {
     let cluster: String
     let role: String?

@@ -3,8 +3,8 @@ import GRDB
 import SwiftASN1
 import X509
 
-/// One request for a certificate, decided and recorded in one transaction: either the certificate, its place in the register
-/// and the spent token are all durable, or nothing happened.
+/// One request for a certificate, decided and recorded in one transaction: either the certificate, its place in the
+/// register and the spent token are all durable, or nothing happened.
 struct Enrollment: Sendable {
     let state: PlaneState
     let label: ESTLabel
@@ -52,7 +52,8 @@ struct Enrollment: Sendable {
         return der
     }
 
-    /// `simplereenroll`: the same subject and names as the certificate of the connection, byte by byte (RFC 7030 §4.2.2).
+    /// `simplereenroll`: the same subject and names as the certificate of the connection, byte by byte (RFC 7030
+    /// §4.2.2).
     func renew(by identity: NodeIdentity, now: Int64) throws -> [UInt8] {
         try identity.require(cluster: label.cluster)
         let current = identity.certificate

@@ -3,8 +3,8 @@ import FoundationEssentials
 import SwiftASN1
 import X509
 
-/// A PKCS#10 request whose signature holds, whose key is strong enough, and of which every part was understood. What it asks
-/// for is still only a wish: `IssuancePolicy` decides.
+/// A PKCS#10 request whose signature holds, whose key is strong enough, and of which every part was understood. What it
+/// asks for is still only a wish: `IssuancePolicy` decides.
 struct EnrollmentRequest: Sendable {
     static let sizeLimit = 8 << 10
     static let nameLimit = 64

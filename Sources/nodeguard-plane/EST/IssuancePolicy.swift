@@ -3,8 +3,8 @@ import GRDB
 import SwiftASN1
 import X509
 
-/// What one node may be certified for at one label: exactly these names and usages, this long. Pure; it alone turns a wish
-/// into a profile.
+/// What one node may be certified for at one label: exactly these names and usages, this long. Pure; it alone turns a
+/// wish into a profile.
 struct IssuancePolicy: Sendable {
     let cluster: String
     let node: String

@@ -3,7 +3,8 @@ import FoundationEssentials
 import GRDB
 import PlaneAPI
 
-/// A secret that lets one node join one cluster, once. Its text is `<id>.<secret>`; the plane keeps SHA-256 of the secret.
+/// A secret that lets one node join one cluster, once. Its text is `<id>.<secret>`; the plane keeps SHA-256 of the
+/// secret.
 struct JoinToken {
     let text: String
 

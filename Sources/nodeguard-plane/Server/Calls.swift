@@ -6,8 +6,8 @@ import Logging
 import NIOCore
 import PlaneAPI
 
-/// What every call has in common: a deadline, a bounded body, who calls, and that a refusal is answered in JSON and written
-/// into the journal.
+/// What every call has in common: a deadline, a bounded body, who calls, and that a refusal is answered in JSON and
+/// written into the journal.
 struct Calls: Sendable {
     let state: PlaneState
     private let logger: Logger
@@ -23,8 +23,8 @@ struct Calls: Sendable {
         self.logger = logger
     }
 
-    /// Whether the client certificate is looked at. What is public (whom to trust, who is revoked) must also reach a node
-    /// whose own identity is expired or revoked.
+    /// Whether the client certificate is looked at. What is public (whom to trust, who is revoked) must also reach a
+    /// node whose own identity is expired or revoked.
     enum Callers: Sendable { case anybody, identified }
 
     func answer(

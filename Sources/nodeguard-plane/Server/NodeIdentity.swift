@@ -4,8 +4,8 @@ import NIOSSL
 import SwiftASN1
 import X509
 
-/// The node at the other end of a connection, as the register knows it: its certificate is one we issued as a node identity,
-/// in time and not revoked, checked anew on every call.
+/// The node at the other end of a connection, as the register knows it: its certificate is one we issued as a node
+/// identity, in time and not revoked, checked anew on every call.
 struct NodeIdentity: Sendable {
     let cluster: String
     let node: String

@@ -3,8 +3,8 @@ import Logging
 import NIOCore
 import NIOSSL
 
-/// One accepted connection: TLS under the credentials of this moment, then HTTP/1.1 within stated limits. A connection that
-/// is silent for `idleTimeout`, in the handshake too, is closed.
+/// One accepted connection: TLS under the credentials of this moment, then HTTP/1.1 within stated limits. A connection
+/// that is silent for `idleTimeout`, in the handshake too, is closed.
 struct PlaneChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// A token bucket for each name: `burst` at once, then `rate` a second. Bounded: when there are too many names, the full
-/// buckets, which say nothing, are forgotten.
+/// A token bucket for each name: `burst` at once, then `rate` a second. Bounded: when there are too many names, the
+/// full buckets, which say nothing, are forgotten.
 final class RateLimit: Sendable {
     private struct Bucket {
         var level: Double

@@ -6,8 +6,9 @@ import SwiftASN1
 import Synchronization
 import X509
 
-/// What the plane shows and trusts in TLS: its own certificate, made from the root and renewed before two thirds of its life
-/// are over, and the root and intermediates under which nodes may (not must) show theirs. New connections get the newest.
+/// What the plane shows and trusts in TLS: its own certificate, made from the root and renewed before two thirds of its
+/// life are over, and the root and intermediates under which nodes may (not must) show theirs. New connections get the
+/// newest.
 final class ServerCredentials: Sendable {
     static let lifetime: Int64 = 30 * 86_400
 

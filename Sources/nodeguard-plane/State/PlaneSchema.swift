@@ -1,6 +1,7 @@
 import GRDB
 
-/// The tables of the plane's database, and how older ones become newer ones. A migration that has shipped never changes.
+/// The tables of the plane's database, and how older ones become newer ones. A migration that has shipped never
+/// changes.
 enum PlaneSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()

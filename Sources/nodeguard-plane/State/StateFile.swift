@@ -1,7 +1,7 @@
 import Glibc
 
-/// A small file of the state folder that survives a power cut: written under a temporary name, fsynced, renamed, and its
-/// folder fsynced (rename(2) alone orders nothing on disk). Readable by its owner only.
+/// A small file of the state folder that survives a power cut: written under a temporary name, fsynced, renamed, and
+/// its folder fsynced (rename(2) alone orders nothing on disk). Readable by its owner only.
 enum StateFile {
     static let sizeLimit = 64 << 10
 

@@ -2,8 +2,8 @@ import Crypto
 import Foundation
 import PlaneAPI
 
-/// A node's audit log as an agent would keep it, written a second time and simply: the tree is recomputed from all leaves by
-/// RFC 6962's own recursive definition.
+/// A node's audit log as an agent would keep it, written a second time and simply: the tree is recomputed from all
+/// leaves by RFC 6962's own recursive definition.
 struct AuditLogFixture {
     let node: String
     let cluster: String
@@ -24,8 +24,9 @@ struct AuditLogFixture {
     }
 
     func event(_ seq: UInt64, name: String = "connection.accepted") -> String {
-        #"{"boot":"b1","cluster":"\#(cluster)","epoch":\#(epoch),"fields":{"listener":"ysql","peer.uri":"spiffe://\#(cluster)/app/shop"},"#
-            + #""name":"\#(name)","node":"\#(node)","outcome":"success","seq":\#(seq),"time":"2026-11-24T10:56:00.123456Z"}"#
+        let fields = #"{"listener":"ysql","peer.uri":"spiffe://\#(cluster)/app/shop"}"#
+        return #"{"boot":"b1","cluster":"\#(cluster)","epoch":\#(epoch),"fields":\#(fields),"name":"\#(name)","#
+            + #""node":"\#(node)","outcome":"success","seq":\#(seq),"time":"2026-11-24T10:56:00.123456Z"}"#
     }
 
     static func root(_ leaves: some RandomAccessCollection<String>) -> Data {

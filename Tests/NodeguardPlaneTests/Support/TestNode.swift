@@ -2,7 +2,8 @@ import Foundation
 import PlaneAPI
 import Testing
 
-/// A node's key and certificate in files, made with OpenSSL's own tools: a second opinion on everything the plane encodes.
+/// A node's key and certificate in files, made with OpenSSL's own tools: a second opinion on everything the plane
+/// encodes.
 struct TestNode {
     let plane: RunningPlane
     let cluster: String
