@@ -22,7 +22,7 @@ struct ConfigurationDocument {
 
     /// A key that is there twice ends Yams' work, so the earlier one is renamed and the text read again: the mistakes
     /// after it come to light too.
-    private mutating func compose() -> Node? {
+    private mutating func compose() -> Yams.Node? {
         for _ in 0..<Self.duplicateLimit {
             do {
                 let root = try Yams.compose(yaml: source.text, .basic, .default, .utf8)
@@ -44,7 +44,7 @@ struct ConfigurationDocument {
         return nil
     }
 
-    private func node(_ node: Node, depth: Int) -> ConfigurationNode {
+    private func node(_ node: Yams.Node, depth: Int) -> ConfigurationNode {
         let position = node.mark.map { Position($0) } ?? .start
         guard depth < Self.depthLimit else {
             reading.add("nested more than \(Self.depthLimit) levels deep", at: position)
@@ -66,7 +66,7 @@ struct ConfigurationDocument {
         }
     }
 
-    private func entries(_ pairs: [(Node, Node)], depth: Int) -> [ConfigurationNode.Entry] {
+    private func entries(_ pairs: [(Yams.Node, Yams.Node)], depth: Int) -> [ConfigurationNode.Entry] {
         var entries: [ConfigurationNode.Entry] = []
         var first: [String: Position] = [:]
         for (key, value) in pairs {
