@@ -31,10 +31,10 @@ extension CertificateRenewer {
         switch joinSource.look(joinedWith: node.stored?.joinedWith) {
         case .absent:
             forgetBundle(node)
-            if node.stored == nil || !node.isValid(at: now) { missesBundle() } else { reports.clear(subject: "join") }
+            if node.isValid(at: now) { reports.clear(subject: "join") } else { missesBundle() }
         case .spent:
             forgetBundle(node)
-            if let digest = node.stored?.joinedWith { consume(digest) }
+            if let digest = node.stored?.joinedWith, node.isValid(at: now) { consume(digest) } else { missesBundle() }
         case .unreadable(let reason):
             forgetBundle(node)
             raise(
@@ -67,7 +67,7 @@ extension CertificateRenewer {
     private func missesBundle() {
         raise(
             "JOIN_BUNDLE_MISSING",
-            "this node has no identity, and there is no join bundle at \(joinSource?.path ?? "")",
+            "this node has no valid identity, and there is no unspent join bundle at \(joinSource?.path ?? "")",
             action: "make a bundle with nodeguard-plane token create, and give it to nodeguard join", .warn)
     }
 
