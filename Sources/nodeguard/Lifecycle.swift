@@ -1,6 +1,184 @@
-/// Stands in until the daemon's own life cycle is there.
+import Audit
+import Backups
+import Certificates
+import IO
+import Logging
+import OpenSSL
+import PlaneClient
+import Proxy
+import Reports
+import Status
+import Synchronization
+import Systemd
+
+/// The daemon from its first line to its last: harden, start, say so, run, drain, stop in order.
 enum Lifecycle {
     static func run(configuration: NodeConfiguration, configurationPath: String) async throws {
-        throw VerbFailure(.failed, "this build has no daemon")
+        ProcessHardening.apply()
+        SignalWatch.ignoreBrokenPipes()
+        let threshold = LogThreshold(configuration.log.threshold)
+        let destination = configuration.log.output
+        LoggingSystem.bootstrap { LogOutput(label: $0, destination: destination, threshold: threshold) }
+        let log = Logger(label: "nodeguard")
+
+        let state = configuration.node.state
+        let lock: Descriptor
+        do throws(IOError) {
+            try Files.makeDirectory(state, mode: 0o700)
+            lock = try Files.lock(state + "/lock")
+        } catch {
+            throw VerbFailure(
+                .failed, "the state folder \(state) cannot be used (\(error)); is another nodeguard running on it?")
+        }
+        let stop = StopRequest()
+        let signals = SignalWatch([.terminate, .interrupt]) { _ in stop.request() }
+        let node = try Node(configuration)
+        await node.audit.start()
+        node.reporter.report(AuditEvent(.agentStarted, fields: ["version": .string(Nodeguard.version)]))
+        node.reporter.report(AuditEvent(.configurationLoaded, fields: ["path": .string(configurationPath)]))
+        do {
+            try await serve(node, configuration, stop, log)
+        } catch {
+            node.reporter.report(AuditEvent(.agentStopped, .failure, fields: ["reason": .string("\(error)")]))
+            await node.audit.stop()
+            throw error
+        }
+        log.notice("stopped")
+        withExtendedLifetime(signals) {}
+        _ = lock.rawValue
+    }
+
+    private static func serve(
+        _ node: Node, _ configuration: NodeConfiguration, _ stop: StopRequest, _ log: Logger
+    ) async throws {
+        let manager = ServiceManager()
+        let status: StatusServer
+        do {
+            status = try await StatusServer.open(
+                StatusConfiguration(
+                    statusPath: configuration.status.socket, controlPath: configuration.status.control,
+                    mode: configuration.status.mode, group: configuration.status.group),
+                source: node.statusSource, audit: node.reporter, logger: Logger(label: "status"))
+            try node.proxy.start()
+        } catch {
+            throw VerbFailure(.failed, "\(error)")
+        }
+        await node.certificates.start()
+        manager.ready(StatusLine.text(node.health.snapshot))
+        log.notice("started", metadata: ["version": "\(Nodeguard.version)", "node": "\(configuration.node.name)"])
+
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await status.run() }
+            group.addTask { await node.audit.run() }
+            group.addTask { await node.certificates.run() }
+            group.addTask { await node.backups.run() }
+            group.addTask { await Pulse(node: node, manager: manager, log: log).run() }
+            await stop.wait()
+            await end(node, configuration, manager, log)
+            group.cancelAll()
+        }
+        await status.close()
+    }
+
+    /// Ports first, then streams, then certificates; the audit log last, so that all of this is in it.
+    private static func end(
+        _ node: Node, _ configuration: NodeConfiguration, _ manager: ServiceManager, _ log: Logger
+    ) async {
+        manager.stopping("draining")
+        log.notice("draining", metadata: ["deadline": "\(configuration.proxy.defaults.drain)"])
+        node.health.beginDraining()
+        await node.proxy.drain(deadline: configuration.proxy.defaults.drain)
+        await node.proxy.stop()
+        await node.backups.stop()
+        await node.certificates.stop()
+        node.reporter.report(AuditEvent(.agentStopped))
+        await node.audit.stop()
+        await node.plane?.close()
+    }
+}
+
+/// A stop that was asked for, from any thread; asked twice is asked once.
+final class StopRequest: Sendable {
+    private let alarm = Alarm(label: "stop")
+
+    func request() { alarm.ring() }
+
+    /// Returns once it was asked for.
+    func wait() async {
+        while await alarm.wait(for: .seconds(3600)) == .elapsed {}
+    }
+}
+
+/// Asks every lane for a sign of life, feeds systemd's watchdog only if all gave it, and keeps the status line true.
+private struct Pulse {
+    private static let interval = Duration.seconds(2)
+    private static let lagLimit = 10.0
+
+    let node: Node
+    let manager: ServiceManager
+    let log: Logger
+
+    func run() async {
+        let alarm = Alarm(label: "pulse")
+        let machine = WatchdogStateMachine(lagLimit: Self.lagLimit)
+        // man sd_watchdog_enabled: at half of the interval.
+        let interval = manager.watchdogInterval.map { min(Self.interval, $0 / 2) } ?? Self.interval
+        var shown = ""
+        var reasons: [String] = []
+        var stuckBefore: [String] = []
+        while await alarm.wait(for: interval) != .cancelled {
+            let loads = node.heartbeats.map(\.load)
+            switch machine.heartbeatsRead(loads.map { ($0.label, $0.lagSeconds) }) {
+            case .ping:
+                manager.pingWatchdog()
+                stuckBefore = []
+            case .withhold(let stuck):
+                if stuck != stuckBefore {
+                    log.error("no sign of life", metadata: ["lanes": "\(stuck.joined(separator: ", "))"])
+                }
+                stuckBefore = stuck
+            }
+            for heartbeat in node.heartbeats { heartbeat.beat() }
+            let snapshot = node.health.snapshot
+            reasons = logNew(snapshot, reasons)
+            let line = StatusLine.text(snapshot)
+            if line != shown { manager.show(line) }
+            shown = line
+        }
+    }
+}
+
+extension Pulse {
+    /// Each reason once, when it comes up; returns those that are up.
+    fileprivate func logNew(_ snapshot: HealthBoard.Snapshot, _ before: [String]) -> [String] {
+        let now = snapshot.reasons.map { $0.code + " " + $0.subject }
+        for (key, reason) in zip(now, snapshot.reasons) where !before.contains(key) {
+            log.log(
+                level: reason.severity == .info ? .info : reason.severity == .warn ? .warning : .error,
+                "\(reason.detail); \(reason.action)",
+                metadata: ["reason": "\(reason.code)", "subject": "\(reason.subject)"])
+        }
+        return now
+    }
+}
+
+/// systemd's `STATUS=`: the state, then what keeps it from being ready or what is worst.
+enum StatusLine {
+    static func text(_ snapshot: HealthBoard.Snapshot) -> String {
+        let unmet = snapshot.conditions.filter { !$0.isMet }.map { "\($0.name): \($0.detail)" }
+        let worst = snapshot.reasons.first.map { ["\($0.code): \($0.detail)"] } ?? []
+        return ([snapshot.state.rawValue] + unmet + worst).joined(separator: "; ")
+    }
+}
+
+extension LogSection {
+    fileprivate var threshold: Logger.Level { Logger.Level(rawValue: level.rawValue) ?? .info }
+
+    fileprivate var output: LogDestination {
+        switch destination {
+        case .auto: .automatic
+        case .journal: .journal
+        case .standardError: .standardError
+        }
     }
 }

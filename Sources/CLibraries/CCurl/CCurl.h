@@ -35,6 +35,14 @@ static inline CURLMcode CCurl_set_timer(CURLM *multi, CCurl_timer value, void *o
 }
 // CURLAUTH_BASIC is a cast, which Swift cannot import.
 static inline CURLcode CCurl_set_basic(CURL *easy) { return curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC); }
+// The SSL of the connection that a callback is called for; 0 when there is none.
+static inline void *CCurl_session(CURL *easy) {
+    struct curl_tlssessioninfo *info = 0;
+    return curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) || !info ? 0 : info->internals;
+}
+static inline CURLMcode CCurl_multi_long(CURLM *multi, CURLMoption option, long value) {
+    return curl_multi_setopt(multi, option, value);
+}
 static inline long CCurl_status(CURL *easy) {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);

@@ -20,7 +20,8 @@
 // Their flags are enumerations without a type that Swift could name.
 static inline int CLinux_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
 static inline int CLinux_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-static inline int CLinux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+// The clock of Swift's ContinuousClock: it goes on while the machine is suspended.
+static inline int CLinux_timer(void) { return timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK); }
 static inline int CLinux_arm(int timer, long seconds, long nanoseconds) {
     struct itimerspec setting = {.it_value = {seconds, nanoseconds}};
     return timerfd_settime(timer, 0, &setting, 0);
@@ -67,7 +68,9 @@ static inline ssize_t CLinux_receive(int socket, void *bytes, size_t count, int 
     struct iovec vector = {bytes, count};
     union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
     struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.space,
+        // CMSG_SPACE has room for a second descriptor, which nobody would close.
+        .msg_controllen = CMSG_LEN(sizeof(int))};
     *descriptor = -1;
     ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (received < 0) return received;

@@ -67,6 +67,9 @@ package final class AuditJob: Sendable {
     /// The last events as canonical JSON, oldest first.
     package func tail(_ count: Int) async -> [String] { await spool.tail(count) }
 
+    /// How many durable events wait for the plane.
+    package func spooled() async -> UInt64 { await spool.view().map { $0.committed - $0.acknowledged } ?? 0 }
+
     private func write() async {
         var progress = AuditSpool.Progress.done
         while !intake.isClosed {

@@ -15,7 +15,7 @@ package actor HTTPClient: LaneResident {
     private let identity: TLSIdentity?
     private let transfers: Transfers
     private var nextNumber: UInt64 = 0
-    private var handles: [UInt64: UnsafeMutableRawPointer] = [:]
+    private var underWay = 0
     private var isClosed = false
     private var drained: [CheckedContinuation<Void, Never>] = []
 
@@ -32,54 +32,47 @@ package actor HTTPClient: LaneResident {
 
     /// The answer, whatever its status. Redirects are not followed. Cancelling the task ends the transfer.
     package func send(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
-        if case .provisional = trust, request.basicPassword != nil {
-            throw HTTPError(.notAllowed, "a password is sent only to a server that was verified")
-        }
-        guard request.url.hasPrefix("https://") else {
-            throw HTTPError(.notAllowed, "only https is spoken: \(request.url)")
-        }
+        if let refusal = request.refusal(on: trust) { throw HTTPError(.notAllowed, refusal) }
         guard !isClosed else { throw HTTPError(.cancelled, "the client is closed") }
-        guard transfers.count < Self.limit else {
+        guard underWay < Self.limit else {
             throw HTTPError(.notAllowed, "\(Self.limit) requests are under way already")
         }
         let number = nextNumber
         nextNumber += 1
+        underWay += 1
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                guard !Task.isCancelled,
-                    let transfer = Transfer(request, trust: trust, identity: identity, waiter: continuation)
-                else {
-                    return continuation.resume(returning: .failure(HTTPError(.cancelled, "the request was cancelled")))
-                }
-                handles[number] = transfer.handle
-                transfers.start(transfer)
-            }
+            await withCheckedContinuation { begin(request, number, $0) }
         } onCancel: {
-            submit { $0.cancel(number) }
+            submit { $0.transfers.abort(number) }
         }
-        handles[number] = nil
-        if handles.isEmpty {
+        underWay -= 1
+        if underWay == 0 {
             for waiting in drained { waiting.resume() }
             drained = []
         }
         return try result.get()
     }
 
-    /// Ends what is under way with `cancelled`, then lets the lane go.
+    private func begin(_ request: HTTPRequest, _ number: UInt64, _ waiter: Transfer.Waiter) {
+        // Cancelled before it began: the call of `onCancel` found nothing to abort.
+        if Task.isCancelled { return waiter.resume(returning: .failure(.wasCancelled)) }
+        guard let transfer = Transfer(request, number, trust: trust, identity: identity, waiter: waiter) else {
+            return waiter.resume(returning: .failure(HTTPError(.protocolError, "libcurl has no memory for a request")))
+        }
+        transfers.start(transfer)
+    }
+
+    /// Ends what is under way with `cancelled`, closes the connections, then lets the lane go.
     package func close() async {
         isClosed = true
-        transfers.abortAll()
+        transfers.close()
         await lane.stop()
     }
 
     /// Takes no more requests, lets those under way end (each has its deadline), then closes.
     package func retire() async {
         isClosed = true
-        if !handles.isEmpty { await withCheckedContinuation { drained.append($0) } }
+        if underWay > 0 { await withCheckedContinuation { drained.append($0) } }
         await close()
-    }
-
-    private func cancel(_ number: UInt64) {
-        if let handle = handles.removeValue(forKey: number) { transfers.abort(handle) }
     }
 }

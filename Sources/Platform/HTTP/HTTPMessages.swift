@@ -30,6 +30,21 @@ package struct HTTPRequest: Sendable {
         self.responseLimit = responseLimit
         self.basicPassword = basicPassword
     }
+
+    /// Why it must not be sent at all; nil if it may.
+    func refusal(on trust: ClientTrust) -> String? {
+        if case .provisional = trust, basicPassword != nil {
+            return "a password is sent only to a server that was verified"
+        }
+        if !url.hasPrefix("https://") { return "only https is spoken, not \(url.prefix { $0 != ":" })" }
+        let isToken = !method.isEmpty && method.utf8.allSatisfy { (65...90).contains($0) }
+        // A line break in a value would begin a header, or a request, of the value's author.
+        let areHeadersWhole = headers.allSatisfy { header in
+            let bytes = Array((header.name + header.value).utf8)
+            return !header.name.isEmpty && !header.name.contains(":") && bytes.allSatisfy { $0 >= 32 && $0 != 127 }
+        }
+        return isToken && areHeadersWhole ? nil : "the method or a header has a character that HTTP does not allow"
+    }
 }
 
 /// Any answer of the server, redirects and refusals included: the caller decides what they mean.
@@ -37,6 +52,8 @@ package struct HTTPResponse: Sendable {
     package let status: Int
     package let headers: [(name: String, value: String)]
     package var body: [UInt8]
+    /// The server's, leaf first; with provisional trust nothing vouches for it.
+    package let peerChain: [Certificate]
 
     /// The first of that name, whatever its case.
     package func header(_ name: String) -> String? {
@@ -71,6 +88,8 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
     }
 
     package var description: String { detail }
+
+    static let wasCancelled = HTTPError(.cancelled, "the request was cancelled")
 }
 
 /// Whom a client believes.

@@ -1,32 +1,37 @@
 import CCurl
+import Glibc
 import OpenSSL
 
 /// One request on its way: libcurl's easy handle, what has arrived, and who waits.
 ///
 /// Lives in the client's lane; libcurl's callbacks run inside its poll.
 final class Transfer {
+    typealias Waiter = CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
+
     private static let headerLimit = 16 << 10
 
     let handle: UnsafeMutableRawPointer
+    let number: UInt64
     private let request: HTTPRequest
     private let trust: ClientTrust
     private let identity: TLSIdentity?
-    private let waiter: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
+    private let waiter: Waiter
     private let errorText: UnsafeMutablePointer<CChar>
     private let requestBody: UnsafeMutableBufferPointer<UInt8>
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var headers: [(name: String, value: String)] = []
     private var headerByteCount = 0
     private var body: [UInt8] = []
-    private var isTooLarge = false
-    private var contextFailed = false
+    private var peerChain: [Certificate] = []
+    /// Why a callback of ours ended the transfer.
+    private var ownReason: HTTPError?
 
     init?(
-        _ request: HTTPRequest, trust: ClientTrust, identity: TLSIdentity?,
-        waiter: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
+        _ request: HTTPRequest, _ number: UInt64, trust: ClientTrust, identity: TLSIdentity?, waiter: Waiter
     ) {
         guard let handle = curl_easy_init() else { return nil }
         self.handle = handle
+        self.number = number
         self.request = request
         self.trust = trust
         self.identity = identity
@@ -44,6 +49,7 @@ final class Transfer {
         curl_easy_cleanup(handle)
         curl_slist_free_all(headerList)
         errorText.deallocate()
+        if let start = requestBody.baseAddress { explicit_bzero(start, requestBody.count) }
         requestBody.deallocate()
     }
 
@@ -52,7 +58,10 @@ final class Transfer {
     private func setLimits() {
         CCurl_set_string(handle, CURLOPT_PROTOCOLS_STR, "https")
         CCurl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
+        CCurl_set_long(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
         CCurl_set_long(handle, CURLOPT_NOSIGNAL, 1)
+        // Without it the end of a transfer waits for a resolver that hangs, and the lane with it (libcurl-thread(3)).
+        CCurl_set_long(handle, CURLOPT_QUICK_EXIT, 1)
         CCurl_set_string(handle, CURLOPT_PROXY, "")
         CCurl_set_long(handle, CURLOPT_TIMEOUT_MS, request.timeout.milliseconds)
         CCurl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.milliseconds)
@@ -70,9 +79,11 @@ final class Transfer {
     private func setTLS() {
         CCurl_set_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
         CCurl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
-        // The store is ours alone: without these libcurl would read the system's bundle first.
+        // The store is ours alone: without these libcurl would read the system's bundle first, and from its cache put it
+        // in place of ours (curl/curl#11800).
         CCurl_set_string(handle, CURLOPT_CAINFO, nil)
         CCurl_set_string(handle, CURLOPT_CAPATH, nil)
+        CCurl_set_long(handle, CURLOPT_CA_CACHE_TIMEOUT, 0)
         switch trust {
         case .anchors:
             CCurl_set_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
@@ -87,14 +98,16 @@ final class Transfer {
         CCurl_set_pointer(handle, CURLOPT_SSL_CTX_DATA, owner)
         CCurl_set_context(handle) { _, context, owner in
             guard let transfer = Transfer.from(owner), let context else { return CURLE_ABORTED_BY_CALLBACK }
-            return transfer.configure(context) ? CURLE_OK : CURLE_SSL_CERTPROBLEM
+            return transfer.configure(context) ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK
         }
     }
 
     private func setRequest() {
         CCurl_set_string(handle, CURLOPT_URL, request.url)
         CCurl_set_string(handle, CURLOPT_CUSTOMREQUEST, request.method)
-        if !request.body.isEmpty || request.method != "GET" {
+        if request.method == "HEAD" {
+            CCurl_set_long(handle, CURLOPT_NOBODY, 1)
+        } else if !request.body.isEmpty || request.method != "GET" {
             CCurl_set_long(handle, CURLOPT_POST, 1)
             CCurl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
             CCurl_set_pointer(handle, CURLOPT_POSTFIELDS, requestBody.baseAddress)
@@ -104,7 +117,11 @@ final class Transfer {
             headerList = curl_slist_append(headerList, header)
         }
         CCurl_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
-        guard let password = request.basicPassword else { return }
+        if let password = request.basicPassword { setPassword(password) }
+    }
+
+    /// Our copy is wiped; those that libcurl makes are freed with the handle and the connection, as they are.
+    private func setPassword(_ password: SecretReference) {
         CCurl_set_basic(handle)
         CCurl_set_string(handle, CURLOPT_USERNAME, "")
         password.withBytes { bytes in
@@ -125,15 +142,18 @@ final class Transfer {
             case .anchors(let anchors): anchors
             case .provisional: nil
             }
-        contextFailed = !TLSClientSetup.apply(trust: anchors, identity: identity, to: context)
-        return !contextFailed
+        if TLSClientSetup.apply(trust: anchors, identity: identity, to: context) { return true }
+        ownReason = HTTPError(.tls, "OpenSSL refused our trust or identity")
+        return false
     }
 
     private func received(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
         guard let bytes, body.count + count <= request.responseLimit else {
-            isTooLarge = true
+            ownReason = HTTPError(.tooLarge, "the answer is longer than \(request.responseLimit) bytes")
             return 0
         }
+        // A short answer, such as a key, is not left behind in outgrown memory.
+        if body.isEmpty { body.reserveCapacity(min(request.responseLimit, 16 << 10)) }
         body.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: count))
         return count
     }
@@ -141,12 +161,16 @@ final class Transfer {
     private func receivedHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
         headerByteCount += count
         guard let bytes, headerByteCount <= Self.headerLimit else {
-            isTooLarge = true
+            ownReason = HTTPError(.tooLarge, "the headers are longer than \(Self.headerLimit) bytes")
             return 0
         }
         let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
         if line.hasPrefix("HTTP/") {
             headers = []
+            // Only while it is on its way does the transfer have a connection.
+            if let session = CCurl_session(handle) {
+                peerChain = TLSClientSetup.peerChain(ofRawSession: session)
+            }
         } else if let colon = line.firstIndex(of: ":") {
             let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
             headers.append((String(line[..<colon]), String(value.prefix { !$0.isNewline })))
@@ -160,17 +184,22 @@ final class Transfer {
             // Moved, not copied: a secret in it has one owner, who can wipe it.
             var moved: [UInt8] = []
             swap(&moved, &body)
-            waiter.resume(
-                returning: .success(HTTPResponse(status: CCurl_status(handle), headers: headers, body: moved)))
+            let response = HTTPResponse(
+                status: CCurl_status(handle), headers: headers, body: moved, peerChain: peerChain)
+            waiter.resume(returning: .success(response))
         } else {
             wipe(&body)
             waiter.resume(returning: .failure(error(result)))
         }
     }
 
-    func abort() { waiter.resume(returning: .failure(HTTPError(.cancelled, "the request was cancelled"))) }
+    func abort() {
+        wipe(&body)
+        waiter.resume(returning: .failure(.wasCancelled))
+    }
 
     private func error(_ result: CURLcode) -> HTTPError {
+        if let ownReason { return ownReason }
         let own = String(cString: errorText)
         let words = own.isEmpty ? String(cString: curl_easy_strerror(result)) : own
         let kind: HTTPError.Kind =
@@ -178,15 +207,22 @@ final class Transfer {
             case CURLE_COULDNT_RESOLVE_HOST: .resolve
             case CURLE_COULDNT_CONNECT: .connect
             case CURLE_OPERATION_TIMEDOUT: .timeout
-            case CURLE_WRITE_ERROR where isTooLarge: .tooLarge
             case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: .tlsPeer
-            case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_GOT_NOTHING:
-                words.contains("alert") ? .tlsSelf : result == CURLE_SSL_CONNECT_ERROR ? .tls : .connect
-            case CURLE_SSL_CERTPROBLEM: .tls
-            case CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT: .notAllowed
+            case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
+                Self.kind(ofConnectionError: words, isHandshake: result == CURLE_SSL_CONNECT_ERROR)
+            case CURLE_GOT_NOTHING: .connect
+            case CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_LOGIN_DENIED: .notAllowed
             default: .protocolError
             }
-        return HTTPError(kind, isTooLarge ? "the answer is longer than \(request.responseLimit) bytes" : words)
+        return HTTPError(kind, words)
+    }
+
+    /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only OpenSSL's
+    /// text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c).
+    private static func kind(ofConnectionError words: String, isHandshake: Bool) -> HTTPError.Kind {
+        let refusals = ["certificate", "unknown ca", "access denied"]
+        if words.contains("alert"), refusals.contains(where: words.contains) { return .tlsSelf }
+        return isHandshake || words.contains("SSL routines") ? .tls : .connect
     }
 
     private static func from(_ owner: UnsafeMutableRawPointer?) -> Transfer? {

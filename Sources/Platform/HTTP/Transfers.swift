@@ -4,8 +4,17 @@ import OpenSSL
 
 /// libcurl's multi handle on a lane: its sockets and its one timer are the poller's.
 final class Transfers: TimerTarget {
-    private let multi: OpaquePointer
+    /// Idle connections that are kept for the next request: one server is all that a client talks to.
+    private static let idleLimit = 4
+
+    private static let library: Void = {
+        // Ours first: it keeps the system's openssl.cnf out.
+        OpenSSLLibrary.prepare()
+        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+    }()
+
     private let poller: Poller
+    private var multi: UnsafeMutableRawPointer?
     private var running: [UnsafeMutableRawPointer: Transfer] = [:]
     private var sockets: [Int32: SocketWatch] = [:]
     private var timer: TimerToken?
@@ -30,45 +39,52 @@ final class Transfers: TimerTarget {
     }
 
     init(poller: Poller) {
-        OpenSSLLibrary.prepare()
-        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        Self.library
         guard let multi = curl_multi_init() else { preconditionFailure("libcurl has no memory for a multi handle") }
-        self.multi = OpaquePointer(multi)
+        self.multi = multi
         self.poller = poller
         let owner = Unmanaged.passUnretained(self).toOpaque()
+        CCurl_multi_long(multi, CURLMOPT_MAXCONNECTS, Self.idleLimit)
         CCurl_set_socket(
             multi,
             { _, socket, what, owner, _ in
-                if let owner {
-                    Unmanaged<Transfers>.fromOpaque(owner).takeUnretainedValue().socketChanged(socket, what)
-                }
-                return 0
+                guard let owner else { return -1 }
+                return Unmanaged<Transfers>.fromOpaque(owner).takeUnretainedValue().socketChanged(socket, what)
             }, owner)
         CCurl_set_timer(
             multi,
             { _, milliseconds, owner in
-                if let owner { Unmanaged<Transfers>.fromOpaque(owner).takeUnretainedValue().timerChanged(milliseconds) }
+                guard let owner else { return -1 }
+                Unmanaged<Transfers>.fromOpaque(owner).takeUnretainedValue().timerChanged(milliseconds)
                 return 0
             }, owner)
     }
 
-    deinit { curl_multi_cleanup(UnsafeMutableRawPointer(multi)) }
-
-    var count: Int { running.count }
+    deinit { precondition(multi == nil, "an HTTP client must be closed") }
 
     func start(_ transfer: Transfer) {
         running[transfer.handle] = transfer
-        curl_multi_add_handle(UnsafeMutableRawPointer(multi), transfer.handle)
+        curl_multi_add_handle(multi, transfer.handle)
     }
 
-    func abort(_ handle: UnsafeMutableRawPointer) {
-        guard let transfer = running.removeValue(forKey: handle) else { return }
-        curl_multi_remove_handle(UnsafeMutableRawPointer(multi), handle)
+    /// By number: the address of a handle may be another transfer's by now.
+    func abort(_ number: UInt64) {
+        if let transfer = running.values.first(where: { $0.number == number }) { abort(transfer) }
+    }
+
+    private func abort(_ transfer: Transfer) {
+        curl_multi_remove_handle(multi, transfer.handle)
+        running[transfer.handle] = nil
         transfer.abort()
     }
 
-    func abortAll() {
-        for handle in Array(running.keys) { abort(handle) }
+    /// Aborts what is under way and closes all connections; nothing may be started after it.
+    func close() {
+        for transfer in Array(running.values) { abort(transfer) }
+        curl_multi_cleanup(multi)
+        multi = nil
+        if let timer { poller.cancel(timer) }
+        timer = nil
     }
 
     func timerFired(_ token: TimerToken) {
@@ -79,30 +95,34 @@ final class Transfers: TimerTarget {
 
     private func act(_ socket: Int32, _ events: Int32) {
         var left: Int32 = 0
-        curl_multi_socket_action(UnsafeMutableRawPointer(multi), socket, events, &left)
+        curl_multi_socket_action(multi, socket, events, &left)
         var result = CURLE_OK
-        while let handle = CCurl_done(UnsafeMutableRawPointer(multi), &result) {
-            curl_multi_remove_handle(UnsafeMutableRawPointer(multi), handle)
+        while let handle = CCurl_done(multi, &result) {
+            curl_multi_remove_handle(multi, handle)
             running.removeValue(forKey: handle)?.finished(result)
         }
     }
 
-    /// Called by libcurl, also before it closes a socket.
-    private func socketChanged(_ socket: Int32, _ what: Int32) {
+    /// Called by libcurl, also before it closes a socket; -1 ends its transfers.
+    private func socketChanged(_ socket: Int32, _ what: Int32) -> Int32 {
         if what == CURL_POLL_REMOVE {
-            if let token = sockets.removeValue(forKey: socket)?.token { poller.unwatch(token) }
-            return
+            forget(socket)
+            return 0
         }
         var readiness: Readiness = []
         if what & CURL_POLL_IN != 0 { readiness.insert(.readable) }
         if what & CURL_POLL_OUT != 0 { readiness.insert(.writable) }
-        if let token = sockets[socket]?.token {
-            poller.change(token, level: readiness)
-        } else {
-            let watch = SocketWatch(self, socket)
-            watch.token = try? poller.watch(socket, level: readiness, watch)
-            sockets[socket] = watch
-        }
+        if let token = sockets[socket]?.token, poller.change(token, level: readiness) { return 0 }
+        forget(socket)
+        let watch = SocketWatch(self, socket)
+        guard let token = try? poller.watch(socket, level: readiness, watch) else { return -1 }
+        watch.token = token
+        sockets[socket] = watch
+        return 0
+    }
+
+    private func forget(_ socket: Int32) {
+        if let token = sockets.removeValue(forKey: socket)?.token { poller.unwatch(token) }
     }
 
     private func timerChanged(_ milliseconds: Int) {

@@ -17,7 +17,8 @@ package enum Files {
         throw IOError("read \(path)", code: EFBIG)
     }
 
-    /// Under a temporary name, fsynced, renamed, the folder fsynced: a reader sees the old file or the new one.
+    /// Under a temporary name, fsynced, renamed, the folder fsynced: a reader sees the old file or the new one. A path has
+    /// one writer at a time.
     package static func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(IOError) {
         let temporary = "\(path).new-\(getpid())"
         unlink(temporary)
@@ -42,14 +43,16 @@ package enum Files {
         try synchronizeDirectory(folder(of: target))
     }
 
-    /// With its parents; one that exists is fine and keeps its mode.
+    /// With its parents, durably; one that exists is fine and keeps its mode, also behind a symbolic link (systemd.exec(5),
+    /// `DynamicUser=`).
     package static func makeDirectory(_ path: String, mode: UInt32) throws(IOError) {
-        if mkdir(path, mode) == 0 { return }
+        if mkdir(path, mode) == 0 { return try synchronizeDirectory(folder(of: path)) }
         switch errno {
-        case EEXIST where isDirectory(path): return
+        case EEXIST where isDirectory(path, through: true): return
         case ENOENT where path != folder(of: path):
             try makeDirectory(folder(of: path), mode: mode)
-            try makeDirectory(path, mode: mode)
+            guard mkdir(path, mode) == 0 || errno == EEXIST else { throw IOError("make the folder \(path)") }
+            try synchronizeDirectory(folder(of: path))
         default: throw IOError("make the folder \(path)")
         }
     }
@@ -104,10 +107,10 @@ package enum Files {
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// Not through a symbolic link.
-    package static func isDirectory(_ path: String) -> Bool {
+    /// A symbolic link is none, unless asked to look through it.
+    package static func isDirectory(_ path: String, through: Bool = false) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        return (through ? stat(path, &status) : lstat(path, &status)) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     package static func size(_ path: String) throws(IOError) -> Int64 {

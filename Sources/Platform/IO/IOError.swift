@@ -6,13 +6,16 @@ package struct IOError: Error, Sendable, Equatable, CustomStringConvertible {
     package let operation: String
     /// errno.
     package let code: Int32
+    private let words: String?
 
-    package init(_ operation: String, code: Int32 = errno) {
+    /// `words`: where the reason is not an errno.
+    package init(_ operation: String, code: Int32 = errno, words: String? = nil) {
         self.operation = operation
         self.code = code
+        self.words = words
     }
 
-    package var description: String { "\(operation): \(String(cString: strerror(code)))" }
+    package var description: String { "\(operation): \(words ?? String(cString: strerror(code)))" }
 }
 
 /// Calls again while a signal interrupts: the one place that knows EINTR.

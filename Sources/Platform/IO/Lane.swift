@@ -42,8 +42,16 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     private struct Inbox {
         var jobs: [LaneJob] = []
         var phase = Phase.cold
+        /// Rung since the lane last looked: once is enough.
+        var isRung = false
         var isStopping = false
         var stopped: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private enum Step {
+        case poll(wait: Int32)
+        case rest
+        case stop([CheckedContinuation<Void, Never>])
     }
 
     package init(label: String, priority: LanePriority = .normal) {
@@ -116,7 +124,9 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     func enqueue(_ job: LaneJob) {
         let mustRing = inbox.withLock { inbox in
             inbox.jobs.append(job)
-            return inbox.phase != .running
+            if inbox.phase == .running || inbox.isRung { return false }
+            inbox.isRung = true
+            return true
         }
         if mustRing { ring() }
     }
@@ -130,30 +140,57 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
 
     private func run() {
         runner.store(currentThread(), ordering: .relaxed)
-        defer { runner.store(0, ordering: .relaxed) }
-        inbox.withLock { if $0.phase != .stopped { $0.phase = .running } }
         gauge.becameBusy()
+        if becameRunning() { loop() } else { runAfterStop() }
+        gauge.becameIdle()
+        runner.store(0, ordering: .relaxed)
+    }
+
+    private func loop() {
         var quiet = 0
         while true {
             let ran = runJobs()
-            if finishStopping() { return gauge.becameIdle() }
-            guard let poll = poll.withLock({ $0 }) else {
-                Poller.drain(bell)
-                if goCold() { return }
-                continue
+            let poll = poll.withLock { $0 }
+            if poll == nil { Poller.drain(bell) }
+            switch nextStep(mayPoll: poll != nil && quiet < Self.quietLimit) {
+            case .poll(let wait):
+                if wait > 0 { gauge.becameIdle() }
+                let handled = poll.map { $0(wait) } ?? 0
+                gauge.ran(handled)
+                quiet = handled == 0 && ran == 0 ? quiet + 1 : 0
+            case .rest: return
+            case .stop(let waiting): return finishStop(waiting)
             }
-            let isBlocking = inbox.withLock { inbox in
-                if inbox.jobs.isEmpty { inbox.phase = .blocked }
-                return inbox.jobs.isEmpty
+        }
+    }
+
+    /// False once it was stopped.
+    private func becameRunning() -> Bool {
+        inbox.withLock { inbox in
+            if inbox.phase == .stopped { return false }
+            inbox.phase = .running
+            return true
+        }
+    }
+
+    /// The poller says so when its wait is over, before it tells anybody: what its watchers do is work, and what they
+    /// hand over needs no bell.
+    func becameAwake() {
+        gauge.becameBusy()
+        inbox.withLock { $0.phase = .running }
+    }
+
+    private func nextStep(mayPoll: Bool) -> Step {
+        inbox.withLock { inbox in
+            guard inbox.jobs.isEmpty else { return .poll(wait: 0) }
+            inbox.isRung = false
+            if inbox.isStopping {
+                inbox.phase = .stopped
+                defer { inbox.stopped = [] }
+                return .stop(inbox.stopped)
             }
-            if isBlocking { gauge.becameIdle() }
-            let handled = poll(isBlocking ? Self.hotWait : 0)
-            if isBlocking {
-                gauge.becameBusy()
-                inbox.withLock { $0.phase = .running }
-            }
-            quiet = handled == 0 && ran == 0 ? quiet + 1 : 0
-            if quiet >= Self.quietLimit, goCold() { return }
+            inbox.phase = mayPoll ? .blocked : .cold
+            return mayPoll ? .poll(wait: Self.hotWait) : .rest
         }
     }
 
@@ -172,29 +209,22 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         return jobs.count
     }
 
-    private func goCold() -> Bool {
-        let isCold = inbox.withLock { inbox in
-            guard inbox.jobs.isEmpty, !inbox.isStopping else { return false }
-            inbox.phase = .cold
-            return true
+    private func finishStop(_ waiting: [CheckedContinuation<Void, Never>]) {
+        // The resident goes outside of the lock: it may be the last to hold this lane.
+        let resident = poll.withLock { poll in
+            defer { poll = nil }
+            return poll
         }
-        if isCold { gauge.becameIdle() }
-        return isCold
+        withExtendedLifetime(resident) {
+            for continuation in waiting { continuation.resume() }
+        }
     }
 
-    private func finishStopping() -> Bool {
-        let waiting = inbox.withLock { inbox -> [CheckedContinuation<Void, Never>]? in
-            if inbox.phase == .stopped { return [] }
-            guard inbox.isStopping, inbox.jobs.isEmpty else { return nil }
-            inbox.phase = .stopped
-            defer { inbox.stopped = [] }
-            return inbox.stopped
-        }
-        guard let waiting else { return false }
+    /// The bell falls silent first: who rings after that is served by the next call.
+    private func runAfterStop() {
         Poller.drain(bell)
-        poll.withLock { $0 = nil }
-        for continuation in waiting { continuation.resume() }
-        return true
+        inbox.withLock { $0.isRung = false }
+        _ = runJobs()
     }
 }
 

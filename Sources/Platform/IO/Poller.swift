@@ -79,12 +79,13 @@ package final class Poller {
         try add(descriptor, readiness.rawValue, watcher)
     }
 
-    /// Only for descriptors that are watched by level.
-    package func change(_ token: WatchToken, level readiness: Readiness) {
+    /// Only for descriptors that are watched by level. False if the descriptor was closed since, and its number perhaps
+    /// given to another.
+    package func change(_ token: WatchToken, level readiness: Readiness) -> Bool {
         var event = epoll_event()
         event.events = readiness.rawValue
         event.data.u64 = token.key
-        epoll_ctl(lane.epoll, EPOLL_CTL_MOD, token.descriptor, &event)
+        return epoll_ctl(lane.epoll, EPOLL_CTL_MOD, token.descriptor, &event) == 0
     }
 
     private func add(_ descriptor: Int32, _ events: UInt32, _ watcher: any Watcher) throws(IOError) -> WatchToken {
@@ -131,6 +132,7 @@ package final class Poller {
     /// Waits at most `timeout` milliseconds, then hands out what happened; how many watchers and timers were told.
     func poll(timeout: Int32) -> Int {
         let ready = retrying { epoll_wait(lane.epoll, events, Int32(Self.eventLimit), timeout) }
+        if timeout > 0 { lane.becameAwake() }
         now = .now
         var told = 0
         for index in 0..<Int(max(0, ready)) {

@@ -3,6 +3,7 @@ import Synchronization
 /// What a lane or queue has done so far, and how late it is.
 package struct QueueLoad: Sendable {
     package let label: String
+    /// Jobs that it ran and events that it handed out.
     package let jobCount: UInt64
     /// Seconds spent at work since it was made; a load is the growth of this over the growth of time.
     package let busySeconds: Double

@@ -14,7 +14,7 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     package init?(_ text: String) {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
-            guard path.hasPrefix("/"), path.utf8.count <= Self.pathLimit else { return nil }
+            guard path.hasPrefix("/"), path.utf8.count <= Self.pathLimit, !path.utf8.contains(0) else { return nil }
             self = .unix(path: path)
             return
         }
@@ -35,8 +35,9 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, String(port), &hints, &list) == 0, let first = list else {
-            throw IOError("resolve \(host)", code: ENOENT)
+        let outcome = getaddrinfo(host, String(port), &hints, &list)
+        guard outcome == 0, let first = list else {
+            throw IOError("resolve \(host)", code: ENOENT, words: String(cString: gai_strerror(outcome)))
         }
         defer { freeaddrinfo(first) }
         var found: [SocketAddress] = []
@@ -45,7 +46,7 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
             if let address = entry.pointee.ai_addr, let parsed = SocketAddress(address) { found.append(parsed) }
             next = entry.pointee.ai_next
         }
-        guard !found.isEmpty else { throw IOError("resolve \(host)", code: ENOENT) }
+        guard !found.isEmpty else { throw IOError("resolve \(host)", code: EAFNOSUPPORT) }
         return found
     }
 
@@ -82,9 +83,9 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func split(_ text: String) -> (host: String, port: UInt16)? {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
-        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = UInt16(digits) else { return nil }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
         return host.isEmpty ? nil : (String(host), port)

@@ -133,14 +133,14 @@ package final class Metrics: Sendable {
     private static func text(_ labels: [(String, String)]) -> String {
         if labels.isEmpty { return "" }
         let pairs = labels.map { name, value in
-            let escaped = value.flatMap { character -> String in
+            let escaped = value.map { character in
                 switch character {
                 case "\\": "\\\\"
                 case "\"": "\\\""
                 case "\n": "\\n"
                 default: String(character)
                 }
-            }
+            }.joined()
             return "\(name)=\"\(escaped)\""
         }
         return "{" + pairs.joined(separator: ",") + "}"

@@ -125,7 +125,7 @@ struct CertificateAuthority: Sendable {
 
     /// 128 bits, positive and of full length, so that the text form has a fixed width.
     private static func randomSerial() -> Certificate.SerialNumber {
-        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
+        var bytes = RandomBytes.make(16)
         bytes[0] = bytes[0] & 0x7F | 0x40
         return Certificate.SerialNumber(bytes: bytes)
     }

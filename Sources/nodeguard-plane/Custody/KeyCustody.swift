@@ -1,4 +1,3 @@
-import Crypto
 import FoundationEssentials
 import GRDB
 import HTTPTypes
@@ -16,9 +15,9 @@ struct KeyCustody: Sendable {
         guard (1...255).contains(backup.utf8.count), backup.unicodeScalars.allSatisfy({ $0.value >= 0x20 }) else {
             throw Refusal.unprocessable("backup-name", "a backup's name has 1 to 255 bytes and no control characters")
         }
-        let id = Hex.lower((0..<16).map { _ in UInt8.random(in: 0...255) })
-        let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
-        let salt = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
+        let id = Hex.lower(RandomBytes.make(16))
+        let secret = RandomBytes.make(32)
+        let salt = RandomBytes.make(32)
         let wrapped = try state.wrapping.wrap(
             secret, salt: salt, for: KeyContext(cluster: identity.cluster, backup: backup, id: id))
         try state.database.write { database in

@@ -13,7 +13,7 @@ struct WrappingKey: Sendable, CustomStringConvertible {
     init(file: String) throws { self.init(bytes: try KeyFile.read(file)) }
 
     static func create(file: String) throws -> WrappingKey {
-        let bytes = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
+        let bytes = RandomBytes.make(32)
         try KeyFile.create(file, bytes)
         return WrappingKey(bytes: bytes)
     }

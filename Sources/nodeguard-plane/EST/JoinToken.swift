@@ -11,8 +11,8 @@ struct JoinToken {
     static func create(
         cluster: String, node: String, lifetime: Int64, now: Int64, _ database: Database
     ) throws -> JoinToken {
-        let id = Hex.lower((0..<8).map { _ in UInt8.random(in: 0...255) })
-        let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }
+        let id = Hex.lower(RandomBytes.make(8))
+        let secret = Data(RandomBytes.make(32))
         try database.execute(
             sql: "INSERT INTO tokens (id, digest, cluster, node, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
             arguments: [id, Data(SHA256.hash(data: secret)), cluster, node, now, now + lifetime])

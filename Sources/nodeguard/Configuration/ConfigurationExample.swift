@@ -75,6 +75,9 @@ enum ConfigurationExample {
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:
                 - common-name: admin
+          lanes:                          # threads; default: data one for each core, handshake half of that
+            data: 4
+            handshake: 2
           limits:
             connections: 10000            # authenticated
             unauthenticated: 512          # a full budget closes the connection that has been silent longest

@@ -129,6 +129,13 @@ extension RoleSection {
 }
 
 extension ProxySection {
+    /// Nothing where each is by default.
+    private var lanes: ConfigurationText.Members {
+        let data: ConfigurationText.Members = dataLanes.map { [("data", .text(String($0)))] } ?? []
+        let handshake: ConfigurationText.Members = handshakeLanes.map { [("handshake", .text(String($0)))] } ?? []
+        return data.isEmpty && handshake.isEmpty ? [] : [("lanes", .section(data + handshake))]
+    }
+
     fileprivate var shown: ConfigurationText.Members {
         [
             (
@@ -140,7 +147,9 @@ extension ProxySection {
                     ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
                     ("drain", .text(Quantity.text(defaults.drain))),
                 ])
-            ), ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
+            )
+        ] + lanes + [
+            ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
         ]
     }
 }

@@ -20,12 +20,21 @@ struct ProxySection: Sendable, Equatable {
     var defaults = Defaults()
     var listeners: [ListenerSection] = []
     var limits = ProxyLimits()
+    /// nil: one for each core.
+    var dataLanes: Int?
+    /// nil: one for every two cores.
+    var handshakeLanes: Int?
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ProxySection? {
         section.refuse("tunnels", "exposure")
         var proxy = ProxySection()
         proxy.defaults = section.section("defaults", Defaults.read) ?? Defaults()
         proxy.limits = section.section("limits", ProxyLimits.read) ?? ProxyLimits()
+        let lanes = section.section("lanes") { section in
+            (data: section.value("data", .count(1...256)), handshake: section.value("handshake", .count(1...64)))
+        }
+        proxy.dataLanes = lanes?.data
+        proxy.handshakeLanes = lanes?.handshake
         var names: Set<String> = []
         var addresses: [String: String] = [:]
         proxy.listeners = section.sections("listeners") { section in

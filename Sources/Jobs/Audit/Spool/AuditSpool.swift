@@ -25,6 +25,10 @@ actor AuditSpool: QueueConfined {
     private var held: [AuditEvent] = []
     /// No later log may have a smaller number, whatever the clock says.
     private var lastEpoch: UInt64 = 0
+    private var lastPutAside: ContinuousClock.Instant?
+
+    /// A disk that damages every new log must not be filled with them.
+    private static let putAsideInterval = Duration.seconds(5)
 
     /// `committed` is called after each commit.
     init(
@@ -47,7 +51,10 @@ actor AuditSpool: QueueConfined {
         if held.isEmpty { take(intake) }
         guard isOpen, let store else { return .blocked }
         defer { publish() }
-        guard !held.isEmpty else { return .done }
+        guard !held.isEmpty else {
+            health.spoolWorks()
+            return .done
+        }
         let start = ContinuousClock.now
         do {
             let dropped = try store.append(held, at: .now)
@@ -125,26 +132,36 @@ actor AuditSpool: QueueConfined {
             store?.close()
             store = nil
         case .damaged:
-            do {
-                try putAside(error.description)
-                try beginLog()
-                return true
-            } catch {
-                store = nil
-                health.spoolFails(error)
-                return false
-            }
+            return replaceLog(error)
         }
         health.spoolFails(error)
         return false
     }
 
+    private func replaceLog(_ damage: SpoolError) -> Bool {
+        store?.close()
+        if let lastPutAside, lastPutAside.duration(to: .now) < Self.putAsideInterval {
+            store = nil
+            health.spoolFails(damage)
+            return false
+        }
+        do {
+            try putAside(damage.description)
+            try beginLog()
+            return true
+        } catch {
+            store = nil
+            health.spoolFails(error)
+            return false
+        }
+    }
+
     private func putAside(_ reason: String) throws(SpoolError) {
         let known = store?.state
-        store?.close()
         store = nil
         let mark = SpoolHead.read(files.head)
         let folder = try spoolOperation("put the spool aside") { try files.putAside(at: .now) }
+        lastPutAside = .now
         lastEpoch = max(lastEpoch, known?.place.epoch ?? 0, mark?.epoch ?? 0)
         var fields: [String: JSONValue] = [
             "what": "audit spool", "reason": .string(reason), "folder": .string(folder),

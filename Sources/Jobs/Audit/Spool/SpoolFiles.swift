@@ -3,6 +3,8 @@ import Reports
 
 /// The files that make up one log on the disk, and the place where they go when they cannot be trusted.
 struct SpoolFiles: Sendable {
+    static let keptAside = 16
+
     let directory: String
 
     var database: String { directory + "/audit.sqlite" }
@@ -10,7 +12,7 @@ struct SpoolFiles: Sendable {
     var index: String { database + "-shm" }
     var key: String { directory + "/audit.key" }
     var head: String { directory + "/audit.head" }
-    private var quarantine: String { directory + "/quarantine" }
+    var quarantine: String { directory + "/quarantine" }
 
     /// The head goes last: while it is there, a start knows that a log was there, too.
     private var all: [String] { [database, log, index, database + "-journal", key, head] }
@@ -21,7 +23,7 @@ struct SpoolFiles: Sendable {
     /// Where a file should be and none can be made.
     var obstacle: String? { all.first { Files.isDirectory($0) } }
 
-    /// Moves what there is into a folder of its own and returns the folder. Moving frees the names; nothing is deleted.
+    /// Moves what there is into a folder of its own and returns the folder. Only the newest `keptAside` of them stay.
     func putAside(at time: Timestamp) throws(IOError) -> String {
         let stamp = time.description.filter { $0 != ":" && $0 != "-" }
         var folder = "\(quarantine)/audit-\(stamp)"
@@ -35,6 +37,13 @@ struct SpoolFiles: Sendable {
             try Files.rename(path, to: folder + path.dropFirst(directory.count))
         }
         try Files.synchronizeDirectory(directory)
+        try forgetOldest()
         return folder
+    }
+
+    /// Folder names begin with their time.
+    private func forgetOldest() throws(IOError) {
+        let logs = try Files.list(quarantine).filter { $0.hasPrefix("audit-") }
+        for name in logs.dropLast(Self.keptAside) { try Files.removeTree("\(quarantine)/\(name)") }
     }
 }

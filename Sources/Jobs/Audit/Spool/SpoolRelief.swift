@@ -11,6 +11,8 @@ struct SpoolRelief {
     let limit: Int64
     let time: Timestamp
     private(set) var dropped: [AuditClass: UInt64] = [:]
+    /// Nothing that was acknowledged is stored any more.
+    private(set) var hasForgotten = false
 
     private struct Run {
         var first: Int64
@@ -37,6 +39,7 @@ struct SpoolRelief {
 
     mutating func relieve(_ state: inout SpoolState, _ database: Database) throws {
         state.usage -= try Self.deleteRows(through: state.acknowledged, database)
+        hasForgotten = true
         let excess = state.usage - Self.target(limit)
         guard state.usage > limit else { return }
         let runs = try findRuns(state, excess, database)

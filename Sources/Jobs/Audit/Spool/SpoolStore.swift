@@ -122,7 +122,7 @@ final class SpoolStore {
             if next.usage > reliefFloor { try relief.relieve(&next, database) }
         }
         reliefFloor = next.usage > limit ? next.usage + limit / 8 : limit
-        keptBytes = min(keptBytes, next.usage)
+        if relief.hasForgotten { keptBytes = 0 }
         try? head.advance(to: next.mark)
         return relief.dropped
     }

@@ -1,0 +1,74 @@
+import Certificates
+import IO
+import OpenSSL
+import Proxy
+
+/// The configuration in each job's own terms.
+extension NodeConfiguration {
+    func certificatesConfiguration() -> CertificatesConfiguration {
+        CertificatesConfiguration(
+            stateDirectory: node.state, node: node.name, cluster: node.cluster,
+            management: management.map { ManagementConfiguration(joinFile: $0.join, label: $0.est.label) },
+            keyKind: certificates.keyKind.kind, roles: certificates.roles.map(\.configuration))
+    }
+
+    /// Resolves backends' host names and reads trust files, once, at the start.
+    func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
+        var listeners: [ListenerConfiguration] = []
+        for listener in proxy.listeners {
+            do {
+                listeners.append(try listener.configuration(proxy.defaults))
+            } catch {
+                throw VerbFailure(.configuration, "listener \(listener.name): \(error)")
+            }
+        }
+        var configuration = ProxyConfiguration(listeners: listeners, limits: proxy.limits)
+        configuration.dataLanes = proxy.dataLanes
+        configuration.handshakeLanes = proxy.handshakeLanes
+        return configuration
+    }
+}
+
+extension CertificatesSection.KeyKind {
+    fileprivate var kind: KeyKind {
+        switch self {
+        case .ecP256: .ecP256
+        case .ecP384: .ecP384
+        case .rsa3072: .rsa3072
+        }
+    }
+}
+
+extension RoleSection {
+    fileprivate var configuration: RoleConfiguration {
+        switch source {
+        case .files(let chain, let key): RoleConfiguration(name: name, source: .files(chain: chain, key: key))
+        case .enrolled(let names, let addresses, let uris, let usage):
+            RoleConfiguration(
+                name: name,
+                source: .enrolled(
+                    dnsNames: names, addresses: addresses, uris: uris, server: usage.contains(.server),
+                    client: usage.contains(.client)))
+        }
+    }
+}
+
+extension ListenerSection {
+    private static let trustLimit = 1 << 20
+
+    fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
+        var anchors: [Certificate] = []
+        for case .file(let path) in trust {
+            anchors += try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+        }
+        var timeouts = ProxyTimeouts()
+        timeouts.handshake = defaults.handshakeTimeout
+        timeouts.connect = defaults.connectTimeout
+        timeouts.idle = defaults.idleTimeout
+        return ListenerConfiguration(
+            name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
+            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
+            minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
+            acknowledgesLocalTrust: acknowledgesLocalTrust)
+    }
+}

@@ -1,0 +1,23 @@
+import Logging
+import Reports
+
+/// Every audit event as a log line too. A failure or refusal is a warning; the coming and going of clients is for debugging.
+enum EventLog {
+    static func write(_ event: AuditEvent) {
+        let name = event.name.rawValue
+        let job = name.split(separator: ".").first.map(String.init) ?? "agent"
+        var metadata: Logger.Metadata = ["event": "\(name)", "outcome": "\(event.outcome.rawValue)"]
+        for (key, value) in event.fields {
+            metadata[key] = if case .string(let text) = value { "\(text)" } else { "\(value.text)" }
+        }
+        Logger(label: job).log(level: level(of: event), "\(name)", metadata: metadata)
+    }
+
+    private static func level(of event: AuditEvent) -> Logger.Level {
+        switch event.name {
+        case .connectionAccepted, .connectionClosed, .controlCall, .cancelForwarded: .debug
+        case .connectionRefused, .cancelDropped: .info
+        default: event.outcome == .success ? .notice : .warning
+        }
+    }
+}

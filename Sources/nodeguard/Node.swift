@@ -1,0 +1,171 @@
+import Audit
+import Backups
+import Certificates
+import IO
+import OpenSSL
+import PlaneAPI
+import PlaneClient
+import Proxy
+import Reports
+import Status
+
+/// One node: every job, made from the configuration and joined by closures. The only file that sees them all.
+struct Node {
+    /// The node is ready when all of these hold.
+    static let conditions = ["certificates", "listeners", "spool"]
+
+    let health = HealthBoard(conditions: conditions)
+    let metrics = Metrics()
+    let audit: AuditJob
+    /// Where every job reports: to the log and to the spool.
+    let reporter: AuditReporter
+    let certificates: CertificateRenewer
+    let proxy: DatabaseProxy
+    let backups: BackupJob
+    let plane: PlaneClient?
+    private let queues: [any Heartbeat]
+    private let configuration: NodeConfiguration
+    private let cluster: String
+    private let started = Timestamp.now
+
+    init(_ configuration: NodeConfiguration) throws {
+        self.configuration = configuration
+        let cluster = Self.cluster(configuration)
+        self.cluster = cluster
+        let plane = configuration.management.map { PlaneClient(url: $0.url, estURL: $0.est.url) }
+        self.plane = plane
+        audit = AuditJob(
+            AuditConfiguration(
+                directory: configuration.node.state, limit: Int64(configuration.audit.spoolLimit),
+                node: configuration.node.name, cluster: cluster),
+            receiver: plane.map { AuditReceiver.plane($0) }, health: health, metrics: metrics)
+        let spooled = audit.reporter
+        let reporter = AuditReporter { event in
+            EventLog.write(event)
+            spooled.report(event)
+        }
+        self.reporter = reporter
+        let proxy = DatabaseProxy(
+            try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter)
+        self.proxy = proxy
+        certificates = CertificateRenewer(
+            configuration.certificatesConfiguration(), plane: plane,
+            receiver: CertificateReceiver(
+                identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
+                trust: { trust in proxy.publish(trust: Self.clusterTrust(trust)) }),
+            health: health, metrics: metrics, audit: reporter)
+        backups = try BackupJob(
+            BackupsConfiguration(
+                node: configuration.node.name, cluster: cluster, version: Nodeguard.version,
+                targets: configuration.backups.targets.map { .init(name: $0.name, url: "file://" + $0.folder) },
+                memory: configuration.backups.memory, socket: configuration.status.stream),
+            custody: plane.map { KeyCustody($0) } ?? .withoutPlane, audit: reporter, metrics: metrics, board: health)
+        queues =
+            audit.heartbeats + certificates.heartbeats + proxy.heartbeats + backups.heartbeats
+            + (plane.map { [$0.queue] } ?? [])
+    }
+
+    /// Every lane and queue that must always answer.
+    var heartbeats: [any Heartbeat] { queues }
+
+    /// What the status job shows and may set going.
+    var statusSource: StatusSource {
+        let queues = self.queues
+        let node = configuration.node.name
+        let cluster = self.cluster
+        let started = self.started
+        return StatusSource(
+            identification: {
+                NodeIdentification(node: node, cluster: cluster, version: Nodeguard.version, started: started)
+            },
+            health: health, metrics: metrics,
+            lanes: {
+                queues.map(\.load).map { load in
+                    LaneSample(
+                        label: load.label, jobCount: load.jobCount, busySeconds: load.busySeconds,
+                        lagSeconds: load.lagSeconds)
+                }
+            },
+            control: controlActions)
+    }
+
+    private var controlActions: ControlActions {
+        let (proxy, certificates, audit, health) = (self.proxy, self.certificates, self.audit, self.health)
+        return ControlActions(
+            connections: { ["connections": .array(await proxy.connections().map(Self.json))] },
+            events: { count in
+                ["events": .array(await audit.tail(count).compactMap { ReadJSON.parse(Array($0.utf8)) })]
+            },
+            renew: { role in
+                switch await certificates.renew(role: role) {
+                case .begun: .accepted("the certificate of \(role) is being renewed")
+                case .unknownRole: .unknown("there is no role \(role)")
+                case .refused(let reason): .refused(reason)
+                }
+            },
+            kill: { text in
+                guard let id = UInt64(text), await proxy.kill(id) else {
+                    return .unknown("there is no connection \(text)")
+                }
+                return .done(["killed": .string(text)])
+            },
+            drain: {
+                health.beginDraining()
+                await proxy.drain(deadline: .zero)
+                return .accepted("no new connections are taken")
+            },
+            undrain: {
+                do {
+                    try proxy.undrain()
+                } catch {
+                    return .failed("\(error)")
+                }
+                health.endDraining()
+                return .done(["state": "ready"])
+            })
+    }
+
+    private static func json(_ connection: ConnectionSummary) -> JSONValue {
+        [
+            "id": .count(connection.id), "listener": .string(connection.listener),
+            "peer_address": .string(connection.peerAddress), "peer_subject": .string(connection.peerSubject),
+            "peer_serial": .string(connection.peerSerial), "user": connection.user.map { .string($0) } ?? .null,
+            "database": connection.database.map { .string($0) } ?? .null,
+            "since": .string(connection.since.description),
+            "bytes_received": .count(connection.bytesReceived), "bytes_sent": .count(connection.bytesSent),
+        ]
+    }
+
+    /// Clients are let in under this cluster's own intermediates, where the plane has any: other clusters hang under the
+    /// same root.
+    private static func clusterTrust(_ trust: TrustAnchors) -> TrustAnchors {
+        let intermediates = trust.certificates.filter { !$0.isSelfSigned }
+        return (try? TrustAnchors(intermediates, pinsIntermediates: true)) ?? trust
+    }
+
+    /// The configuration's word, a former join's, or the bundle's that waits.
+    private static func cluster(_ configuration: NodeConfiguration) -> String {
+        if let cluster = configuration.node.cluster { return cluster }
+        let joined = (try? TrustStore(stateDirectory: configuration.node.state).load())?.trust?.membership.cluster
+        if let joined { return joined }
+        if let management = configuration.management,
+            let bytes = try? Files.read(management.join, limit: JoinBundle.sizeLimit),
+            let bundle = try? JoinBundle(text: String(decoding: bytes, as: UTF8.self))
+        {
+            return bundle.cluster
+        }
+        return "standalone"
+    }
+}
+
+extension KeyCustody {
+    /// Fails closed: without a plane there are no keys, and without a key no byte is written.
+    fileprivate static var withoutPlane: KeyCustody {
+        struct NoPlane: Error, CustomStringConvertible {
+            let description = "this node has no management plane, which keeps the keys of backups"
+        }
+        return KeyCustody(
+            create: { _ in throw NoPlane() }, unwrap: { _, _, _, _ in throw NoPlane() },
+            delete: { _ in throw NoPlane() })
+    }
+}
