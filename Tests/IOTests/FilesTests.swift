@@ -36,6 +36,22 @@ import Testing
         #expect(try Files.read(folder + "/f/x", limit: 3) == [1])
     }
 
+    @Test func `folder that a symbolic link stands for is as good as one`() throws {
+        try Files.makeDirectory(folder + "/real", mode: 0o700)
+        defer { try? Files.removeTree(folder) }
+        try Files.replaceSymbolicLink(folder + "/link", to: "real")
+        try Files.makeDirectory(folder + "/link", mode: 0o700)
+        try Files.makeDirectory(folder + "/link/a/b", mode: 0o700)
+        #expect(Files.isDirectory(folder + "/real/a/b"))
+        try Files.write([1], to: folder + "/file", mode: 0o600)
+        #expect(throws: IOError.self) { try Files.makeDirectory(folder + "/file", mode: 0o700) }
+        #expect(throws: IOError.self) { try Files.makeDirectory(folder + "/file/a", mode: 0o700) }
+        // The tree is removed, not what a link in it points at.
+        try Files.replaceSymbolicLink(folder + "/real/out", to: folder + "/file")
+        try Files.removeTree(folder + "/real")
+        #expect(Files.exists(folder + "/file"))
+    }
+
     @Test func `lock is held once`() throws {
         try Files.makeDirectory(folder, mode: 0o700)
         defer { try? Files.removeTree(folder) }
@@ -60,6 +76,24 @@ import Testing
         alarm.ring()
         #expect(await alarm.wait(for: .seconds(60)) == .rung)
         #expect(await alarm.wait(for: .milliseconds(1)) == .elapsed)
+    }
+
+    @Test func `waits as long as it was told, by either clock, and no ring of before shortens the next wait`() async {
+        let alarm = Alarm(label: "test")
+        for _ in 0..<3 {
+            alarm.ring()
+            #expect(await alarm.wait(for: .milliseconds(5)) == .rung)
+            let start = ContinuousClock.now
+            #expect(await alarm.wait(for: .milliseconds(50)) == .elapsed)
+            #expect(ContinuousClock.now - start >= .milliseconds(50))
+        }
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let moment = Double(now.tv_sec) + Double(now.tv_nsec) / 1e9 + 0.05
+        #expect(await alarm.wait(untilUnixSeconds: moment) == .elapsed)
+        clock_gettime(CLOCK_REALTIME, &now)
+        #expect(Double(now.tv_sec) + Double(now.tv_nsec) / 1e9 >= moment)
+        #expect(await alarm.wait(untilUnixSeconds: 0) == .elapsed)
     }
 
     @Test func `wakes its waiter when it rings or when the task is cancelled`() async {

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import IO
@@ -44,6 +45,84 @@ private final class Fired: TimerTarget {
         }
         #expect(await resident.contents().count == 1000)
         await lane.stop()
+    }
+
+    @Test func `that waits is woken at once by a job, not by the end of its wait`() async {
+        let lane = Lane(label: "hot")
+        let resident = Resident(lane)
+        lane.start(resident)
+        var times: [Duration] = []
+        for round in 0..<400 { times.append(await ContinuousClock().measure { await resident.append(round) }) }
+        // It blocks for 5 ms at a time: without the bell the median would be half of that or more.
+        #expect(times.sorted()[times.count / 2] < .milliseconds(2))
+        await lane.stop()
+    }
+
+    @Test func `runs what its own resident hands over in a poll after that poll`() async {
+        let lane = Lane(label: "own")
+        let resident = Resident(lane)
+        lane.start(resident)
+        resident.submit { resident in
+            let target = Fired { _ in
+                resident.submit { $0.append(2) }
+                resident.assumeIsolated { $0.append(1) }
+            }
+            _ = resident.poller.schedule(after: .milliseconds(1), target)
+        }
+        #expect(await eventually(within: 10) { await resident.contents() == [1, 2] })
+        await lane.stop()
+    }
+
+    @Test func `counts what its watchers and timers do as work`() async {
+        let lane = Lane(label: "work")
+        let resident = Resident(lane)
+        lane.start(resident)
+        let isDone = Mutex(false)
+        resident.submit { resident in
+            let target = Fired { _ in
+                let end = ContinuousClock.now + .milliseconds(60)
+                while ContinuousClock.now < end {}
+                isDone.withLock { $0 = true }
+            }
+            _ = resident.poller.schedule(after: .milliseconds(1), target)
+        }
+        #expect(await eventually(within: 10) { isDone.withLock { $0 } })
+        await lane.stop()
+        #expect(lane.load.busySeconds >= 0.055)
+        #expect(lane.load.jobCount >= 2)
+    }
+
+    @Test func `that does nothing is not busy`() async {
+        let lane = Lane(label: "calm")
+        let resident = Resident(lane)
+        lane.start(resident)
+        await resident.append(1)
+        _ = await Alarm(label: "calm").wait(for: .milliseconds(300))
+        #expect(lane.load.busySeconds < 0.15)
+        await lane.stop()
+    }
+
+    @Test func `that was stopped lets its resident go`() async {
+        weak var gone: Resident?
+        let lane = Lane(label: "gone")
+        do {
+            let resident = Resident(lane)
+            gone = resident
+            lane.start(resident)
+        }
+        await lane.stop()
+        #expect(await eventually(within: 10) { gone == nil })
+    }
+
+    @Test func `that was stopped still runs all that many threads hand over`() async {
+        let lane = Lane(label: "after")
+        let resident = Resident(lane)
+        lane.start(resident)
+        await withTaskGroup { group in
+            for number in 0..<200 { group.addTask { await resident.append(number) } }
+            group.addTask { await lane.stop() }
+        }
+        #expect(await resident.contents().sorted() == Array(0..<200))
     }
 
     @Test func `answers its heartbeat while it is cold, and shows the lag of one that is stuck`() async throws {
@@ -126,5 +205,35 @@ private final class Fired: TimerTarget {
             #expect(count == expected.count { $0 <= now })
         }
         #expect(count == expected.count)
+    }
+}
+
+private actor Ledger: QueueConfined {
+    nonisolated let queue: SerialQueue
+    private var log: [Int] = []
+    init(_ queue: SerialQueue) { self.queue = queue }
+    func append(_ number: Int) { log.append(number) }
+    func contents() -> [Int] { log }
+}
+
+@Suite struct `A serial queue` {
+    @Test func `runs what one thread hands over in that order, and counts it`() async {
+        let queue = SerialQueue(label: "ledger")
+        let ledger = Ledger(queue)
+        for number in 0..<5000 { ledger.submit { $0.append(number) } }
+        #expect(await ledger.contents() == Array(0..<5000))
+        #expect(queue.load.jobCount >= 5000)
+    }
+
+    @Test func `shows how late it is while a job blocks it`() async {
+        let queue = SerialQueue(label: "blocked")
+        let release = Alarm(label: "release")
+        let isReleased = Mutex(false)
+        queue.submit { while !isReleased.withLock({ $0 }) {} }
+        queue.beat()
+        _ = await release.wait(for: .milliseconds(60))
+        #expect(queue.load.lagSeconds >= 0.05)
+        isReleased.withLock { $0 = true }
+        #expect(await eventually(within: 10) { queue.load.lagSeconds == 0 })
     }
 }

@@ -95,10 +95,17 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
     }
 
     @Test(arguments: [
-        "", "localhost:1", "127.0.0.1", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", "unix:relative", "1.2.3.4:-1",
+        "", "localhost:1", "127.0.0.1", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", "unix:relative", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4:", "1.2.3:1", "unix:/a\0b", "[::1%lo]:1", ":1",
     ])
     func `is refused where it is not literal and whole`(text: String) {
         #expect(SocketAddress(text) == nil)
+    }
+
+    @Test func `is found by name, and an unknown name is told in the resolver's words`() throws {
+        #expect(try SocketAddress.resolve("localhost:80").contains(.ipv4([127, 0, 0, 1], port: 80)))
+        let error = #expect(throws: IOError.self) { try SocketAddress.resolve("no-such-name.invalid:80") }
+        #expect(error?.description.hasPrefix("resolve no-such-name.invalid: ") == true)
+        #expect(error?.description.contains("No such file") == false)
     }
 
     @Test func `of a unix socket is bounded by what the kernel takes`() {

@@ -37,6 +37,12 @@ import Testing
         #expect(window.sampled([lane(busy: 3)], at: 21) == [0])
     }
 
+    @Test func `has a name of its own, whatever its label`() {
+        let lanes = [lane("a", busy: 1), lane("b", busy: 2), lane("a", busy: 3), lane("a", busy: 4)]
+        #expect(LaneSample.distinct(lanes).map(\.label) == ["a", "b", "a-2", "a-3"])
+        #expect(LaneSample.distinct(lanes).map(\.busySeconds) == [1, 2, 3, 4])
+    }
+
     @Test func `begins at nothing for a lane that is new`() {
         var window = LoadWindow(time: 0)
         _ = window.sampled([lane(busy: 1)], at: 10)

@@ -214,11 +214,15 @@ extension DatabaseProxy {
     ) throws(OpenSSLError) -> TLSContext? {
         let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
         if listener.trustsCluster, ofCluster.isEmpty { return nil }
-        let trust = try TrustAnchors(ofCluster + listener.anchors.filter { !ofCluster.contains($0) })
+        let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
+        let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
         let context = try TLSContext.server(
             identity: identity, trust: trust, minimum: listener.minimumTLS,
             applicationProtocols: listener.databaseProtocol.applicationProtocols)
-        try TLSContext.selfTest(context, trust: trust)
+        // Under the authority that came with it: whom clients are certified by may be somebody else.
+        if let own = identity.chain.last(where: \.isAuthority) {
+            try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
+        }
         return context
     }
 }

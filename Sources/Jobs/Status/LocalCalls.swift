@@ -79,7 +79,7 @@ final class LocalCalls: Sendable {
     }
 
     private func report() -> StatusReport {
-        let lanes = source.lanes()
+        let lanes = LaneSample.distinct(source.lanes())
         let seconds = (clock.now - began) / .seconds(1)
         return StatusReport(
             identification: source.identification(), health: source.health.snapshot, lanes: lanes,
@@ -106,10 +106,10 @@ final class LocalCalls: Sendable {
             }
         }
         source.metrics.gauge("nodeguard_lane_busy_seconds", "time that a lane or queue has worked, since the start") {
-            source.lanes().map { ([("lane", $0.label)], $0.busySeconds) }
+            LaneSample.distinct(source.lanes()).map { ([("lane", $0.label)], $0.busySeconds) }
         }
         source.metrics.gauge("nodeguard_lane_lag_seconds", "age of a lane's unanswered heartbeat") {
-            source.lanes().map { ([("lane", $0.label)], $0.lagSeconds) }
+            LaneSample.distinct(source.lanes()).map { ([("lane", $0.label)], $0.lagSeconds) }
         }
     }
 }

@@ -29,6 +29,19 @@ package struct LaneSample: Sendable, Equatable {
         self.busySeconds = busySeconds
         self.lagSeconds = lagSeconds
     }
+
+    /// With a number behind each label that was there before: a metric's series and a lane's load need one name each.
+    static func distinct(_ samples: [LaneSample]) -> [LaneSample] {
+        var counts: [String: Int] = [:]
+        return samples.map { sample in
+            let count = (counts[sample.label] ?? 0) + 1
+            counts[sample.label] = count
+            if count == 1 { return sample }
+            return LaneSample(
+                label: "\(sample.label)-\(count)", jobCount: sample.jobCount, busySeconds: sample.busySeconds,
+                lagSeconds: sample.lagSeconds)
+        }
+    }
 }
 
 /// What a control call came to. A refusal is a value with its reason.

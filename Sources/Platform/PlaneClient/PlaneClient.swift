@@ -21,6 +21,7 @@ package actor PlaneClient: QueueConfined {
     package nonisolated let url: String
     package nonisolated let estURL: String
     private var client: HTTPClient?
+    private var hasIdentity = false
     private var generation = 0
 
     /// `estURL`: where EST is spoken if not at `url`.
@@ -36,6 +37,7 @@ package actor PlaneClient: QueueConfined {
     /// From now on the server must be certified by `trust`, and we are `identity`.
     package func replaceCredentials(trust: TrustAnchors, identity: TLSIdentity?) {
         let old = client
+        hasIdentity = identity != nil
         generation += 1
         client = HTTPClient(lane: Lane(label: "plane-\(generation)"), trust: .anchors(trust), identity: identity)
         // Its last answers may still be on their way, and nobody should wait for them here.
@@ -50,6 +52,12 @@ package actor PlaneClient: QueueConfined {
     private func current() throws(PlaneError) -> HTTPClient {
         guard let client else { throw PlaneError(.unreachable, "this node has not joined yet") }
         return client
+    }
+
+    /// For what the plane answers to a joined node alone; asking without an identity would only be refused.
+    private func joined() throws(PlaneError) -> HTTPClient {
+        guard hasIdentity else { throw PlaneError(.unreachable, "this node has not joined yet") }
+        return try current()
     }
 
     // MARK: EST
@@ -103,7 +111,7 @@ package actor PlaneClient: QueueConfined {
     /// Asks for the key's deletion, which the plane carries out after its delay.
     package func requestKeyDeletion(id: String) async throws(PlaneError) {
         let request = HTTPRequest("POST", "\(url)/v1/keys/\(id)/deletion", headers: [("Accept", "application/json")])
-        let response = try await sendRequest(request, try current())
+        let response = try await sendRequest(request, try joined())
         _ = try Answer.body(of: response, doing: "request a key's deletion")
     }
 
@@ -123,7 +131,7 @@ package actor PlaneClient: QueueConfined {
         let request = HTTPRequest(
             "PUT", url + AuditBatches.path(epoch: epoch, first: first, last: last),
             headers: [("Accept", "application/json"), ("Content-Type", AuditBatches.contentType)], body: body)
-        let response = try await sendRequest(request, try current())
+        let response = try await sendRequest(request, try joined())
         return try Self.decode(try Answer.body(of: response, doing: "ship audit events"), doing: "ship audit events")
     }
 
@@ -145,7 +153,7 @@ package actor PlaneClient: QueueConfined {
         let request = HTTPRequest(
             method, url + path, headers: [("Accept", "application/json"), ("Content-Type", "application/json")],
             body: Array(body))
-        return try Answer.body(of: try await sendRequest(request, try current()), doing: what)
+        return try Answer.body(of: try await sendRequest(request, try joined()), doing: what)
     }
 
     private static func decode<Value: Decodable>(_ body: [UInt8], doing what: String) throws(PlaneError) -> Value {

@@ -59,7 +59,7 @@ struct StatusText {
             table.rows.append(
                 [
                     listener["name"]?.shown ?? "", addresses.first ?? "", listener["protocol"]?.shown ?? "",
-                    listener["backend"]?.shown ?? "", state == "waiting-for-certificate" ? "no certificate" : state,
+                    listener["backend"]?.shown ?? "", state == "waiting-for-certificate" ? "waiting" : state,
                 ] + counts)
             table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }

@@ -66,7 +66,8 @@ import Testing
         let spool = scenery.spool()
         let intake = AuditIntake()
         var number = Int(words[1]) ?? 0
-        while true {
+        let parent = getppid()
+        while getppid() == parent {
             for _ in 0..<Int.random(in: 1...20) {
                 intake.report(event(number, Bool.random() ? .controlCall : .connectionClosed))
                 number += 1
@@ -79,5 +80,6 @@ import Testing
             }
             try FileHandle.standardOutput.write(contentsOf: Data("durable \(number - 1) .\n".utf8))
         }
+        exit(1)
     }
 }

@@ -34,7 +34,8 @@ import Testing
         If you think cryptography is the answer to your problem,
         then you don't know what your problem is.
 
-        \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
+        \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZ\
+        SNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
 
         """
     private let exampleKey = "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"

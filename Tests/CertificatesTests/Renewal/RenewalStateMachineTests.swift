@@ -1,0 +1,192 @@
+import Testing
+
+@testable import Certificates
+
+@Suite struct `The renewal of a certificate` {
+    private let month = Validity(notBefore: 0, notAfter: 30 * 86_400)
+
+    private func active(_ subject: RenewalStateMachine.Subject = .node, _ validity: Validity, jitter: Double = 0)
+        -> RenewalStateMachine
+    {
+        var machine = RenewalStateMachine(subject)
+        if subject == .role { machine.credentialsArrived() }
+        machine.certificateTaken(validity, jitter: jitter, random: 0, isNew: true, at: validity.notBefore)
+        return machine
+    }
+
+    @Test func `of a node begins with a bundle, then the pin, and only then the token`() {
+        var machine = RenewalStateMachine(.node)
+        #expect(machine.nextAction(at: 0) == .waitForCredentials)
+        #expect(machine.phase(at: 0) == .unenrolled)
+        machine.credentialsArrived()
+        #expect(machine.nextAction(at: 0) == .bootstrap)
+        #expect(machine.phase(at: 0) == .bootstrapping)
+        machine.authoritiesConfirmed()
+        #expect(machine.nextAction(at: 0) == .enroll)
+        #expect(machine.phase(at: 0) == .enrolling)
+    }
+
+    @Test func `of a role waits for the node identity, and needs no pin`() {
+        var machine = RenewalStateMachine(.role)
+        #expect(machine.nextAction(at: 0) == .waitForCredentials)
+        machine.credentialsArrived()
+        #expect(machine.nextAction(at: 0) == .enroll)
+        machine.credentialsLost()
+        #expect(machine.nextAction(at: 0) == .waitForCredentials)
+    }
+
+    @Test(arguments: [0.0, 0.25, 0.5, 0.999])
+    func `is due at two thirds of its life, less its own share of a tenth`(jitter: Double) {
+        var machine = active(.node, month, jitter: jitter)
+        let due = 20 * 86_400 - jitter * 3 * 86_400
+        #expect(machine.nextAction(at: 0) == .wait(until: due))
+        #expect(machine.phase(at: 0) == .active)
+        #expect(machine.nextAction(at: due - 1) == .wait(until: due))
+        #expect(machine.nextAction(at: due) == .renew)
+        #expect(machine.phase(at: due) == .renewing)
+    }
+
+    @Test func `that failed is tried again after pauses that double up to a quarter of an hour, with full jitter`() {
+        var machine = RenewalStateMachine(.role)
+        machine.credentialsArrived()
+        for ceiling in [5.0, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900] {
+            machine.requestFailed(.unreachable, random: 0.75, at: 0)
+            #expect(machine.nextAction(at: 0) == .wait(until: max(0.75 * ceiling, 0.5)))
+        }
+        machine.requestFailed(.unreachable, random: 0, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 0.5), "never at once")
+    }
+
+    @Test(arguments: [
+        (RenewalStateMachine.Failure.unreachable, 900.0), (.denied, 3600), (.unusableAnswer, 3600), (.request, 21_600),
+        (.configuration, 21_600),
+    ])
+    func `knows how long each kind of failure may pause`(failure: RenewalStateMachine.Failure, limit: Double) {
+        var machine = RenewalStateMachine(.role)
+        machine.credentialsArrived()
+        for _ in 0..<40 { machine.requestFailed(failure, random: 0.5, at: 0) }
+        #expect(machine.nextAction(at: 0) == .wait(until: limit / 2))
+    }
+
+    @Test func `is tried more often the nearer the end is`() {
+        var machine = active(.node, month)
+        for _ in 0..<40 { machine.requestFailed(.unreachable, random: 0.99, at: month.notAfter - 4000) }
+        #expect(machine.nextAction(at: month.notAfter - 4000) == .wait(until: month.notAfter - 4000 + 0.99 * 200))
+        machine.requestFailed(.unreachable, random: 0.99, at: month.notAfter - 60)
+        #expect(machine.nextAction(at: month.notAfter - 60) == .wait(until: month.notAfter - 60 + 0.99 * 30))
+    }
+
+    @Test func `waits as long as the server asks, and a little longer, within bounds`() {
+        var machine = RenewalStateMachine(.role)
+        machine.credentialsArrived()
+        machine.requestFailed(.throttled, retryAfter: 100, random: 0.5, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 112.5))
+        machine.renewalDemanded()
+        machine.requestFailed(.throttled, retryAfter: 1e9, random: 0, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 172_800))
+        machine.renewalDemanded()
+        machine.requestDeferred(by: 10, random: 0, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 10))
+    }
+
+    @Test func `forgets its failures when a certificate came`() {
+        var machine = active(.role, month)
+        for _ in 0..<10 { machine.requestFailed(.denied, random: 0.9, at: 20 * 86_400) }
+        #expect(machine.phase(at: 20 * 86_400) == .rejected)
+        let next = Validity(notBefore: 21 * 86_400, notAfter: 51 * 86_400)
+        machine.certificateTaken(next, jitter: 0, random: 0, isNew: true, at: 21 * 86_400)
+        #expect(machine.nextAction(at: 21 * 86_400) == .wait(until: 41 * 86_400))
+        #expect(machine.phase(at: 21 * 86_400) == .active)
+        machine.requestFailed(.unreachable, random: 0.5, at: 41 * 86_400)
+        #expect(machine.nextAction(at: 41 * 86_400) == .wait(until: 41 * 86_400 + 2.5))
+    }
+
+    @Test func `never loops on a certificate that is old on arrival`() {
+        var machine = RenewalStateMachine(.role)
+        machine.credentialsArrived()
+        machine.certificateTaken(
+            Validity(notBefore: -1_000_000, notAfter: 100), jitter: 0, random: 0, isNew: true, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 10))
+        machine.certificateTaken(
+            Validity(notBefore: -1_000_000, notAfter: 2), jitter: 0, random: 0, isNew: true, at: 0)
+        #expect(machine.nextAction(at: 0) == .wait(until: 1))
+    }
+
+    @Test func `that fell due while the agent was down is spread over five minutes, but not near its end`() {
+        var machine = RenewalStateMachine(.node)
+        machine.certificateTaken(month, jitter: 0, random: 0.5, isNew: false, at: 25 * 86_400)
+        #expect(machine.nextAction(at: 25 * 86_400) == .wait(until: 25 * 86_400 + 150))
+        machine.certificateTaken(month, jitter: 0, random: 0.5, isNew: false, at: 29 * 86_400)
+        #expect(machine.nextAction(at: 29 * 86_400) == .renew)
+    }
+
+    @Test func `of an expired node identity needs a new bundle`() {
+        var machine = active(.node, month)
+        #expect(machine.nextAction(at: month.notAfter) == .waitForCredentials)
+        #expect(machine.phase(at: month.notAfter) == .expired)
+        machine.credentialsArrived()
+        #expect(machine.nextAction(at: month.notAfter) == .bootstrap)
+    }
+
+    @Test func `of an expired role goes on by itself`() {
+        var machine = active(.role, month)
+        #expect(machine.nextAction(at: month.notAfter + 1) == .enroll)
+    }
+
+    @Test func `is not disturbed by a bundle while the identity is good, and takes it when the plane refuses it`() {
+        var machine = active(.node, month)
+        machine.credentialsArrived()
+        #expect(machine.nextAction(at: 0) == .wait(until: 20 * 86_400))
+        machine.requestFailed(.identityRefused, random: 0.5, at: 20 * 86_400)
+        #expect(machine.nextAction(at: 20 * 86_400 + 10) == .bootstrap)
+        machine.credentialsLost()
+        #expect(machine.nextAction(at: 20 * 86_400 + 10) == .renew, "without a bundle the old identity is all there is")
+    }
+
+    @Test func `sends a refused token five times and then no more, a spent one not once more`() {
+        for (failure, sends) in [(RenewalStateMachine.Failure.tokenRefused, 5), (.tokenSpent, 1)] {
+            var machine = RenewalStateMachine(.node)
+            machine.credentialsArrived()
+            machine.authoritiesConfirmed()
+            var count = 0
+            var now = 0.0
+            while machine.nextAction(at: now) == .enroll, count < 100 {
+                count += 1
+                machine.requestFailed(failure, random: 0.5, at: now)
+                now += 100_000
+            }
+            #expect(count == sends)
+            #expect(machine.nextAction(at: now) == .waitForCredentials)
+            #expect(machine.phase(at: now) == .rejected)
+        }
+    }
+
+    @Test func `can be demanded at any time, and a demand cuts a pause short`() {
+        var machine = active(.node, month)
+        machine.renewalDemanded()
+        #expect(machine.nextAction(at: 10) == .renew)
+        machine.requestFailed(.unreachable, random: 0.9, at: 10)
+        #expect(machine.nextAction(at: 10) == .wait(until: 14.5))
+        machine.renewalDemanded()
+        #expect(machine.nextAction(at: 10) == .renew)
+    }
+
+    @Test func `is not lost when the clock is set back or forward`() {
+        var machine = active(.role, month)
+        machine.requestFailed(.unreachable, random: 0.9, at: 20 * 86_400 + 1e8)
+        #expect(machine.nextAction(at: 20 * 86_400) == .renew, "a pause of the false future does not hold")
+        machine = active(.role, month)
+        #expect(machine.nextAction(at: 21 * 86_400) == .renew, "a jump over the due time is seen at once")
+        #expect(machine.nextAction(at: 1) == .wait(until: 20 * 86_400))
+    }
+}
+
+@Suite struct `The renewals of a fleet` {
+    @Test func `are spread over the whole tenth, the same after each restart`() {
+        let draws = (0..<2000).map { RenewalJitter.fraction(node: "node-\($0)", serial: "0A:1B") }.sorted()
+        #expect(draws.allSatisfy { (0..<1).contains($0) })
+        #expect(draws[1900] - draws[100] > 0.8)
+        #expect(RenewalJitter.fraction(node: "a", serial: "01") == RenewalJitter.fraction(node: "a", serial: "01"))
+        #expect(RenewalJitter.fraction(node: "a", serial: "01") != RenewalJitter.fraction(node: "a", serial: "02"))
+    }
+}

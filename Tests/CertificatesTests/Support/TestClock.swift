@@ -1,0 +1,5 @@
+import Reports
+
+enum TestClock {
+    static var seconds: Int64 { Timestamp.now.seconds }
+}

@@ -1,0 +1,127 @@
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import IO
+
+private func openDescriptors() throws -> Int { try Files.list("/proc/self/fd").count }
+
+private final class Quiet: Watcher {
+    func becameReady(_ readiness: Readiness) {}
+}
+
+private actor Idle: LaneResident {
+    nonisolated let lane: Lane
+    let poller: Poller
+    init(_ label: String) {
+        lane = Lane(label: label)
+        poller = Poller(lane: lane)
+        lane.start(self)
+    }
+    func turn() {}
+}
+
+/// Each in a process of its own: what they count and change belongs to the whole process.
+@Suite struct `A process` {
+    @Test func `has as many descriptors after lanes and sockets as before`() async {
+        await #expect(processExitsWith: .success) {
+            // What libdispatch keeps open for itself is there after the first round.
+            var counts: [Int] = []
+            for round in 0..<3 {
+                let before = try openDescriptors()
+                for number in 0..<20 {
+                    let resident = Idle("\(number)")
+                    await resident.turn()
+                    await resident.lane.stop()
+                    let listener = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+                    let client = try StreamSocket.connect(to: listener.address)
+                    guard case .accepted(let server, _) = listener.accept() else { continue }
+                    #expect(client.rawValue != server.rawValue)
+                    var pipe = try Pipe()
+                    #expect(pipe.takeReader() != nil)
+                }
+                let settled = try await eventually(within: 10) { try openDescriptors() <= before || round == 0 }
+                #expect(settled)
+                counts.append(try openDescriptors())
+            }
+            #expect(counts.count == 3)
+        }
+    }
+
+    @Test func `that is out of descriptors is told so, and accepts again when it has some`() async {
+        await #expect(processExitsWith: .success) {
+            let listener = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+            let client = try StreamSocket.connect(to: listener.address)
+            #expect(client.rawValue >= 0)
+            var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            do {
+                var spare: [Int32] = []
+                while case let next = dup(0), next >= 0 { spare.append(next) }
+                defer { for descriptor in spare { close(descriptor) } }
+                guard case .exhausted(let error) = listener.accept() else {
+                    Issue.record("accepted without a descriptor")
+                    return
+                }
+                #expect(error.code == EMFILE)
+            }
+            guard case .accepted = listener.accept() else {
+                Issue.record("the connection was lost")
+                return
+            }
+        }
+    }
+
+    @Test func `hears its signals on the main thread's behalf, and lives on`() async {
+        await #expect(processExitsWith: .success) {
+            let heard = Mutex<[SignalWatch.Signal]>([])
+            let watch = SignalWatch([.terminate, .hangUp, .interrupt]) { signal in heard.withLock { $0.append(signal) } }
+            for (count, signal) in [SIGHUP, SIGTERM, SIGINT, SIGTERM].enumerated() {
+                kill(getpid(), signal)
+                let came = await eventually(within: 10) { heard.withLock { $0.count } > count }
+                #expect(came)
+            }
+            #expect(heard.withLock { $0 } == [.hangUp, .terminate, .interrupt, .terminate])
+            withExtendedLifetime(watch) {}
+        }
+    }
+
+    @Test func `gets no more descriptors with a message than it can close`() async {
+        await #expect(processExitsWith: .success) {
+            let folder = try temporaryDirectory()
+            let listener = try SeqPacketSocket.listen(at: folder.file("s"), mode: 0o600)
+            let client = try SeqPacketSocket.connect(to: folder.file("s"))
+            guard let server = try listener.accept() else { throw TestSupportError("nobody came") }
+            let before = try openDescriptors()
+            sendTwoDescriptors(client.rawValue)
+            var message = try server.receive(limit: 16)
+            #expect(message.bytes == [1])
+            #expect(try openDescriptors() <= before + 1)
+            let taken = message.takeDescriptor()
+            #expect(taken != nil)
+        }
+    }
+}
+
+private func sendTwoDescriptors(_ raw: Int32) {
+    var control: [UInt64] = [24, 0, 0]
+    control.withUnsafeMutableBytes { control in
+        control.storeBytes(of: SOL_SOCKET, toByteOffset: 8, as: Int32.self)
+        control.storeBytes(of: 1 /* SCM_RIGHTS */, toByteOffset: 12, as: Int32.self)
+        control.storeBytes(of: raw, toByteOffset: 16, as: Int32.self)
+        control.storeBytes(of: raw, toByteOffset: 20, as: Int32.self)
+        var byte: UInt8 = 1
+        withUnsafeMutablePointer(to: &byte) { byte in
+            var vector = iovec(iov_base: byte, iov_len: 1)
+            withUnsafeMutablePointer(to: &vector) { vector in
+                var message = msghdr()
+                message.msg_iov = vector
+                message.msg_iovlen = 1
+                message.msg_control = control.baseAddress
+                message.msg_controllen = 24
+                #expect(sendmsg(raw, &message, 0) == 1)
+            }
+        }
+    }
+}

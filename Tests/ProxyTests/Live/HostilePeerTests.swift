@@ -1,0 +1,160 @@
+import Foundation
+import IO
+import OpenSSL
+import Reports
+import TestSupport
+import Testing
+
+@testable import Proxy
+
+extension LiveTests {
+    /// Peers that lie, stall and vanish, against a live proxy.
+    @Suite(.timeLimit(.minutes(3))) struct `A hostile peer of the proxy` {
+        private static let ssl: [UInt8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F]
+
+        @Test func `costs one connection wherever it stops, and leaves nothing behind`() async throws {
+            let backend = try TestBackend.echo()
+            var limits = ProxyLimits()
+            limits.perAddress.rate = nil
+            let stage = try Stage(
+                [
+                    try Stage.listener(.postgres, backend: [backend.address], name: "pg"),
+                    try Stage.listener(.tcp, backend: [backend.address], name: "raw"),
+                ], limits: limits)
+            _ = try Stage.client.get()
+            let hello = try clientHello()
+            let shapes: [[UInt8]] = [
+                Self.ssl, Self.ssl + hello, hello, startup(), [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x30] + Self.ssl,
+                Array("GET / HTTP/1.1\r\n\r\n".utf8), [0xFF, 0xFF, 0xFF, 0xFF, 0, 3, 0, 0],
+                [0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E, 0, 0, 0, 1, 0, 0, 0, 2], [UInt8](repeating: 0x16, count: 5000),
+            ]
+            let before = descriptorCount()
+            for name in ["pg", "raw"] {
+                for shape in shapes {
+                    for cut in Set([0, 1, 4, 7, 8, 9, 12, shape.count / 2, shape.count - 1, shape.count])
+                    where cut <= shape.count {
+                        for isReset in [true, false] {
+                            let socket = try TestSocket(port: stage.port(of: name))
+                            // A peer that has been cut off already may not take the rest.
+                            try? socket.send(Array(shape[..<cut]))
+                            if isReset { socket.resetOnClose() }
+                        }
+                    }
+                }
+            }
+            #expect(await eventually(within: 20) { stage.unauthenticated == 0 && stage.open == 0 })
+            #expect(await eventually(within: 10) { descriptorCount() <= before })
+            #expect(backend.count == 0)
+            let client = try TestClient(stage.port(of: "pg"), as: try Stage.client.get(), .sslRequest)
+            try client.send(startup())
+            #expect(try client.receive(count: startup().count) == startup())
+            await stage.proxy.stop()
+        }
+
+        /// What a real client sends first.
+        private func clientHello() throws -> [UInt8] {
+            let context = try TLSContext.client(identity: nil, trust: nil, serverName: "localhost")
+            let out = LaneBuffer(capacity: 16 << 10)
+            let session = TLSSession(context, TLSTransport(cipherIn: LaneBuffer(capacity: 4096), cipherOut: out))
+            #expect(session.handshake() == .wantsInput)
+            return out.bytes()
+        }
+
+        @Test func `that says nothing is closed in favour of a newcomer`() async throws {
+            let backend = try TestBackend.echo()
+            var limits = ProxyLimits()
+            limits.unauthenticated = 8
+            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], limits: limits)
+            let silent = try (0..<8).map { _ in try TestSocket(port: stage.port) }
+            #expect(await eventually(within: 5) { stage.unauthenticated == 8 })
+            let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+            try client.send(startup())
+            #expect(try client.receive(count: startup().count) == startup())
+            #expect(stage.refused(.evicted) == 1)
+            #expect(try silent[0].receive() == [])
+            #expect(stage.unauthenticated == 7)
+            await stage.proxy.stop()
+        }
+
+        @Test func `is cut off when its whole beginning takes too long, however it drips`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([
+                try Stage.listener(.postgres, backend: [backend.address]) { $0.timeouts.handshake = .milliseconds(400) }
+            ])
+            let start = ContinuousClock.now
+            let socket = try TestSocket(port: stage.port)
+            try socket.send(Self.ssl)
+            #expect(try socket.receive() == [UInt8(ascii: "S")])
+            try socket.send([0x16])
+            #expect((try? socket.receive()) ?? [] == [])
+            let time = start.duration(to: .now)
+            #expect(time >= .milliseconds(390) && time < .seconds(5))
+            #expect(stage.refused(.handshakeTimeout) == 1)
+            await stage.proxy.stop()
+        }
+
+        @Test func `that is silent after its handshake is a stranger still`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([
+                try Stage.listener(.postgres, backend: [backend.address]) { $0.timeouts.handshake = .milliseconds(600) }
+            ])
+            let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+            #expect(stage.unauthenticated == 1 && stage.open == 0)
+            #expect(throws: (any Error).self) { if try client.receive().isEmpty { throw TestSupportError("ended") } }
+            #expect(backend.count == 0)
+            await stage.proxy.stop()
+        }
+
+        @Test func `in clear text is told nothing where TLS comes first`() async throws {
+            let backend = try TestBackend.echo()
+            for kind in DatabaseProtocol.allCases where kind.startsWithTLS {
+                let stage = try Stage([try Stage.listener(kind, backend: [backend.address])])
+                let socket = try TestSocket(port: stage.port)
+                try socket.send(Array("PING\r\n".utf8))
+                #expect((try? socket.receiveAll()) ?? [] == [])
+                #expect(stage.refused(.plaintext) == 1)
+                await stage.proxy.stop()
+            }
+            #expect(backend.count == 0)
+        }
+
+        @Test func `that floods fills no audit log, and what was left out is counted`() async throws {
+            let backend = try TestBackend.echo()
+            var limits = ProxyLimits()
+            limits.perAddress.rate = nil
+            let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])], limits: limits)
+            let attempts = 600
+            for _ in 0..<attempts {
+                let socket = try TestSocket(port: stage.port)
+                try? socket.send([0x47])
+            }
+            #expect(await eventually(within: 10) { stage.refused(.plaintext) + stage.refused(.clientLeft) == attempts })
+            let told = {
+                stage.events.named(.connectionRefused).reduce(0) { total, event in
+                    guard case .integer(let left)? = event.fields["suppressed"] else { return total + 1 }
+                    return total + Int(left) + (event.fields["reason"] == "flood" ? 0 : 1)
+                }
+            }
+            #expect(await eventually(within: 10) { told() == attempts })
+            #expect(stage.events.named(.connectionRefused).count < attempts)
+            await stage.proxy.stop()
+        }
+
+        @Test func `at the backend that resets or vanishes ends one connection`() async throws {
+            let backend = try TestBackend { socket, _ in
+                let bytes = try socket.receive()
+                try socket.send(Array("partial".utf8))
+                if bytes.first == UInt8(ascii: "r") { socket.resetOnClose() }
+            }
+            let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
+            let before = descriptorCount()
+            for text in ["r", "v"] {
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
+                try client.send(text)
+                #expect((try? client.receive()).map { $0.isEmpty || $0 == Array("partial".utf8) } ?? true)
+            }
+            #expect(await eventually(within: 5) { stage.open == 0 && descriptorCount() <= before })
+            await stage.proxy.stop()
+        }
+    }
+}

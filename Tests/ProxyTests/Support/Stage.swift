@@ -1,0 +1,92 @@
+import Foundation
+import IO
+import OpenSSL
+import Reports
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Proxy
+
+/// Everything that a live test needs: authorities, a proxy with one or more listeners, and what it reported.
+final class Stage: Sendable {
+    static let authority = Result { try TestAuthority() }
+    static let foreign = Result { try TestAuthority(name: "Foreign") }
+    /// Certificates are slow to make: each kind once for all tests.
+    static let server = Result { try authority.get().server() }
+    static let client = Result { try authority.get().issue(name: "shop", uris: ["spiffe://c/app/shop"]) }
+    static let intern = Result { try authority.get().issue(name: "intern", uris: ["spiffe://c/desk/intern"]) }
+    static let stranger = Result { try foreign.get().client(name: "shop") }
+
+    let proxy: DatabaseProxy
+    let metrics = Metrics()
+    let health = HealthBoard(conditions: ["listeners"])
+    let events = EventLog()
+
+    init(
+        _ listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits(), publishes: Bool = true,
+        lanes: Int = 2
+    ) throws {
+        var configuration = ProxyConfiguration(listeners: listeners, limits: limits)
+        configuration.dataLanes = lanes
+        let events = self.events
+        proxy = DatabaseProxy(configuration, metrics: metrics, health: health, audit: AuditReporter { events.add($0) })
+        if publishes { try publish() }
+        try proxy.start()
+    }
+
+    func publish(_ server: TestIdentity? = nil) throws {
+        proxy.publish(trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM))
+        let identity = try server ?? Stage.server.get()
+        proxy.publish(
+            identity: try TLSIdentity(chainFile: try identity.chainPEM, keyFile: identity.keyPath), forRole: "database")
+    }
+
+    static func listener(
+        _ databaseProtocol: DatabaseProtocol, backend: [SocketAddress], name: String = "db",
+        change: (inout ListenerConfiguration) throws -> Void = { _ in }
+    ) throws -> ListenerConfiguration {
+        var listener = ListenerConfiguration(
+            name: name, listen: [.ipv4([127, 0, 0, 1], port: 0)], databaseProtocol: databaseProtocol, backend: backend,
+            certificateRole: "database",
+            policy: AccessPolicy(allow: [try AccessRule([.uri: ["spiffe://c/app/*"]])]))
+        try change(&listener)
+        return listener
+    }
+
+    var port: UInt16 { port(of: "db") }
+    func port(of name: String) -> UInt16 { proxy.addresses(ofListener: name).first?.port ?? 0 }
+
+    func counters(_ name: String = "db") throws -> ListenerCounters {
+        try #require(proxy.listeners.first { $0.name == name }).counters
+    }
+
+    func refused(_ reason: RefusalReason) -> UInt64 {
+        proxy.listeners.reduce(0) { $0 + ($1.counters.refused[reason.rawValue] ?? 0) }
+    }
+
+    var open: Int { proxy.house.admission.authenticatedCount }
+    var unauthenticated: Int { proxy.house.admission.unauthenticatedCount }
+}
+
+/// The audit events in order.
+final class EventLog: Sendable {
+    private let events = Mutex<[AuditEvent]>([])
+
+    func add(_ event: AuditEvent) { events.withLock { $0.append(event) } }
+
+    func named(_ name: AuditEventName) -> [AuditEvent] { events.withLock { $0.filter { $0.name == name } } }
+}
+
+/// What threads of a test tell it.
+final class Notes: Sendable {
+    private let notes = Mutex<[String]>([])
+
+    func add(_ note: String) { notes.withLock { $0.append(note) } }
+
+    var all: [String] { notes.withLock { $0 } }
+}
+
+func descriptorCount() -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+}

@@ -1,0 +1,63 @@
+import Foundation
+import IO
+import Synchronization
+import TestSupport
+
+/// A real PostgreSQL 15 on loopback, for one test; it does not run as root.
+final class TestPostgres: Sendable {
+    private static let programs = "/usr/lib/postgresql/15/bin"
+    private static let asNobody = ["--reuid=nobody", "--clear-groups"]
+    private let folder: TemporaryDirectory
+    private let server = Mutex<Subprocess?>(nil)
+    let port: UInt16
+
+    var address: SocketAddress { .ipv4([127, 0, 0, 1], port: port) }
+
+    init() async throws {
+        folder = try temporaryDirectory()
+        port = UInt16(try freePort())
+        try Subprocess.check("chmod", ["711", folder.path])
+        try Subprocess.check("install", ["-d", "-o", "nobody", "-m", "700", data])
+        try Subprocess.check(
+            "setpriv",
+            Self.asNobody + ["\(Self.programs)/initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"])
+        try await start()
+    }
+
+    deinit { server.withLock { $0?.signal(SIGQUIT) } }
+
+    private var data: String { folder.file("data") }
+
+    func start() async throws {
+        let new = try Subprocess(
+            "setpriv",
+            Self.asNobody + [
+                "\(Self.programs)/postgres", "-D", data, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1", "-c",
+                "unix_socket_directories=", "-c", "fsync=off",
+            ])
+        server.withLock { $0 = new }
+        try await new.waitForLine(containing: "ready to accept connections")
+    }
+
+    /// At once, as after a crash.
+    func stop() async {
+        let old = server.withLock { $0 }
+        old?.signal(SIGQUIT)
+        _ = try? await old?.waitForEnd(within: 10)
+    }
+
+    /// psql's connection string through a proxy.
+    static func connection(_ port: UInt16, as identity: TestIdentity?, _ extra: String = "") throws -> String {
+        let files = identity.map { "sslcert=\($0.chainPath) sslkey=\($0.keyPath)" } ?? "sslcert=/nowhere"
+        return """
+            host=localhost hostaddr=127.0.0.1 port=\(port) dbname=postgres user=postgres sslmode=verify-full \
+            sslrootcert=\(try Stage.authority.get().trustPath) \(files) \(extra)
+            """
+    }
+
+    static func psql(
+        _ port: UInt16, as identity: TestIdentity?, _ query: String, _ extra: String = ""
+    ) throws -> Subprocess.Result {
+        try Subprocess.run("psql", ["-XAtq", "-d", try connection(port, as: identity, extra), "-c", query])
+    }
+}

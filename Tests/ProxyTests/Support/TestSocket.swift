@@ -1,0 +1,77 @@
+import Foundation
+import IO
+import TestSupport
+
+/// A plain blocking TCP socket with a deadline on every call; closed with its last reference.
+final class TestSocket: Sendable {
+    let raw: Int32
+
+    init(adopting raw: Int32) {
+        self.raw = raw
+        var limit = timeval(tv_sec: 15, tv_usec: 0)
+        setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var one: Int32 = 1
+        setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    convenience init(port: UInt16, receiveBuffer: Int32? = nil) throws {
+        let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw TestSupportError("socket") }
+        if var size = receiveBuffer {
+            setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            close(raw)
+            throw TestSupportError("connect to port \(port): \(String(cString: strerror(errno)))")
+        }
+        self.init(adopting: raw)
+    }
+
+    deinit { close(raw) }
+
+    func send(_ bytes: [UInt8]) throws {
+        var start = 0
+        while start < bytes.count {
+            let count = bytes[start...].withUnsafeBytes {
+                Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { throw TestSupportError("send: \(String(cString: strerror(errno)))") }
+            start += count
+        }
+    }
+
+    /// Up to so many bytes; empty at the end. Throws on a reset or after the deadline.
+    func receive(_ limit: Int = 64 << 10) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = recv(raw, &bytes, limit, 0)
+        guard count >= 0 else { throw TestSupportError("receive: \(String(cString: strerror(errno)))") }
+        return Array(bytes[..<count])
+    }
+
+    func receiveAll() throws -> [UInt8] {
+        var all: [UInt8] = []
+        while true {
+            let piece = try receive()
+            if piece.isEmpty { return all }
+            all += piece
+        }
+    }
+
+    func endWriting() { shutdown(raw, Int32(SHUT_WR)) }
+
+    /// The close that follows sends RST.
+    func resetOnClose() {
+        var off = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(raw, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))
+    }
+}
