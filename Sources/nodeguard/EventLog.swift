@@ -1,7 +1,8 @@
 import Logging
 import Reports
 
-/// Every audit event as a log line too. A failure or refusal is a warning; the coming and going of clients is for debugging.
+/// Every audit event as a log line too. A failure or refusal is a warning; the coming and going of clients is for
+/// debugging.
 enum EventLog {
     static func write(_ event: AuditEvent) {
         let name = event.name.rawValue

@@ -136,8 +136,8 @@ struct Node {
         ]
     }
 
-    /// Clients are let in under this cluster's own intermediates, where the plane has any: other clusters hang under the
-    /// same root.
+    /// Clients are let in under this cluster's own intermediates, where the plane has any: other clusters hang under
+    /// the same root.
     private static func clusterTrust(_ trust: TrustAnchors) -> TrustAnchors {
         let intermediates = trust.certificates.filter { !$0.isSelfSigned }
         return (try? TrustAnchors(intermediates, pinsIntermediates: true)) ?? trust

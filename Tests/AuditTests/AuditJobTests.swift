@@ -116,7 +116,8 @@ import Testing
             #expect(await eventually(within: 60) { !scenery.quarantined().isEmpty })
             await plane.answerAlways(nil)
             report(9...10, to: job)
-            #expect(await eventually(within: 60) { await plane.epochs.count == 2 ? await plane.lines.count == 3 : false })
+            #expect(
+                await eventually(within: 60) { await plane.epochs.count == 2 ? await plane.lines.count == 3 : false })
         }
         #expect(await plane.lines.map(name) == ["state.quarantined", "connection.accepted", "connection.accepted"])
         #expect(await plane.flaws == [])

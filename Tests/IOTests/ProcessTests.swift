@@ -76,7 +76,8 @@ private actor Idle: LaneResident {
     @Test func `hears its signals on the main thread's behalf, and lives on`() async {
         await #expect(processExitsWith: .success) {
             let heard = Mutex<[SignalWatch.Signal]>([])
-            let watch = SignalWatch([.terminate, .hangUp, .interrupt]) { signal in heard.withLock { $0.append(signal) } }
+            let watch = SignalWatch([.terminate, .hangUp, .interrupt]) { signal in heard.withLock { $0.append(signal) }
+            }
             for (count, signal) in [SIGHUP, SIGTERM, SIGINT, SIGTERM].enumerated() {
                 kill(getpid(), signal)
                 let came = await eventually(within: 10) { heard.withLock { $0.count } > count }

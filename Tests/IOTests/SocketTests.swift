@@ -95,7 +95,8 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
     }
 
     @Test(arguments: [
-        "", "localhost:1", "127.0.0.1", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", "unix:relative", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4:", "1.2.3:1", "unix:/a\0b", "[::1%lo]:1", ":1",
+        "", "localhost:1", "127.0.0.1", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", "unix:relative", "1.2.3.4:-1",
+        "1.2.3.4:+1", "1.2.3.4:", "1.2.3:1", "unix:/a\0b", "[::1%lo]:1", ":1",
     ])
     func `is refused where it is not literal and whole`(text: String) {
         #expect(SocketAddress(text) == nil)

@@ -95,8 +95,8 @@ extension CertificateRenewer {
 
     // MARK: two phases (RFC 7030 §4.1.1)
 
-    /// First the authorities from a server that nobody vouches for, of which only the pinned root is kept; then the same
-    /// from a server that is certified by this root. The token waits until both are done.
+    /// First the authorities from a server that nobody vouches for, of which only the pinned root is kept; then the
+    /// same from a server that is certified by this root. The token waits until both are done.
     func bootstrap(_ node: ManagedCertificate) async {
         guard let plane, let attempt = joining else { return node.machine.credentialsLost() }
         do throws(CertificateProblem) {

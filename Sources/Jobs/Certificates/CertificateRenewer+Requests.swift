@@ -200,7 +200,8 @@ extension CertificateRenewer {
         if problem.failure == .untrusted { await lookForCause() } else { untrustedSince = nil }
     }
 
-    /// A plane that is not trusted may be another one, our clock may be wrong, or its root was renewed with the same key.
+    /// A plane that is not trusted may be another one, our clock may be wrong, or its root was renewed with the same
+    /// key.
     private func lookForCause() async {
         guard let plane, let node, let pins = trust?.membership.pins ?? joining?.bundle.pins,
             let cluster = trust?.membership.cluster ?? joining?.bundle.cluster

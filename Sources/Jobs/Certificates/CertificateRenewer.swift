@@ -3,10 +3,11 @@ import OpenSSL
 import PlaneClient
 import Reports
 
-/// The certificates job: joins the node, obtains its certificates, renews them in time and hands out what is in service.
+/// The certificates job: joins the node, obtains its certificates, renews them in time and hands out what is in
+/// service.
 ///
-/// Each certificate has a loop of its own, so that one that is refused holds up no other. What was in service stays there
-/// whatever the plane does; nothing is handed out that was not checked and is not on the disk.
+/// Each certificate has a loop of its own, so that one that is refused holds up no other. What was in service stays
+/// there whatever the plane does; nothing is handed out that was not checked and is not on the disk.
 package actor CertificateRenewer: QueueConfined {
     package nonisolated let queue = SerialQueue(label: "certificates")
 

@@ -32,7 +32,8 @@ final class FileCertificate {
             let found = try TLSIdentity(chainFile: chain, keyFile: keyPath)
             if let identity, identity.chain == found.chain { return .unchanged }
             if let flaw = Self.flaw(found.leaf, at: now) { return .unusable("\(chainPath): \(flaw)") }
-            // Applies chain and key to a context: what is too weak for our policy fails here and not at the first client.
+            // Applies chain and key to a context: what is too weak for our policy fails here and not at the first
+            // client.
             _ = try TLSContext.client(identity: found, trust: nil, serverName: nil)
             identity = found
             generation += 1

@@ -9,8 +9,8 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
     package let description: String
 }
 
-/// The proxy job: terminates mutual TLS before each database port, and lets no byte through before the peer is verified and
-/// allowed. Safe from any thread.
+/// The proxy job: terminates mutual TLS before each database port, and lets no byte through before the peer is
+/// verified and allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
     private struct Credentials {
         var identities: [String: TLSIdentity] = [:]
@@ -104,10 +104,16 @@ package final class DatabaseProxy: Sendable {
         publishStatus()
     }
 
-    /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
-    package func drain(deadline: Duration) async {
+    /// Closes the ports; live connections go on.
+    package func beginDrain() {
         credentials.withLock { $0.isDraining = true }
         closePorts()
+        publishStatus()
+    }
+
+    /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
+    package func drain(deadline: Duration) async {
+        beginDrain()
         let end = ContinuousClock.now + deadline
         while openCount > 0, ContinuousClock.now < end {
             if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { break }
@@ -131,6 +137,7 @@ package final class DatabaseProxy: Sendable {
         for lane in handshakes { await lane.lane.stop() }
         // A handshake may have been handed over meanwhile.
         for relay in relays { relay.submit { $0.floor.abandonAll() } }
+        house.begin([])
         for relay in relays { await relay.lane.stop() }
     }
 
@@ -171,8 +178,8 @@ package final class DatabaseProxy: Sendable {
 // MARK: credentials
 
 extension DatabaseProxy {
-    /// New handshakes of the role's listeners use it; live connections keep what they have. An identity that fails its test is not
-    /// used, and the health board says so.
+    /// New handshakes of the role's listeners use it; live connections keep what they have. An identity that fails
+    /// its test is not used, and the health board says so.
     package func publish(identity: TLSIdentity, forRole role: String) {
         credentials.withLock { $0.identities[role] = identity }
         renew { $0.configuration.certificateRole == role }

@@ -32,8 +32,8 @@ package struct ListenerConfiguration: Sendable {
     package var policy: AccessPolicy
     package var minimumTLS: TLSVersion
     package var timeouts: ProxyTimeouts
-    /// A unix socket before PostgreSQL is refused without this: YugabyteDB's default HBA has `local all yugabyte trust`,
-    /// which would make any client of that user a superuser without a password.
+    /// A unix socket before PostgreSQL is refused without this: YugabyteDB's default HBA has `local all yugabyte
+    /// trust`, which would make any client of that user a superuser without a password.
     package var acknowledgesLocalTrust: Bool
 
     package init(
@@ -64,8 +64,8 @@ package struct ListenerConfiguration: Sendable {
         let hasUnixBackend = backend.contains { if case .unix = $0 { true } else { false } }
         if hasUnixBackend, databaseProtocol == .postgres, !acknowledgesLocalTrust {
             found.append(
-                "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has it by "
-                    + "default, would let every allowed client in without a password; use 127.0.0.1, or acknowledge it")
+                "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has "
+                    + "it by default, would let every allowed client in without a password; use 127.0.0.1, or acknowledge it")
         }
         if policy.needsDatabaseUser, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")

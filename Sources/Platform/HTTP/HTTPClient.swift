@@ -3,8 +3,8 @@ import OpenSSL
 
 /// HTTPS by libcurl's multi interface, on a lane of its own.
 ///
-/// One client for each generation of identity and trust: what a context callback set is no part of libcurl's decision to
-/// reuse a connection (curl/curl#2916), so another generation must have another multi handle.
+/// One client for each generation of identity and trust: what a context callback set is no part of libcurl's decision
+/// to reuse a connection (curl/curl#2916), so another generation must have another multi handle.
 package actor HTTPClient: LaneResident {
     /// Requests at once; one more fails at once.
     private static let limit = 64

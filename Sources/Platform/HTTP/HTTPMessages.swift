@@ -95,7 +95,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
 /// Whom a client believes.
 package enum ClientTrust: Sendable {
     case anchors(TrustAnchors)
-    /// Anybody: for fetching `/cacerts` before the pin is checked, and nothing else. Each request has a connection and a TLS
-    /// session of its own, and none may carry a password or an identity (RFC 7030 §4.1.1).
+    /// Anybody: for fetching `/cacerts` before the pin is checked, and nothing else. Each request has a connection
+    /// and a TLS session of its own, and none may carry a password or an identity (RFC 7030 §4.1.1).
     case provisional
 }

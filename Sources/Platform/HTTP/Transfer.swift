@@ -79,8 +79,8 @@ final class Transfer {
     private func setTLS() {
         CCurl_set_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
         CCurl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
-        // The store is ours alone: without these libcurl would read the system's bundle first, and from its cache put it
-        // in place of ours (curl/curl#11800).
+        // The store is ours alone: without these libcurl would read the system's bundle first, and from its cache put
+        // it in place of ours (curl/curl#11800).
         CCurl_set_string(handle, CURLOPT_CAINFO, nil)
         CCurl_set_string(handle, CURLOPT_CAPATH, nil)
         CCurl_set_long(handle, CURLOPT_CA_CACHE_TIMEOUT, 0)
@@ -217,8 +217,8 @@ final class Transfer {
         return HTTPError(kind, words)
     }
 
-    /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only OpenSSL's
-    /// text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c).
+    /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only
+    /// OpenSSL's text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c).
     private static func kind(ofConnectionError words: String, isHandshake: Bool) -> HTTPError.Kind {
         let refusals = ["certificate", "unknown ca", "access denied"]
         if words.contains("alert"), refusals.contains(where: words.contains) { return .tlsSelf }

@@ -17,8 +17,8 @@ package enum Files {
         throw IOError("read \(path)", code: EFBIG)
     }
 
-    /// Under a temporary name, fsynced, renamed, the folder fsynced: a reader sees the old file or the new one. A path has
-    /// one writer at a time.
+    /// Under a temporary name, fsynced, renamed, the folder fsynced: a reader sees the old file or the new one. A
+    /// path has one writer at a time.
     package static func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(IOError) {
         let temporary = "\(path).new-\(getpid())"
         unlink(temporary)
@@ -43,8 +43,8 @@ package enum Files {
         try synchronizeDirectory(folder(of: target))
     }
 
-    /// With its parents, durably; one that exists is fine and keeps its mode, also behind a symbolic link (systemd.exec(5),
-    /// `DynamicUser=`).
+    /// With its parents, durably; one that exists is fine and keeps its mode, also behind a symbolic link
+    /// (systemd.exec(5), `DynamicUser=`).
     package static func makeDirectory(_ path: String, mode: UInt32) throws(IOError) {
         if mkdir(path, mode) == 0 { return try synchronizeDirectory(folder(of: path)) }
         switch errno {

@@ -12,10 +12,10 @@ package enum LanePriority: Sendable {
 
 /// A serial dispatch queue with one epoll descriptor: the executor of one actor and of all the plain objects in it.
 ///
-/// While work keeps coming the lane is *hot*: it runs its jobs and blocks in `epoll_wait` itself. After a quiet spell it
-/// goes *cold* and gives its thread back; then one dispatch source watches the epoll descriptor (a source for each socket
-/// would cost a hop through libdispatch's manager thread per event). Jobs run between polls, in the order in which
-/// they were handed over, never inside one.
+/// While work keeps coming the lane is *hot*: it runs its jobs and blocks in `epoll_wait` itself. After a quiet spell
+/// it goes *cold* and gives its thread back; then one dispatch source watches the epoll descriptor (a source for each
+/// socket would cost a hop through libdispatch's manager thread per event). Jobs run between polls, in the order in
+/// which they were handed over, never inside one.
 ///
 /// `@unchecked Sendable`: all mutable state stands in mutexes and atomics, or is touched by the queue alone.
 package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {

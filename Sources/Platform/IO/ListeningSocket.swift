@@ -4,8 +4,8 @@ import Glibc
 package enum AcceptOutcome: ~Copyable {
     case accepted(StreamSocket, SocketAddress)
     case wouldBlock
-    /// No descriptor or no memory is left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the connection still waits in the backlog, so
-    /// accepting again at once would spin.
+    /// No descriptor or no memory is left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the connection still waits in the
+    /// backlog, so accepting again at once would spin.
     case exhausted(IOError)
     /// The peer was gone before it was accepted, or the like: accept the next.
     case failed(IOError)

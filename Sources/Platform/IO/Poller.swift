@@ -33,8 +33,8 @@ package enum Interest: Sendable {
 
 /// The readiness of a lane's descriptors, edge-triggered, and its timers. Lives in the lane's resident actor.
 ///
-/// A descriptor is registered once for its life; await readiness only after a call would have blocked. A stale event, whose
-/// slot has been given to another descriptor since, drops out by its generation.
+/// A descriptor is registered once for its life; await readiness only after a call would have blocked. A stale event,
+/// whose slot has been given to another descriptor since, drops out by its generation.
 package final class Poller {
     static let bellKey = UInt64.max
     static let timerKey = UInt64.max - 1

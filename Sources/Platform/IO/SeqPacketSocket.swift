@@ -1,7 +1,8 @@
 import CLinux
 import Glibc
 
-/// The process at the other end of a unix socket when it connected (SO_PEERCRED, unix(7)). Its pid may be another's by now.
+/// The process at the other end of a unix socket when it connected (SO_PEERCRED, unix(7)). Its pid may be another's
+/// by now.
 package struct PeerCredentials: Sendable, Equatable {
     package let user: UInt32
     package let group: UInt32
@@ -100,7 +101,8 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
         guard sent >= 0 else { throw IOError("send a message") }
     }
 
-    /// The next message and the descriptor that came with it; no bytes at the end. Longer ones than `limit` throw EMSGSIZE.
+    /// The next message and the descriptor that came with it; no bytes at the end. Longer ones than `limit` throw
+    /// EMSGSIZE.
     package borrowing func receive(limit: Int) throws(IOError) -> ReceivedMessage {
         var bytes = [UInt8](repeating: 0, count: limit)
         var raw: Int32 = -1

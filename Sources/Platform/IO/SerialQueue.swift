@@ -1,8 +1,8 @@
 import Dispatch
 import Synchronization
 
-/// A serial dispatch queue as the executor of a job's control actor. Blocking calls (files, SQLite) are allowed here and
-/// nowhere else.
+/// A serial dispatch queue as the executor of a job's control actor. Blocking calls (files, SQLite) are allowed here
+/// and nowhere else.
 package final class SerialQueue: SerialExecutor, Heartbeat, Sendable {
     package let label: String
     private let queue: DispatchQueue

@@ -2,8 +2,8 @@ package struct TimerToken: Hashable, Sendable {
     fileprivate let number: UInt64
 }
 
-/// The timers of one lane, earliest first. A cancelled one stays in the heap until its time comes or half of the heap is
-/// cancelled: cancelling, which nearly every timer ends with, costs one set insertion.
+/// The timers of one lane, earliest first. A cancelled one stays in the heap until its time comes or half of the heap
+/// is cancelled: cancelling, which nearly every timer ends with, costs one set insertion.
 struct TimerHeap {
     private struct Entry {
         let deadline: ContinuousClock.Instant

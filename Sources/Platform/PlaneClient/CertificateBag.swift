@@ -2,7 +2,8 @@ import FoundationEssentials
 import OpenSSL
 import SwiftASN1
 
-/// The certs-only PKCS#7 of EST answers (RFC 7030 §4.1.3, RFC 5652): a bag of certificates in no order that means anything.
+/// The certs-only PKCS#7 of EST answers (RFC 7030 §4.1.3, RFC 5652): a bag of certificates in no order that means
+/// anything.
 ///
 /// Read with swift-asn1 within bounds, in BER as some servers send it; never with OpenSSL's CMS code.
 package enum CertificateBag {
@@ -62,7 +63,8 @@ package enum CertificateBag {
         }
     }
 
-    /// version, digestAlgorithms, encapContentInfo without content, certificates [0], crls [1] optional, no signerInfos.
+    /// version, digestAlgorithms, encapContentInfo without content, certificates [0], crls [1] optional, no
+    /// signerInfos.
     private static func parseSignedData(_ nodes: inout ASN1NodeCollection.Iterator) throws -> [ArraySlice<UInt8>] {
         _ = try Int(berEncoded: &nodes)
         _ = nodes.next()

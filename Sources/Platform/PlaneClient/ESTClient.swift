@@ -14,8 +14,8 @@ package struct Authorities: Sendable {
 package enum ESTClient {
     private static let mediaType = "application/pkcs7-mime"
 
-    /// Fetches the authorities from a server that is not trusted yet. There is no way to give this a token: what comes is
-    /// worth nothing until its root's pin is checked (RFC 7030 §4.1.1).
+    /// Fetches the authorities from a server that is not trusted yet. There is no way to give this a token: what
+    /// comes is worth nothing until its root's pin is checked (RFC 7030 §4.1.1).
     package static func provisionalAuthorities(url: String, label: String, lane: Lane) async throws(PlaneError)
         -> Authorities
     {

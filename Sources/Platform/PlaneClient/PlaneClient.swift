@@ -13,8 +13,8 @@ package struct DataKey: Sendable {
     package let kek: String
 }
 
-/// The agent's one client of the management plane. Dials out only; each generation of trust and identity has connections
-/// of its own, and the one before ends when its requests have.
+/// The agent's one client of the management plane. Dials out only; each generation of trust and identity has
+/// connections of its own, and the one before ends when its requests have.
 package actor PlaneClient: QueueConfined {
     package nonisolated let queue = SerialQueue(label: "plane")
     /// Without a slash at the end.

@@ -1,5 +1,5 @@
-/// One thing that happened and that an auditor may ask about. Names, classes and field names are stable; the schema page
-/// is `Sources/Jobs/Audit/Audit.docc/Events.md`.
+/// One thing that happened and that an auditor may ask about. Names, classes and field names are stable; the schema
+/// page is `Sources/Jobs/Audit/Audit.docc/Events.md`.
 package struct AuditEvent: Sendable, Equatable {
     package let name: AuditEventName
     package let outcome: AuditOutcome

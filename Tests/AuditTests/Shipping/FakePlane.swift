@@ -88,7 +88,8 @@ actor FakePlane {
         let origin = AuditBatches.origin(node: "db-1", epoch: batch.epoch)
         guard batch.checkpoint.isSigned(by: origin, publicKey: log.key),
             let checkpoint = try? Checkpoint(parsing: batch.checkpoint.text), checkpoint.size == batch.last,
-            batch.body.count <= AuditBatches.sizeLimit, batch.lines.map(seq) == Array(Int(batch.first)...Int(batch.last))
+            batch.body.count <= AuditBatches.sizeLimit,
+            batch.lines.map(seq) == Array(Int(batch.first)...Int(batch.last))
         else { return refuse("a batch of another form") }
         let cosignature = try? witness.cosign(batch.checkpoint.text)
         if batch.last <= log.tree.size {

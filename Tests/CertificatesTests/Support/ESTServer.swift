@@ -61,8 +61,8 @@ final class ESTServer {
     }
 }
 
-/// The environment with `cryptography` that `packaging/python-peers` makes, or, outside of the packaging scripts, one of
-/// the user's own, made once. A test that needs it fails without it; it is never passed over.
+/// The environment with `cryptography` that `packaging/python-peers` makes, or, outside of the packaging scripts, one
+/// of the user's own, made once. A test that needs it fails without it; it is never passed over.
 enum PythonPeers {
     private static let made = Result { try make() }
 

@@ -41,7 +41,9 @@ extension LiveTests {
             let postgres = try await TestPostgres()
             let stage = try Stage([try Stage.listener(.postgres, backend: [postgres.address])])
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
-            let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
+            let psql = try withSignals {
+                try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
+            }
             let isRunning = await eventually(within: 10) {
                 let asked = try? Subprocess.run(
                     "psql",
@@ -73,10 +75,12 @@ extension LiveTests {
             let long = try Subprocess("psql", ["-XAtq", "-d", connection], keepsInputOpen: true)
             try long.write(Array("select 'begun';\n".utf8))
             try await long.waitForLine(containing: "begun")
-            let load = try Subprocess(
-                "/usr/lib/postgresql/15/bin/pgbench",
-                ["-n", "-C", "-c", "4", "-T", "6", "-f", "/dev/stdin", connection],
-                input: try Self.script("select 1;\n"))
+            let bench = "/usr/lib/postgresql/15/bin/pgbench"
+            let load = try withSignals {
+                try Subprocess(
+                    bench, ["-n", "-C", "-c", "4", "-T", "6", "-f", "/dev/stdin", connection],
+                    input: try Self.script("select 1;\n"))
+            }
             let identities = try [Stage.authority.get().server(), Stage.authority.get().server()]
             var serials: Set<String> = []
             var round = 0

@@ -1,8 +1,9 @@
 /// When one certificate is asked for, and when again. Performs nothing; times are seconds since 1970 by the wall clock,
 /// random numbers lie in [0, 1) and are given.
 ///
-/// A role's certificate is asked for under the node identity. The node identity is first asked for with a join bundle, and
-/// never before the plane's root has matched the bundle's pin (RFC 7030 §4.1.1); afterwards it renews itself.
+/// A role's certificate is asked for under the node identity. The node identity is first asked for with a join
+/// bundle, and never before the plane's root has matched the bundle's pin (RFC 7030 §4.1.1); afterwards it renews
+/// itself.
 package struct RenewalStateMachine: Sendable {
     package enum Subject: Sendable { case node, role }
 

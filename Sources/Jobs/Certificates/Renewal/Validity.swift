@@ -10,8 +10,8 @@ package struct Validity: Sendable, Equatable {
 
     package var life: Double { notAfter - notBefore }
 
-    /// `jitter`: in [0, 1), drawn once for each certificate. Drawn anew at each look, the earliest draw would win and all
-    /// nodes would renew together (spiffe/spire, pkg/common/rotationutil).
+    /// `jitter`: in [0, 1), drawn once for each certificate. Drawn anew at each look, the earliest draw would win and
+    /// all nodes would renew together (spiffe/spire, pkg/common/rotationutil).
     package func renewalTime(jitter: Double) -> Double { notBefore + life * 2 / 3 - jitter * life / 10 }
 
     /// How much may be left before somebody is told: a sixth of the life, thirty days at most.

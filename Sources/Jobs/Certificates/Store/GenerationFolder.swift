@@ -124,8 +124,8 @@ package struct GenerationFolder: Sendable {
         case unreadable(StoreError)
     }
 
-    /// The newest complete generation that `read` accepts; damaged ones before it are moved to the quarantine. `current`
-    /// points at it afterwards.
+    /// The newest complete generation that `read` accepts; damaged ones before it are moved to the quarantine.
+    /// `current` points at it afterwards.
     func load<Value>(_ read: (Int) throws(Flaw) -> Value) throws(StoreError) -> (
         value: Value?, number: Int, damage: [Damage]
     ) {

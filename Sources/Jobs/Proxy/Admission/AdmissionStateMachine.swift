@@ -1,8 +1,9 @@
-/// Who may begin, who must wait, and who has to make room: budgets for peers that have not proven themselves, apart from
-/// those for peers that have.
+/// Who may begin, who must wait, and who has to make room: budgets for peers that have not proven themselves, apart
+/// from those for peers that have.
 ///
-/// One for the whole proxy. A full budget of unauthenticated connections closes the one that has been silent longest and
-/// never the newcomer, so that idle connections of a stranger lock nobody out. Its tables are bounded by its limits.
+/// One for the whole proxy. A full budget of unauthenticated connections closes the one that has been silent longest
+/// and never the newcomer, so that idle connections of a stranger lock nobody out. Its tables are bounded by its
+/// limits.
 struct AdmissionStateMachine {
     enum Action: Equatable {
         case admit

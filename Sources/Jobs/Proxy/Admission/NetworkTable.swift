@@ -1,6 +1,7 @@
 import IO
 
-/// Where a peer comes from, as limits count it: an IPv4 address, or an IPv6 network of 64 bits, which one host can fill alone.
+/// Where a peer comes from, as limits count it: an IPv4 address, or an IPv6 network of 64 bits, which one host can
+/// fill alone.
 struct PeerNetwork: Hashable, Sendable {
     private let kind: UInt8
     private let bits: UInt64

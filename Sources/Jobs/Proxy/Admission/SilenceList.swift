@@ -1,4 +1,5 @@
-/// Connections in the order in which they last spoke; every step takes constant time but the search for one of an address.
+/// Connections in the order in which they last spoke; every step takes constant time but the search for one of an
+/// address.
 struct SilenceList {
     private struct Node {
         let id: UInt64

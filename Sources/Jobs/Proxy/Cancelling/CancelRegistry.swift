@@ -1,8 +1,8 @@
 import IO
 import Synchronization
 
-/// The cancel keys of all live sessions: what a CancelRequest must match to be forwarded. One for the proxy; bounded by the limit
-/// of connections.
+/// The cancel keys of all live sessions: what a CancelRequest must match to be forwarded. One for the proxy; bounded
+/// by the limit of connections.
 final class CancelRegistry: Sendable {
     private struct Place: Hashable {
         let listener: String

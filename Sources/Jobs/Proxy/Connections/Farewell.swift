@@ -1,11 +1,11 @@
 import IO
 import OpenSSL
 
-/// The end of a connection that is not to be relayed: says the last words, in the client's own protocol where it has one, and
-/// closes so that the client can read them.
+/// The end of a connection that is not to be relayed: says the last words, in the client's own protocol where it has
+/// one, and closes so that the client can read them.
 ///
-/// A socket that is closed while bytes of the client are unread sends RST, which may destroy the words on their way; so they are
-/// read and dropped until the client closes, for a short time.
+/// A socket that is closed while bytes of the client are unread sends RST, which may destroy the words on their way;
+/// so they are read and dropped until the client closes, for a short time.
 final class Farewell: Watcher, Occupant {
     enum Words {
         case none

@@ -3,8 +3,8 @@ import OpenSSL
 
 /// What all connections of one lane share: its poller and its buffers. Owned by the lane's actor.
 ///
-/// The buffers are empty between two events: OpenSSL keeps a partial record itself, and what a socket did not take moves
-/// to its connection's `Leftovers`. So an idle connection holds no buffer at all.
+/// The buffers are empty between two events: OpenSSL keeps a partial record itself, and what a socket did not take
+/// moves to its connection's `Leftovers`. So an idle connection holds no buffer at all.
 final class LaneGround {
     let poller: Poller
     let transport: TLSTransport
@@ -31,8 +31,8 @@ protocol Occupant: AnyObject {
     func abandon(_ reason: RefusalReason)
 }
 
-/// A timer that forgets what it was for when it is cancelled: the poller keeps cancelled timers for a while, and must not keep
-/// sockets with them.
+/// A timer that forgets what it was for when it is cancelled: the poller keeps cancelled timers for a while, and must
+/// not keep sockets with them.
 final class Deadline: TimerTarget {
     private var action: (() -> Void)?
     private var token: TimerToken?

@@ -16,8 +16,8 @@ struct TLSFacts: Sendable {
 
 /// A TLS session that begins on a handshake lane and ends on a data lane.
 ///
-/// Until it is taken out, all calls go through its mutex, which the one lane that works on it never finds locked. A session
-/// that an actor kept in a collection of its own could not be sent away again.
+/// Until it is taken out, all calls go through its mutex, which the one lane that works on it never finds locked. A
+/// session that an actor kept in a collection of its own could not be sent away again.
 final class TravellingSession: Sendable {
     private let session: Mutex<TLSSession?>
 

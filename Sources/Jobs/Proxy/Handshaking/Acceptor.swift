@@ -2,8 +2,8 @@ import IO
 
 /// Takes clients out of one port's backlog. Owned by the floor of its lane.
 ///
-/// When no descriptor is left the kernel keeps the connection in the backlog, and accepting again at once would spin: a spare
-/// descriptor is given up to accept and close one client, then the port rests for a moment.
+/// When no descriptor is left the kernel keeps the connection in the backlog, and accepting again at once would spin:
+/// a spare descriptor is given up to accept and close one client, then the port rests for a moment.
 final class Acceptor: Watcher {
     /// Clients that are taken at a time, before others on the lane have their turn.
     private static let turn = 16

@@ -96,6 +96,7 @@ final class HandshakeFloor {
         tick?.cancel()
         closePorts()
         abandonAll()
+        lanes = []
     }
 
     /// Later on this lane, when others had their turn.

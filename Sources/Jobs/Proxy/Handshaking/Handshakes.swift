@@ -1,8 +1,8 @@
 import IO
 import Synchronization
 
-/// A handshake lane's actor: accepts clients, hears what they say before they are proven, and hands the proven ones to a data
-/// lane.
+/// A handshake lane's actor: accepts clients, hears what they say before they are proven, and hands the proven ones
+/// to a data lane.
 actor Handshakes: LaneResident {
     nonisolated let lane: Lane
     /// Connections on this lane, for whoever looks for the least busy one.

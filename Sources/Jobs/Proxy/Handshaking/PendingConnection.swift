@@ -2,8 +2,8 @@ import IO
 import OpenSSL
 import Reports
 
-/// A client that is not proven yet: its preamble, its handshake, its first message, and the verdict. Owned by the floor of its
-/// handshake lane; it ends by being handed to a data lane, or as a `Farewell`.
+/// A client that is not proven yet: its preamble, its handshake, its first message, and the verdict. Owned by the
+/// floor of its handshake lane; it ends by being handed to a data lane, or as a `Farewell`.
 final class PendingConnection: Watcher, Occupant {
     private enum Phase {
         /// PostgreSQL's requests before TLS.

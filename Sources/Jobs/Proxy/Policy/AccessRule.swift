@@ -1,7 +1,7 @@
 /// One rule of an access policy: all its keys must match, and any value of a key suffices.
 ///
-/// Values are checked and compiled when the rule is made, so that a wrong one is a mistake in the configuration and never
-/// a rule that quietly matches nobody.
+/// Values are checked and compiled when the rule is made, so that a wrong one is a mistake in the configuration and
+/// never a rule that quietly matches nobody.
 package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
     package enum Key: String, Sendable, CaseIterable {
         case commonName = "common-name"

@@ -1,4 +1,5 @@
-/// A URI in which, within the path, `*` stands for one segment or a part of one, and `**` for one or more whole segments.
+/// A URI in which, within the path, `*` stands for one segment or a part of one, and `**` for one or more whole
+/// segments.
 ///
 /// Compiled once, matched byte by byte in time proportional to the product of both lengths. Neither wildcard stands for
 /// nothing, crosses into a query or fragment, or may appear before the path: a trust domain is named, never guessed.

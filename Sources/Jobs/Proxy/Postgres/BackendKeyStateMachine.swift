@@ -1,4 +1,5 @@
-/// Watches the first messages of a PostgreSQL server for BackendKeyData, which identifies the session in a CancelRequest.
+/// Watches the first messages of a PostgreSQL server for BackendKeyData, which identifies the session in a
+/// CancelRequest.
 ///
 /// Owned by one relayed connection, fed with copies until the first ReadyForQuery; holds at most one key.
 struct BackendKeyStateMachine {

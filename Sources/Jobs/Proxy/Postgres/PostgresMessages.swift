@@ -13,8 +13,8 @@ struct StartupMessage: Equatable, Sendable {
     let database: [UInt8]?
     let isReplication: Bool
 
-    /// `nil` when the layout is broken, or when `user`, `database` or `replication` is given twice: servers differ about
-    /// which one counts, and a policy must see the same one as the server.
+    /// `nil` when the layout is broken, or when `user`, `database` or `replication` is given twice: servers differ
+    /// about which one counts, and a policy must see the same one as the server.
     init?(packet: [UInt8]) {
         guard packet.count > 8, packet.last == 0 else { return nil }
         var fields: [[UInt8]: [UInt8]] = [:]

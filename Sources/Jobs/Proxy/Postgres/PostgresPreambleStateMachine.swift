@@ -1,7 +1,8 @@
 /// Reads what a PostgreSQL client says before its session begins, in clear or inside TLS, and decides what to answer.
 ///
-/// Owned by one pending connection. In clear it never asks for a byte more than it may consume, so that nothing in clear
-/// can survive into TLS (CVE-2021-23214, CVE-2021-3935). The rules are those of PostgreSQL's `backend_startup.c`.
+/// Owned by one pending connection. In clear it never asks for a byte more than it may consume, so that nothing in
+/// clear can survive into TLS (CVE-2021-23214, CVE-2021-3935). The rules are those of PostgreSQL's
+/// `backend_startup.c`.
 struct PostgresPreambleStateMachine {
     enum Place: Equatable {
         case clear

@@ -1,8 +1,8 @@
 import IO
 import Reports
 
-/// Connects the database for one authorized client, trying its addresses in order; ends as a `RelayedConnection`, or as a
-/// `Farewell` that tells the client in its own protocol that the database is down.
+/// Connects the database for one authorized client, trying its addresses in order; ends as a `RelayedConnection`, or
+/// as a `Farewell` that tells the client in its own protocol that the database is down.
 final class BackendConnecting: Watcher, Occupant {
     private let connection: AuthorizedConnection
     private unowned let floor: RelayFloor

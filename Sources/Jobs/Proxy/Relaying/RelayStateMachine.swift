@@ -1,8 +1,8 @@
 /// Two directions of bytes between a client and its backend: who is read, who is flushed, and when it is over.
 ///
-/// Owned by one relayed connection. A direction whose last send was short stops reading until the rest has been sent, so
-/// that a stalled reader pins one buffer; a direction that has ended lets the other go on (half-close). Readiness is
-/// remembered, because epoll tells it once (edge-triggered).
+/// Owned by one relayed connection. A direction whose last send was short stops reading until the rest has been sent,
+/// so that a stalled reader pins one buffer; a direction that has ended lets the other go on (half-close). Readiness
+/// is remembered, because epoll tells it once (edge-triggered).
 struct RelayStateMachine: Hashable {
     enum Direction: CaseIterable, Hashable {
         /// From the client to the backend.

@@ -72,8 +72,8 @@ extension RelayedConnection {
         }
     }
 
-    /// What TLS itself has to say: the answer to a KeyUpdate, an alert. False when the client is gone, or asks for answers
-    /// that it does not read.
+    /// What TLS itself has to say: the answer to a KeyUpdate, an alert. False when the client is gone, or asks for
+    /// answers that it does not read.
     private func sendControlBytes() -> Bool {
         if ground.cipherOut.isEmpty { return true }
         // After our close_notify there is nothing more to say.

@@ -1,7 +1,8 @@
 import IO
 import OpenSSL
 
-/// One live connection between a client and its database: performs what `RelayStateMachine` decides. Owned by its lane's floor.
+/// One live connection between a client and its database: performs what `RelayStateMachine` decides. Owned by its
+/// lane's floor.
 final class RelayedConnection: Watcher, Occupant {
     let origin: AuthorizedConnection
     let session: TLSSession
