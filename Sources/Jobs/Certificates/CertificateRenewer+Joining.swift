@@ -10,6 +10,7 @@ struct Joining: Sendable {
     /// Of its token.
     let digest: String
     var anchors: TrustAnchors?
+    var hints: [Certificate] = []
 
     var membership: Membership {
         Membership(url: bundle.url, cluster: bundle.cluster, node: bundle.node, pins: bundle.pins)
@@ -101,17 +102,16 @@ extension CertificateRenewer {
         guard let plane, let attempt = joining else { return node.machine.credentialsLost() }
         do throws(CertificateProblem) {
             let label = label(of: node, cluster: attempt.bundle.cluster)
-            let roots = try await pinnedRoots(of: plane, label: label, pins: attempt.bundle.pins)
-            await apply(try anchors(roots), identity: nil)
+            let roots = try anchors(try await pinnedRoots(of: plane, label: label, pins: attempt.bundle.pins))
+            await apply(roots, identity: nil)
             let verified = try await answer(.identity) { () async throws(PlaneError) in
                 try await plane.authorities(label: label)
             }
             compareClock(verified.serverTime)
-            let all = try anchors(
-                PlaneTrust.merged(roots, with: verified.certificates, pins: attempt.bundle.pins, now: seconds))
             // Another bundle may have come meanwhile: it has its own pin.
             guard joining?.digest == attempt.digest, joining?.bundle == attempt.bundle else { return }
-            joining?.anchors = all
+            joining?.anchors = roots
+            joining?.hints = PlaneTrust.hints(among: verified.certificates)
             node.machine.authoritiesConfirmed()
         } catch {
             await failed(node, error)
@@ -132,7 +132,7 @@ extension CertificateRenewer {
         throw .pinMismatch(pins, found: found)
     }
 
-    private func anchors(_ certificates: [Certificate]) throws(CertificateProblem) -> TrustAnchors {
+    func anchors(_ certificates: [Certificate]) throws(CertificateProblem) -> TrustAnchors {
         do {
             return try TrustAnchors(certificates)
         } catch {

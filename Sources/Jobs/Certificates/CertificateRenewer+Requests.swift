@@ -9,6 +9,7 @@ private struct RequestPlan {
     let wish: CertificateWish
     let label: String
     let trust: StoredTrust
+    let hints: [Certificate]
     /// The certificate to be renewed under itself.
     let renewed: Certificate?
     /// The first join.
@@ -45,14 +46,14 @@ extension CertificateRenewer {
             else { return nil }
             return RequestPlan(
                 wish: wish, label: label(of: certificate, cluster: joining.bundle.cluster),
-                trust: StoredTrust(anchors: anchors, membership: joining.membership), renewed: nil, joining: joining,
-                purpose: "join \(joining.digest) \(configuration.keyKind.rawValue)")
+                trust: StoredTrust(anchors: anchors, membership: joining.membership), hints: joining.hints,
+                renewed: nil, joining: joining, purpose: "join \(joining.digest) \(configuration.keyKind.rawValue)")
         }
         guard let trust, let wish = wish(for: certificate) else { return nil }
         let current = certificate.stored?.identity.leaf
         return RequestPlan(
             wish: wish, label: label(of: certificate, cluster: trust.membership.cluster), trust: trust,
-            renewed: certificate.isNode ? current : nil, joining: nil,
+            hints: hints, renewed: certificate.isNode ? current : nil, joining: nil,
             purpose: "after \(current?.serial ?? "none") \(configuration.keyKind.rawValue) \(wish)")
     }
 
@@ -105,7 +106,7 @@ extension CertificateRenewer {
         _ issued: [Certificate], _ plan: RequestPlan, _ draft: CertificateDraft
     ) throws(CertificateProblem) -> TLSIdentity {
         let check = IssuedCertificateCheck(plan.wish, key: draft.key, trust: plan.trust.anchors, now: seconds)
-        switch check.judge(issued) {
+        switch check.judge(issued + plan.hints) {
         case .refused(let reason): throw .unusableCertificate(reason)
         case .notYetValid(let ahead):
             if ahead > IssuedCertificateCheck.skewLimit { reports.clockCompared(difference: -ahead) }
@@ -127,7 +128,9 @@ extension CertificateRenewer {
         _ identity: TLSIdentity, _ plan: RequestPlan, _ certificate: ManagedCertificate
     ) async throws(CertificateProblem) {
         let isFirst = certificate.stored == nil
-        if plan.joining != nil { try replaceTrust(plan.trust) }
+        // A role that was under way at the same time may have added to it.
+        let base = plan.joining == nil ? trust ?? plan.trust : plan.trust
+        try extendTrust(base, isNew: plan.joining != nil, verifiedChain: identity.chain)
         let digest = plan.joining?.digest ?? certificate.stored?.joinedWith
         let stored = try storing { () throws(StoreError) in
             try certificate.store.publish(identity, joinedWith: digest)
@@ -143,7 +146,7 @@ extension CertificateRenewer {
             if self.joining?.digest == joining.digest { self.joining = nil }
             consume(joining.digest)
         }
-        if certificate.isNode { await applyCredentials() }
+        await applyCredentials()
     }
 
     // MARK: trust
@@ -157,7 +160,7 @@ extension CertificateRenewer {
         reports.trustChanged(new.anchors)
     }
 
-    /// Asks a verified plane for its authorities; what it adds is trusted before a certificate from it is needed.
+    /// Asks a verified plane for its authorities; a new root with a pinned key is trusted before it is needed.
     func refreshTrust() async {
         guard let plane, let node, let current = trust, now - trustRefreshed > 60 else { return }
         trustRefreshed = now
@@ -166,22 +169,30 @@ extension CertificateRenewer {
             let fetched = try await plane.authorities(label: label)
             reports.planeAnswered()
             compareClock(fetched.serverTime)
-            await extendTrust(current, by: fetched.certificates)
+            hints = PlaneTrust.hints(among: fetched.certificates)
+            await takeRoots(PlaneTrust.pinnedRoots(among: fetched.certificates, pins: current.membership.pins))
         } catch {
             // The request that follows meets the same, and reports it.
         }
     }
 
-    private func extendTrust(_ current: StoredTrust, by fetched: [Certificate]) async {
-        let merged = PlaneTrust.merged(
-            current.anchors.certificates, with: fetched, pins: current.membership.pins, now: seconds)
-        guard Set(merged) != Set(current.anchors.certificates), let anchors = try? TrustAnchors(merged) else { return }
+    private func takeRoots(_ roots: [Certificate]) async {
+        guard let current = trust else { return }
         do throws(CertificateProblem) {
-            try replaceTrust(StoredTrust(anchors: anchors, membership: current.membership))
+            try extendTrust(current, roots: roots)
             await applyCredentials()
         } catch {
             reports.failed(error, role: RoleConfiguration.node)
         }
+    }
+
+    private func extendTrust(
+        _ current: StoredTrust, isNew: Bool = false, roots: [Certificate] = [], verifiedChain: [Certificate] = []
+    ) throws(CertificateProblem) {
+        let all = PlaneTrust.extended(
+            current.anchors.certificates, roots: roots, verifiedChain: verifiedChain, now: seconds)
+        guard isNew || Set(all) != Set(current.anchors.certificates) else { return }
+        try replaceTrust(StoredTrust(anchors: try anchors(all), membership: current.membership))
     }
 
     // MARK: failures
@@ -209,7 +220,7 @@ extension CertificateRenewer {
         let since = untrustedSince ?? now
         untrustedSince = since
         let roots = try? await pinnedRoots(of: plane, label: label(of: node, cluster: cluster), pins: pins)
-        if let roots, let current = trust, now - since > 600 { await extendTrust(current, by: roots) }
+        if let roots, trust != nil, now - since > 600 { await takeRoots(roots) }
     }
 
     func answer<Value: Sendable>(

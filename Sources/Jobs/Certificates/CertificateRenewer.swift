@@ -27,6 +27,8 @@ package actor CertificateRenewer: QueueConfined {
     /// What the plane's client was last given.
     var applied: AppliedCredentials?
     var trustRefreshed = -Double.infinity
+    /// What the plane handed out last: for building chains, trusted for nothing.
+    var hints: [Certificate] = []
     var untrustedSince: Double?
     private var isStopped = false
     private nonisolated let watchAlarm = Alarm(label: "certificates")

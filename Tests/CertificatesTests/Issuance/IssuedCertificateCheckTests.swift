@@ -102,17 +102,18 @@ import Testing
         #expect(PlaneTrust.pinnedRoots(among: [root], pins: []) == [])
     }
 
-    @Test func `grow by intermediates and never by a root that is not pinned`() throws {
+    @Test func `grow by pinned roots and by what a verified chain went through, and by nothing else`() throws {
         let ours = try TestAuthority()
         let other = try TestAuthority(name: "Other")
         let (root, intermediate) = (try ours.root.certificate(), try ours.intermediate.certificate())
         let (strange, leaf) = (try other.root.certificate(), try ours.client().certificate())
-        let merged = PlaneTrust.merged(
-            [root], with: [strange, intermediate, leaf, root], pins: [PlaneTrust.pin(of: root)], now: TestClock.seconds)
-        #expect(merged == [root, intermediate])
-        let again = PlaneTrust.merged(merged, with: [], pins: [], now: TestClock.seconds)
-        #expect(again == merged, "nothing in use is taken away")
-        let later = PlaneTrust.merged(merged, with: [], pins: [], now: intermediate.notAfter)
-        #expect(later == [root], "but what has expired")
+        let now = TestClock.seconds
+        let chain = [leaf, intermediate]
+        let grown = PlaneTrust.extended([root], verifiedChain: chain, now: now)
+        #expect(grown == [root, intermediate])
+        #expect(PlaneTrust.extended(grown, now: now) == grown, "nothing in use is taken away")
+        #expect(PlaneTrust.extended(grown, roots: [strange], now: now) == [root, strange, intermediate])
+        #expect(PlaneTrust.extended(grown, now: intermediate.notAfter) == [root], "but what has expired")
+        #expect(PlaneTrust.hints(among: [root, intermediate, leaf, strange]) == [intermediate])
     }
 }

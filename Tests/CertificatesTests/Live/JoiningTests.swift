@@ -72,7 +72,7 @@ import Testing
         await node.stop()
     }
 
-    @Test func `trusts no certificate of the provisional answer but the pinned root`() async throws {
+    @Test func `trusts the pinned root and the verified chain alone, whatever else the plane hands out`() async throws {
         let (server, node) = try await joined(["cacerts": "pretender"])
         try await node.waits { $0.isReady }
         let trust = try #require(node.said.trusts.last)

@@ -40,6 +40,10 @@ let pythonESTServer = #"""
     stranger_key = ec.generate_private_key(ec.SECP256R1())
     _, pretender = authority("Root", None, stranger_key)
 
+    # An intermediate of somebody else, which a plane that was broken into might hand out.
+    rogue_root_key, rogue_root = authority("Rogue Root")
+    _, rogue = authority("Rogue", rogue_root, rogue_root_key, 0)
+
     def issue(public, subject, names, usages, ca=False, seconds=3600, ahead=0):
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuing.subject).public_key(public)
             .serial_number(x509.random_serial_number())
@@ -120,7 +124,7 @@ let pythonESTServer = #"""
                 return self.reply(200, b"@@@")
             if mode == "gone":
                 return self.refuse(404, "label-unknown")
-            certificates = [issuing, root, pretender] if mode == "pretender" else [issuing, root]
+            certificates = [issuing, root, pretender, rogue_root, rogue] if mode == "pretender" else [issuing, root]
             self.reply(200, self.bag(certificates, wrap=False))
 
         def do_POST(self):

@@ -11,19 +11,24 @@ package enum PlaneTrust {
         return certificates.filter { $0.isAuthority && $0.isSelfSigned && wanted.contains(pin(of: $0)) }
     }
 
-    /// What is trusted, with what a verified plane added: intermediates, and roots with a pinned key. Nothing is taken
-    /// away but what has expired, because a certificate in service may still need it.
-    package static func merged(
-        _ current: [Certificate], with fetched: [Certificate], pins: [String], now: Int64
+    /// Authorities that help to build a chain, and prove nothing: a plane may hand out any.
+    package static func hints(among certificates: [Certificate]) -> [Certificate] {
+        certificates.filter { $0.isAuthority && !$0.isSelfSigned }.prefix(limit).map { $0 }
+    }
+
+    /// What is trusted, with pinned roots and with intermediates of a chain that was verified up to a root: listeners
+    /// may take an intermediate as an anchor, so none comes in on the plane's word alone. Nothing is taken away but
+    /// what has expired, because a certificate in service may still need it.
+    package static func extended(
+        _ current: [Certificate], roots: [Certificate] = [], verifiedChain: [Certificate] = [], now: Int64
     ) -> [Certificate] {
-        let roots = current.filter(\.isSelfSigned) + pinnedRoots(among: fetched, pins: pins)
-        let others = (current + fetched).filter { certificate in
-            certificate.isAuthority && !certificate.isSelfSigned
-                && certificate.subjectDER != certificate.issuerDER && certificate.notAfter > now
+        let allRoots = (current + roots).filter(\.isSelfSigned)
+        let intermediates = (current + verifiedChain).filter {
+            $0.isAuthority && !$0.isSelfSigned && $0.notAfter > now
         }
         var seen: Set<Certificate> = []
-        let newestFirst = others.sorted { $0.notAfter > $1.notAfter }
-        return (roots + newestFirst).filter { seen.insert($0).inserted }.prefix(limit).map { $0 }
+        let newestFirst = intermediates.sorted { $0.notAfter > $1.notAfter }
+        return (allRoots + newestFirst).filter { seen.insert($0).inserted }.prefix(limit).map { $0 }
     }
 
     package static func pin(of certificate: Certificate) -> String {
