@@ -90,30 +90,31 @@ package final class DatabaseProxy: Sendable {
     }
 
     private func open(_ ports: [(ListenerState, OpenPort)]) {
-        for (index, (listener, port)) in ports.enumerated() {
-            handshakes[index % handshakes.count].submit { lane in
-                // A lane that cannot watch a socket has no descriptors left; the status then lacks its port.
-                try? lane.floor.open(port, listener)
-            }
-        }
         for listener in listeners {
             let addresses = ports.filter { $0.0 === listener }.map { $0.1.address }
             listener.bound(addresses)
             house.reports.opened(listener, addresses)
         }
+        for (index, (listener, port)) in ports.enumerated() {
+            handshakes[index % handshakes.count].submit { lane in
+                // A lane that cannot watch a socket has no descriptors left: the port is closed, the status says so.
+                do throws(IOError) { try lane.floor.open(port, listener) } catch { listener.bound([]) }
+            }
+        }
         publishStatus()
     }
 
-    /// Closes the ports; live connections go on.
-    package func beginDrain() {
+    /// Closes the ports; live connections go on. The ports are closed when it returns.
+    package func beginDrain() async {
         credentials.withLock { $0.isDraining = true }
-        closePorts()
+        for listener in listeners { listener.bound([]) }
+        for lane in handshakes { await lane.closePorts() }
         publishStatus()
     }
 
     /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
     package func drain(deadline: Duration) async {
-        beginDrain()
+        await beginDrain()
         let end = ContinuousClock.now + deadline
         while openCount > 0, ContinuousClock.now < end {
             if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { break }
@@ -139,11 +140,6 @@ package final class DatabaseProxy: Sendable {
         for relay in relays { relay.submit { $0.floor.abandonAll() } }
         house.begin([])
         for relay in relays { await relay.lane.stop() }
-    }
-
-    private func closePorts() {
-        for lane in handshakes { lane.submit { $0.floor.closePorts() } }
-        for listener in listeners { listener.bound([]) }
     }
 
     private func abandonAll() {
@@ -272,16 +268,17 @@ extension DatabaseProxy {
         }
     }
 
+    /// The metrics outlive the proxy, and must not keep it.
     private func registerGauges(_ metrics: Metrics) {
-        let (listeners, relays, house) = (self.listeners, self.relays, self.house)
-        metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") {
-            listeners.map { ([("listener", $0.name)], Double($0.counters.openCount)) }
+        metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") { [weak self] in
+            (self?.listeners ?? []).map { ([("listener", $0.name)], Double($0.counters.openCount)) }
         }
         metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
-            [([], Double(house.admission.unauthenticatedCount))]
+            [weak self] in
+            [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
         }
-        metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") {
-            relays.map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }
+        metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") { [weak self] in
+            (self?.relays ?? []).map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }
         }
     }
 }

@@ -65,7 +65,8 @@ package struct ListenerConfiguration: Sendable {
         if hasUnixBackend, databaseProtocol == .postgres, !acknowledgesLocalTrust {
             found.append(
                 "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has "
-                    + "it by default, would let every allowed client in without a password; use 127.0.0.1, or acknowledge it")
+                    + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
+                    + "acknowledge it")
         }
         if policy.needsDatabaseUser, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")

@@ -60,6 +60,92 @@ extension LiveTests {
             return out.bytes()
         }
 
+        @Test func `that vanishes at any byte of its handshake leaves nothing behind`() async throws {
+            let backend = try TestBackend.echo()
+            var limits = ProxyLimits()
+            limits.perAddress.rate = nil
+            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], limits: limits)
+            let identity = try Stage.client.get()
+            let before = descriptorCount()
+            var cut = 1
+            var hasFinished = false
+            while !hasFinished {
+                do {
+                    let client = try TestClient(stage.port, as: identity, .sslRequest, leavesAfter: cut)
+                    // The StartupMessage, cut too, until a whole one gets through.
+                    try client.send(startup())
+                    #expect(try client.receive(count: startup().count) == startup())
+                    hasFinished = true
+                } catch is TestClient.Left {
+                    cut += cut < 40 ? 1 : 37
+                }
+            }
+            #expect(cut > 1000, "a handshake with a certificate has more bytes than \(cut)")
+            #expect(await eventually(within: 10) { stage.unauthenticated == 0 && stage.open == 0 })
+            #expect(await eventually(within: 10) { descriptorCount() <= before })
+            #expect(backend.count == 1)
+            await stage.proxy.stop()
+        }
+
+        @Test func `makes room on whichever lane it sits`() async throws {
+            let backend = try TestBackend.echo()
+            var limits = ProxyLimits()
+            limits.unauthenticated = 6
+            let stage = try Stage(
+                [try Stage.listener(.postgres, backend: [backend.address])], limits: limits, handshakeLanes: 3)
+            var silent: [TestSocket] = []
+            for _ in 0..<18 {
+                silent.append(try TestSocket(port: stage.port))
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+                try client.send(startup())
+                #expect(try client.receive(count: startup().count) == startup())
+            }
+            // Each honest newcomer took a place, and left it when it was proven.
+            #expect(await eventually(within: 5) { stage.open == 0 && stage.unauthenticated == 5 })
+            #expect(await eventually(within: 5) { stage.refused(.evicted) == 13 })
+            for socket in silent.prefix(13) { #expect(try socket.receive() == []) }
+            await stage.proxy.stop()
+        }
+
+        @Test func `that takes every descriptor is shed, and the port serves again afterwards`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])])
+            _ = try Stage.client.get()
+            let script = """
+                import socket, sys
+                print('ready', flush=True)
+                sys.stdin.readline()
+                held = [socket.create_connection(('127.0.0.1', \(stage.port))) for _ in range(60)]
+                print('held', flush=True)
+                sys.stdin.readline()
+                """
+            let hoarder = try Subprocess("python3", ["-c", script], keepsInputOpen: true)
+            try await hoarder.waitForLine(containing: "ready")
+            var usual = rlimit()
+            getrlimit(Self.descriptorLimit, &usual)
+            var scarce = usual
+            scarce.rlim_cur = rlim_t(descriptorCount() + 20)
+            setrlimit(Self.descriptorLimit, &scarce)
+            try hoarder.write(Array("\n".utf8))
+            let isShed = await eventually(within: 10) { stage.refused(.noDescriptors) > 0 }
+            let busy = try #require(stage.proxy.heartbeats.first { $0.label.hasPrefix("handshakes") })
+            let (first, start) = (busy.load.busySeconds, ContinuousClock.now)
+            _ = await eventually(within: 0.5) { false }
+            let share = (busy.load.busySeconds - first) / start.duration(to: .now).seconds
+            setrlimit(Self.descriptorLimit, &usual)
+            #expect(isShed)
+            #expect(share < 0.2, "the lane spins: busy \(share) of the time")
+            try hoarder.endInput()
+            hoarder.signal(SIGKILL)
+            #expect(await eventually(within: 10) { stage.unauthenticated == 0 })
+            let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+            try client.send(startup())
+            #expect(try client.receive(count: startup().count) == startup())
+            await stage.proxy.stop()
+        }
+
+        private static let descriptorLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+
         @Test func `that says nothing is closed in favour of a newcomer`() async throws {
             let backend = try TestBackend.echo()
             var limits = ProxyLimits()
@@ -153,7 +239,9 @@ extension LiveTests {
                 try client.send(text)
                 #expect((try? client.receive()).map { $0.isEmpty || $0 == Array("partial".utf8) } ?? true)
             }
-            #expect(await eventually(within: 5) { stage.open == 0 && descriptorCount() <= before })
+            #expect(
+                await eventually(within: 5) { stage.open == 0 && descriptorCount() <= before },
+                "\(stage.open) \(before) \(openDescriptors())")
             await stage.proxy.stop()
         }
     }

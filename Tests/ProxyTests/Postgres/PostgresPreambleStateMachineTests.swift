@@ -25,8 +25,8 @@ import Testing
         }
     }
 
-    /// Plays a kernel that hands out the client's bytes in the given pieces; `waits`: the client sends the next piece only
-    /// when the machine wants more, as a client does that awaits an answer.
+    /// Plays a kernel that hands out the client's bytes in the given pieces; `waits`: the client sends the next piece
+    /// only when the machine wants more, as a client does that awaits an answer.
     static func play(
         _ pieces: [[UInt8]], in place: PostgresPreambleStateMachine.Place = .clear, waits: Bool = true
     ) -> Outcome {

@@ -25,10 +25,11 @@ final class Stage: Sendable {
 
     init(
         _ listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits(), publishes: Bool = true,
-        lanes: Int = 2
+        lanes: Int = 2, handshakeLanes: Int = 1
     ) throws {
         var configuration = ProxyConfiguration(listeners: listeners, limits: limits)
         configuration.dataLanes = lanes
+        configuration.handshakeLanes = handshakeLanes
         let events = self.events
         proxy = DatabaseProxy(configuration, metrics: metrics, health: health, audit: AuditReporter { events.add($0) })
         if publishes { try publish() }
@@ -89,4 +90,10 @@ final class Notes: Sendable {
 
 func descriptorCount() -> Int {
     (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+}
+
+func openDescriptors() -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0) }
+        .sorted()
 }

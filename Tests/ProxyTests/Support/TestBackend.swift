@@ -8,6 +8,7 @@ final class TestBackend: Sendable {
     let port: UInt16
     private let listening: Int32
     private let accepted = Atomic<Int>(0)
+    private let isStopped = Mutex(false)
     private let firstBytes = Mutex<[[UInt8]]>([])
 
     var address: SocketAddress { .ipv4([127, 0, 0, 1], port: port) }
@@ -35,15 +36,15 @@ final class TestBackend: Sendable {
         guard result == 0 else { throw TestSupportError("listen") }
         port = UInt16(bigEndian: address.sin_port)
         Thread.detachNewThread { [weak self] in
+            // The thread alone closes the socket: its number may be another's right after.
+            defer { close(raw) }
             while true {
                 let connection = accept(raw, nil, nil)
-                if connection >= 0 { _ = fcntl(connection, F_SETFD, FD_CLOEXEC) }
-                guard connection >= 0, let self else {
-                    if connection >= 0 { close(connection) }
-                    return
-                }
-                accepted.wrappingAdd(1, ordering: .relaxed)
+                guard connection >= 0 else { return }
+                _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                 let socket = TestSocket(adopting: connection)
+                guard let self else { return }
+                accepted.wrappingAdd(1, ordering: .relaxed)
                 Thread.detachNewThread { try? serve(socket, self) }
             }
         }
@@ -53,8 +54,11 @@ final class TestBackend: Sendable {
 
     /// Refuses from now on.
     func stop() {
-        shutdown(listening, Int32(SHUT_RDWR))
-        close(listening)
+        let isFirst = isStopped.withLock { isStopped in
+            defer { isStopped = true }
+            return !isStopped
+        }
+        if isFirst { shutdown(listening, Int32(SHUT_RDWR)) }
     }
 
     func note(_ bytes: [UInt8]) { firstBytes.withLock { $0.append(bytes) } }

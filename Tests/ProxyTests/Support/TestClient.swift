@@ -10,7 +10,10 @@ final class TestClient {
         let description: String
     }
 
+    struct Left: Error {}
+
     let socket: TestSocket
+    private var bytesLeft: Int
     private let session: TLSSession
     private let cipherIn = LaneBuffer(capacity: 256 << 10)
     private let cipherOut = LaneBuffer(capacity: 256 << 10)
@@ -18,10 +21,13 @@ final class TestClient {
     private var unread: [UInt8] = []
 
     /// Connects and shakes hands.
+    ///
+    /// `leavesAfter`: it vanishes after so many bytes of TLS, and throws `Left`.
     init(
         _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, receiveBuffer: Int32? = nil,
-        maximum: TLSVersion = .tls13, protocols: [String]? = nil
+        maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max
     ) throws {
+        bytesLeft = leavesAfter
         socket = try TestSocket(port: port, receiveBuffer: receiveBuffer)
         let names = protocols ?? (beginning == .direct ? [] : ["postgresql"])
         let context = try TLSContext.client(
@@ -129,6 +135,11 @@ final class TestClient {
 
     private func flush() throws {
         if cipherOut.isEmpty { return }
+        if cipherOut.count > bytesLeft {
+            try socket.send(cipherOut.bytes(limit: bytesLeft))
+            throw Left()
+        }
+        bytesLeft -= cipherOut.count
         try socket.send(cipherOut.bytes())
         cipherOut.removeAll()
     }

@@ -36,7 +36,8 @@ protocol Occupant: AnyObject {
 final class Deadline: TimerTarget {
     private var action: (() -> Void)?
     private var token: TimerToken?
-    private let poller: Poller
+    /// Let go when it is over: the poller keeps a cancelled timer until its time.
+    private var poller: Poller?
 
     init(after delay: Duration, on poller: Poller, _ action: @escaping () -> Void) {
         self.action = action
@@ -45,15 +46,19 @@ final class Deadline: TimerTarget {
     }
 
     func timerFired(_ token: TimerToken) {
-        self.token = nil
         let action = self.action
-        self.action = nil
+        forget()
         action?()
     }
 
     func cancel() {
+        if let token { poller?.cancel(token) }
+        forget()
+    }
+
+    private func forget() {
         action = nil
-        if let token { poller.cancel(token) }
         token = nil
+        poller = nil
     }
 }

@@ -21,4 +21,6 @@ actor Handshakes: LaneResident {
 
     /// Once, before anything else.
     func begin(_ lanes: [Handshakes]) { floor.begin(on: self, among: lanes) }
+
+    func closePorts() { floor.closePorts() }
 }

@@ -62,6 +62,7 @@ final class RelayedConnection: Watcher, Occupant {
             return end(.clientFailed)
         }
         watchIdle()
+        budget = RelayFloor.turn
         if !leftoversDown.isEmpty { machine.controlBytesWait() }
         perform(origin.clientHasEnded ? machine.sourceEnded(.up) : machine.began())
     }

@@ -1,0 +1,100 @@
+import IO
+import OpenSSL
+import Reports
+
+/// What becomes of a client that has said who it is, and of one that never will.
+extension PendingConnection {
+    func decide(said: [UInt8]) {
+        guard let facts, var attributes = facts.peer, let session else { return leave(.noPeerCertificate) }
+        // Whatever came with the client's last message, its end too: the lane's buffer belongs to the next connection.
+        var early = said
+        var (ending, more) = session.receive(limit: ground.pieceLimit)
+        while !more.isEmpty {
+            early += more
+            (ending, more) = session.receive(limit: ground.pieceLimit)
+        }
+        ground.cipherIn.removeAll()
+        guard sendCipher() else { return leave(.clientLeft) }
+        attributes.databaseUser = startup?.user
+        let above = facts.chain.dropFirst().map { PeerAttributes($0) }
+        switch listener.configuration.policy.authorize(attributes, intermediates: above) {
+        case .refused(let rule):
+            listener.counters.denied.add()
+            let detail = rule == nil ? "no rule of this port names it" : "a rule of this port denies it"
+            refuse(.notAllowed(detail), rule == nil ? .noRule : .denied, detail: rule, request: early)
+        case .allowed(let peer):
+            switch floor.house.admission.authenticated(id) {
+            case .admit: handOver(session, peer, facts, early, hasEnded: ending == .ended)
+            case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
+            default: preconditionFailure("neither admitted nor refused")
+            }
+        }
+    }
+
+    private func handOver(
+        _ session: TravellingSession, _ peer: AuthorizedPeer, _ facts: TLSFacts, _ early: [UInt8], hasEnded: Bool
+    ) {
+        detachFromLane()
+        session.detach()
+        let connection = AuthorizedConnection(
+            id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts, startup: startup,
+            early: early, unsent: leftovers.takeAll(), clientHasEnded: hasEnded)
+        floor.house.reports.accepted(connection)
+        floor.handedOver(id)
+        floor.house.place(connection)
+    }
+
+    func cancel(_ request: CancelRequest) {
+        let asker: CancelRegistry.Asker = facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
+        let house = floor.house
+        guard let target = house.cancels.match(request, listener: listener.name, from: asker) else {
+            house.reports.cancelDropped(listener, socket.address, facts: facts)
+            return leave(.cancelUnmatched)
+        }
+        let timeouts = listener.configuration.timeouts
+        let id = self.id
+        let client = socket
+        let forwarding = CancelForwarding(request, to: listener.configuration.backend, on: ground) { [weak floor] in
+            // The client's socket is kept until here.
+            withExtendedLifetime(client) { floor?.departed(id) }
+        }
+        guard let forwarding else { return leave(.backendDown) }
+        house.reports.cancelForwarded(listener, socket.address, session: target, facts: facts)
+        detachFromLane()
+        floor.settle(id, forwarding)
+        forwarding.start(within: timeouts.connect)
+    }
+
+    // MARK: the other ends
+
+    private func refuse(_ refusal: Refusal, _ reason: RefusalReason, detail: String? = nil, request: [UInt8]) {
+        leave(
+            reason, detail: detail, saying: .refusal(refusal, listener.configuration.databaseProtocol, request: request)
+        )
+    }
+
+    func leave(_ reason: RefusalReason, detail: String? = nil, saying words: Farewell.Words = .none) {
+        if phase == .over { return }
+        let house = floor.house
+        house.reports.refused(listener, socket.address, reason, detail: detail, facts: facts, startup: startup)
+        if reason.isHostile { house.admission.misbehaved(id) }
+        detachFromLane()
+        // Who has been told something, or said something, must be able to read the answer.
+        let isSilent = session == nil && leftovers.isEmpty && { if case .none = words { true } else { false } }()
+        if isSilent || reason == .evicted || reason == .drained { return floor.departed(id) }
+        let id = self.id
+        let farewell = Farewell(words, to: socket, session: session, leftovers: leftovers, on: ground) {
+            [weak floor] in floor?.departed(id)
+        }
+        floor.settle(id, farewell)
+        farewell.start(patience: patience)
+    }
+
+    private func detachFromLane() {
+        phase = .over
+        deadline?.cancel()
+        turn?.cancel()
+        if let watch { ground.poller.unwatch(watch) }
+        watch = nil
+    }
+}
