@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func `finds any changed byte`() {
-        for index in stride(from: 0, to: body.count, by: 7) {
+        for index in stride(from: 0, to: body.count, by: 29) {
             var changed = body
             changed[index] ^= 1
             if case .intact = AuditVerifier.verify(changed, publicKey: key) { #expect(Bool(false), "byte \(index)") }

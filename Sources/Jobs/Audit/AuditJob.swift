@@ -8,10 +8,14 @@ package final class AuditJob: Sendable {
     static let groupDelay = Duration.milliseconds(20)
     private static let idle = Duration.seconds(5)
     private static let retry = Duration.seconds(1)
+    /// A stop waits so long for the plane to take the last events; they are durable already.
+    private static let farewell = Duration.seconds(2)
+    private static let farewellStep = Duration.milliseconds(20)
 
     private let intake = AuditIntake()
     private let spool: AuditSpool
     private let shipper: AuditShipper?
+    private let ended = Alarm(label: "audit-end")
 
     /// `receiver`: nil for a node without a plane, whose log stays on its disk.
     package init(
@@ -42,15 +46,28 @@ package final class AuditJob: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.write() }
             if let shipper { group.addTask { await shipper.run(self.spool) } }
-            _ = await group.next()
+            while await ended.wait(for: .seconds(3600)) == .elapsed {}
             group.cancelAll()
         }
     }
 
-    /// Makes durable what was reported so far and records that the run ended well. Events that come later are lost.
+    /// Makes durable what was reported so far, gives the plane a moment to take it if it was there until now, and
+    /// records that the run ended well. Events that come later are lost.
     package func stop() async {
         intake.close()
+        while await spool.drain(intake) == .more {}
+        await bidFarewell()
         await spool.finish(intake)
+        ended.ring()
+    }
+
+    private func bidFarewell() async {
+        guard let shipper else { return }
+        let pause = Alarm(label: "audit-farewell")
+        let deadline = ContinuousClock.now + Self.farewell
+        while ContinuousClock.now < deadline, await shipper.isHopeful, await spooled() > 0 {
+            if await pause.wait(for: Self.farewellStep) == .cancelled { return }
+        }
     }
 
     /// Returns when everything that was reported before is durable; false if the disk refuses.

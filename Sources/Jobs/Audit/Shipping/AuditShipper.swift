@@ -15,6 +15,10 @@ actor AuditShipper: QueueConfined {
     private let health: AuditHealth
     private var machine = ShippingStateMachine()
     private let start = ContinuousClock.now
+    private var isRunning = false
+
+    /// Events that wait will soon be at the plane, as far as we know.
+    var isHopeful: Bool { isRunning && machine.failures == 0 }
 
     init(_ receiver: AuditReceiver, _ health: AuditHealth) {
         self.receiver = receiver
@@ -23,6 +27,8 @@ actor AuditShipper: QueueConfined {
 
     /// Until the task is cancelled.
     func run(_ spool: AuditSpool) async {
+        isRunning = true
+        defer { isRunning = false }
         while !Task.isCancelled {
             guard let view = await spool.view() else {
                 if await alarm.wait(for: Self.spoolRetry) == .cancelled { return }
