@@ -23,7 +23,7 @@ final class Program: @unchecked Sendable {
 
     init(_ path: String, _ arguments: [String], log: String, environment: [String: String] = [:]) throws {
         logPath = log
-        if !FileManager.default.fileExists(atPath: log) { FileManager.default.createFile(atPath: log, contents: nil) }
+        if !FileManager.default.fileExists(atPath: log) { _ = FileManager.default.createFile(atPath: log, contents: nil) }
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
         process.executableURL = URL(fileURLWithPath: path)
@@ -72,7 +72,7 @@ final class Program: @unchecked Sendable {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, own in own }
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         let files = ["in", "out", "err"].map { folder + "/" + $0 }
-        for file in files { FileManager.default.createFile(atPath: file, contents: Data()) }
+        for file in files { _ = FileManager.default.createFile(atPath: file, contents: Data()) }
         if let input { try Data(input.utf8).write(to: URL(fileURLWithPath: files[0])) }
         process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: files[0]))
         process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: files[1]))

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// The main promise: a client that is verified and allowed reaches the database; nobody else lets a byte through to it.

@@ -25,7 +25,8 @@ import Testing
         #expect(outcome.status == 0, "\(outcome)")
         #expect(try fleet.psql("select 1").output == "1\n")
         let isClean = await eventually(within: 15) { (try? self.descriptorCount(fleet)) ?? .max <= before + 1 }
-        #expect(isClean, "descriptors: \(before) before, \(try descriptorCount(fleet)) after")
+        let after = try descriptorCount(fleet)
+        #expect(isClean, "descriptors: \(before) before, \(after) after")
         #expect(fleet.agent.isRunning)
     }
 

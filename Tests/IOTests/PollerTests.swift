@@ -40,7 +40,7 @@ private final class Seen: Watcher, TimerTarget {
 }
 
 /// Polled by the test itself: its lane has no resident.
-@Suite struct `A poller` {
+@Suite struct `Polling` {
     private let poller = Poller(lane: Lane(label: "poller"))
 
     @Test func `tells of an edge once, and again when more has come`() throws {

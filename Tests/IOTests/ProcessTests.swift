@@ -39,7 +39,8 @@ private actor Idle: LaneResident {
                     guard case .accepted(let server, _) = listener.accept() else { continue }
                     #expect(client.rawValue != server.rawValue)
                     var pipe = try Pipe()
-                    #expect(pipe.takeReader() != nil)
+                    let hasReader = pipe.takeReader() != nil
+                    #expect(hasReader)
                 }
                 let settled = try await eventually(within: 10) { try openDescriptors() <= before || round == 0 }
                 #expect(settled)
@@ -84,6 +85,11 @@ private actor Idle: LaneResident {
                 #expect(came)
             }
             #expect(heard.withLock { $0 } == [.hangUp, .terminate, .interrupt, .terminate])
+            // SigIgn of proc(5): children would inherit it.
+            let status = String(decoding: try Files.read("/proc/self/status", limit: 16 << 10), as: UTF8.self)
+            let ignored = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }?.suffix(16)
+            let mask = try #require(ignored.flatMap { UInt64($0, radix: 16) })
+            #expect(mask & (1 << (SIGHUP - 1) | 1 << (SIGTERM - 1) | 1 << (SIGINT - 1)) == 0)
             withExtendedLifetime(watch) {}
         }
     }
@@ -94,13 +100,16 @@ private actor Idle: LaneResident {
             let listener = try SeqPacketSocket.listen(at: folder.file("s"), mode: 0o600)
             let client = try SeqPacketSocket.connect(to: folder.file("s"))
             guard let server = try listener.accept() else { throw TestSupportError("nobody came") }
-            let before = try openDescriptors()
+            let socket = try #require(Files.symbolicLinkTarget("/proc/self/fd/\(client.rawValue)"))
             sendTwoDescriptors(client.rawValue)
             var message = try server.receive(limit: 16)
             #expect(message.bytes == [1])
-            #expect(try openDescriptors() <= before + 1)
-            let taken = message.takeDescriptor()
-            #expect(taken != nil)
+            let copies = try Files.list("/proc/self/fd").count {
+                Files.symbolicLinkTarget("/proc/self/fd/\($0)") == socket
+            }
+            #expect(copies == 2)
+            let hasOne = message.takeDescriptor() != nil
+            #expect(hasOne)
         }
     }
 }

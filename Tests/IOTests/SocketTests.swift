@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 import Testing
 
 @testable import IO
@@ -153,53 +152,5 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
         #expect(try server.peerCredentials().process == getpid())
         try client.send([UInt8](repeating: 0, count: 17))
         #expect(throws: IOError.self) { _ = try server.receive(limit: 16) }
-    }
-}
-
-@Suite struct `A poller` {
-    private final class Echo: Watcher {
-        let seen: @Sendable (Readiness) -> Void
-        init(_ seen: @escaping @Sendable (Readiness) -> Void) { self.seen = seen }
-        func becameReady(_ readiness: Readiness) { seen(readiness) }
-    }
-
-    private actor Resident: LaneResident {
-        nonisolated let lane: Lane
-        let poller: Poller
-        init(_ lane: Lane) {
-            self.lane = lane
-            poller = Poller(lane: lane)
-        }
-        func watch(_ descriptor: Int32, _ seen: @escaping @Sendable (Readiness) -> Void) throws -> WatchToken {
-            try poller.watch(descriptor, Echo(seen))
-        }
-        func unwatch(_ token: WatchToken) { poller.unwatch(token) }
-        var watchCount: Int { poller.watchCount }
-    }
-
-    @Test func `tells a cold lane of new bytes and of the peer's end, and nothing after unwatch`() async throws {
-        let lane = Lane(label: "poller")
-        let resident = Resident(lane)
-        lane.start(resident)
-        var ends = [Int32](repeating: 0, count: 2)
-        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        let seen = Mutex<[Readiness]>([])
-        let token = try await resident.watch(ends[0]) { readiness in seen.withLock { $0.append(readiness) } }
-        let alarm = Alarm(label: "poller")
-        _ = await alarm.wait(for: .milliseconds(50))
-        seen.withLock { $0 = [] }
-        _ = write(ends[1], "x", 1)
-        for _ in 0..<200 where seen.withLock({ $0.isEmpty }) { _ = await alarm.wait(for: .milliseconds(10)) }
-        #expect(seen.withLock { $0.contains { $0.contains(.readable) } })
-        shutdown(ends[1], Int32(SHUT_WR))
-        for _ in 0..<200 where !seen.withLock({ $0.contains { $0.contains(.hungUp) } }) {
-            _ = await alarm.wait(for: .milliseconds(10))
-        }
-        #expect(seen.withLock { $0.contains { $0.contains(.hungUp) } })
-        await resident.unwatch(token)
-        #expect(await resident.watchCount == 0)
-        close(ends[0])
-        close(ends[1])
-        await lane.stop()
     }
 }

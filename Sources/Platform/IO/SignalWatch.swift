@@ -13,16 +13,22 @@ package final class SignalWatch {
 
     private let sources: [any DispatchSourceSignal]
 
+    /// Returns when the signals are heard. Until then they are ignored, so none of them ends us meanwhile.
     package init(_ signals: [Signal], _ receive: @escaping @Sendable (Signal) -> Void) {
         let queue = DispatchQueue(label: "nodeguard.signals")
+        let registered = DispatchGroup()
         sources = signals.map { kind in
-            // A source sees a signal even if it is ignored, and ignoring it keeps the default action from ending us.
+            // libdispatch puts a handler of its own in this place (event_epoll.c), which exec(3) resets for our children:
+            // they do not inherit an ignored signal.
             signal(kind.rawValue, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: kind.rawValue, queue: queue)
+            registered.enter()
+            source.setRegistrationHandler { registered.leave() }
             source.setEventHandler { receive(kind) }
             source.activate()
             return source
         }
+        registered.wait()
     }
 
     deinit { for source in sources { source.cancel() } }

@@ -28,7 +28,6 @@ extension LiveTests {
                 Array("GET / HTTP/1.1\r\n\r\n".utf8), [0xFF, 0xFF, 0xFF, 0xFF, 0, 3, 0, 0],
                 [0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E, 0, 0, 0, 1, 0, 0, 0, 2], [UInt8](repeating: 0x16, count: 5000),
             ]
-            let before = descriptorCount()
             for name in ["pg", "raw"] {
                 for shape in shapes {
                     for cut in Set([0, 1, 4, 7, 8, 9, 12, shape.count / 2, shape.count - 1, shape.count])
@@ -43,7 +42,7 @@ extension LiveTests {
                 }
             }
             #expect(await eventually(within: 20) { stage.unauthenticated == 0 && stage.open == 0 })
-            #expect(await eventually(within: 10) { descriptorCount() <= before })
+            #expect(await eventually(within: 10) { proxySockets(stage, backend) == 0 })
             #expect(backend.count == 0)
             let client = try TestClient(stage.port(of: "pg"), as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
@@ -66,7 +65,6 @@ extension LiveTests {
             limits.perAddress.rate = nil
             let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], limits: limits)
             let identity = try Stage.client.get()
-            let before = descriptorCount()
             var cut = 1
             var hasFinished = false
             while !hasFinished {
@@ -82,7 +80,7 @@ extension LiveTests {
             }
             #expect(cut > 1000, "a handshake with a certificate has more bytes than \(cut)")
             #expect(await eventually(within: 10) { stage.unauthenticated == 0 && stage.open == 0 })
-            #expect(await eventually(within: 10) { descriptorCount() <= before })
+            #expect(await eventually(within: 10) { proxySockets(stage, backend) == 0 })
             #expect(backend.count == 1)
             await stage.proxy.stop()
         }
@@ -109,13 +107,15 @@ extension LiveTests {
 
         @Test func `that takes every descriptor is shed, and the port serves again afterwards`() async throws {
             let backend = try TestBackend.echo()
-            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])])
+            var limits = ProxyLimits()
+            limits.perAddress.unauthenticated = nil
+            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], limits: limits)
             _ = try Stage.client.get()
             let script = """
                 import socket, sys
                 print('ready', flush=True)
                 sys.stdin.readline()
-                held = [socket.create_connection(('127.0.0.1', \(stage.port))) for _ in range(60)]
+                held = [socket.create_connection(('127.0.0.1', \(stage.port))) for _ in range(300)]
                 print('held', flush=True)
                 sys.stdin.readline()
                 """
@@ -124,7 +124,7 @@ extension LiveTests {
             var usual = rlimit()
             getrlimit(Self.descriptorLimit, &usual)
             var scarce = usual
-            scarce.rlim_cur = rlim_t(descriptorCount() + 20)
+            scarce.rlim_cur = rlim_t(limitOfDescriptors(free: 20))
             setrlimit(Self.descriptorLimit, &scarce)
             try hoarder.write(Array("\n".utf8))
             let isShed = await eventually(within: 10) { stage.refused(.noDescriptors) > 0 }
@@ -233,15 +233,13 @@ extension LiveTests {
                 if bytes.first == UInt8(ascii: "r") { socket.resetOnClose() }
             }
             let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
-            let before = descriptorCount()
             for text in ["r", "v"] {
                 let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
                 try client.send(text)
                 #expect((try? client.receive()).map { $0.isEmpty || $0 == Array("partial".utf8) } ?? true)
             }
             #expect(
-                await eventually(within: 5) { stage.open == 0 && descriptorCount() <= before },
-                "\(stage.open) \(before) \(openDescriptors())")
+                await eventually(within: 5) { stage.open == 0 && proxySockets(stage, backend) == 0 })
             await stage.proxy.stop()
         }
     }

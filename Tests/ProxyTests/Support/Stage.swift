@@ -88,12 +88,37 @@ final class Notes: Sendable {
     var all: [String] { notes.withLock { $0 } }
 }
 
-func descriptorCount() -> Int {
-    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+/// Sockets that the proxy holds: of clients at its ports, and to the database. Those of the tests' own clients and
+/// backends are at the other ends.
+func proxySockets(_ stage: Stage, _ backend: TestBackend) -> Int {
+    let ports = Set(stage.proxy.listeners.flatMap { $0.addresses.compactMap(\.port) })
+    let table = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
+    return table.split(separator: "\n").dropFirst().count { line in
+        let fields = line.split(separator: " ")
+        guard fields.count > 9, fields[3] != "0A", fields[9] != "0" else { return false }
+        let (local, remote) = (UInt16(fields[1].suffix(4), radix: 16), UInt16(fields[2].suffix(4), radix: 16))
+        return local.map(ports.contains) == true || remote == backend.port
+    }
 }
 
-func openDescriptors() -> [String] {
+/// The limit under which so many numbers are still free: the kernel limits numbers, not how many are in use.
+func limitOfDescriptors(free: Int) -> Int {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-    return names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0) }
-        .sorted()
+    let used = Set(names.compactMap { Int($0) })
+    var limit = 0
+    var found = 0
+    while found < free {
+        if !used.contains(limit) { found += 1 }
+        limit += 1
+    }
+    return limit
+}
+
+/// What the lanes of this process hold.
+func laneDescriptors() -> Int {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return names.count {
+        let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0)
+        return target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]"
+    }
 }

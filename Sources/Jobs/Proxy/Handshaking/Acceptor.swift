@@ -12,6 +12,8 @@ final class Acceptor: Watcher {
     private let port: OpenPort
     private let listener: ListenerState
     private unowned let floor: HandshakeFloor
+    /// What the spare one is a duplicate of: a duplicate needs one number only, a new pipe would need two.
+    private let original: Descriptor?
     private var spare: Descriptor?
     private var watch: WatchToken?
     private var resting: Deadline?
@@ -20,6 +22,8 @@ final class Acceptor: Watcher {
         self.port = port
         self.listener = listener
         self.floor = floor
+        var pipe = try? Pipe()
+        original = pipe?.takeReader()
     }
 
     func start() throws(IOError) {
@@ -69,11 +73,12 @@ final class Acceptor: Watcher {
 
     private func resume() {
         resting = nil
+        refill()
         accept()
     }
 
     private func refill() {
-        var pipe = try? Pipe()
-        spare = pipe?.takeReader()
+        guard spare == nil else { return }
+        spare = try? original?.duplicate()
     }
 }
