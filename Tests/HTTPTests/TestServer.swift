@@ -116,7 +116,17 @@ final class TestServer: Sendable {
             return name != "close"
 
         def connection(raw, number):
-            with context.wrap_socket(raw, server_side=True) as stream:
+            stream = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+            with stream:
+                try:
+                    stream.do_handshake()
+                except ssl.SSLError:
+                    # Reads on to the end: a reset could overtake the alert.
+                    with socket.socket(fileno=stream.detach()) as plain:
+                        plain.shutdown(socket.SHUT_WR)
+                        while plain.recv(4096):
+                            pass
+                    raise
                 peer = stream.getpeercert() or {}
                 names = [v for part in peer.get("subject", ()) for k, v in part if k == "commonName"]
                 client = names[0] if names else "-"

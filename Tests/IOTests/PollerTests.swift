@@ -1,4 +1,6 @@
 import Glibc
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import IO
@@ -159,5 +161,44 @@ private final class Seen: Watcher, TimerTarget {
         while late.timers.isEmpty, ContinuousClock.now < deadline { _ = poller.poll(timeout: 0) }
         #expect(late.timers.count == 1)
         poller.unwatch(token)
+    }
+}
+
+private final class Echo: Watcher {
+    private let seen: @Sendable (Readiness) -> Void
+    init(_ seen: @escaping @Sendable (Readiness) -> Void) { self.seen = seen }
+    func becameReady(_ readiness: Readiness) { seen(readiness) }
+}
+
+private actor Resident: LaneResident {
+    nonisolated let lane = Lane(label: "cold")
+    let poller: Poller
+    init() {
+        poller = Poller(lane: lane)
+        lane.start(self)
+    }
+    func watch(_ descriptor: Int32, _ seen: @escaping @Sendable (Readiness) -> Void) throws -> WatchToken {
+        try poller.watch(descriptor, Echo(seen))
+    }
+    func unwatch(_ token: WatchToken) { poller.unwatch(token) }
+}
+
+@Suite struct `A cold lane` {
+    @Test func `is told of new bytes and of the peer's end`() async throws {
+        let pair = try SocketPair()
+        let resident = Resident()
+        let seen = Mutex<[Readiness]>([])
+        let token = try await resident.watch(pair.ends[0]) { readiness in seen.withLock { $0.append(readiness) } }
+        let alarm = Alarm(label: "poller")
+        for round in 0..<3 {
+            // Well over the spell after which a lane goes cold.
+            _ = await alarm.wait(for: .milliseconds(50))
+            seen.withLock { $0 = [] }
+            if round < 2 { pair.makeReadable() } else { shutdown(pair.ends[1], Int32(SHUT_WR)) }
+            let expected: Readiness = round < 2 ? .readable : .hungUp
+            #expect(await eventually(within: 10) { seen.withLock { $0.contains { $0.contains(expected) } } })
+        }
+        await resident.unwatch(token)
+        await resident.lane.stop()
     }
 }

@@ -1,11 +1,11 @@
 #pragma once
 #include <curl/curl.h>
 
-// curl_easy_setopt, curl_multi_setopt and curl_easy_getinfo are variadic, which Swift cannot call: one shim for each type.
+// curl_easy_setopt, curl_multi_setopt and curl_easy_getinfo are variadic, which Swift cannot call: one shim for each
+// type.
 typedef size_t (*CCurl_write)(char *bytes, size_t size, size_t count, void *owner);
 typedef int (*CCurl_socket)(CURL *easy, curl_socket_t socket, int what, void *owner, void *watch);
 typedef int (*CCurl_timer)(CURLM *multi, long milliseconds, void *owner);
-typedef int (*CCurl_text)(CURL *easy, curl_infotype type, char *bytes, size_t count, void *owner);
 typedef CURLcode (*CCurl_context)(CURL *easy, void *context, void *owner);
 
 static inline CURLcode CCurl_set_long(CURL *easy, CURLoption option, long value) {
@@ -22,11 +22,6 @@ static inline CURLcode CCurl_set_pointer(CURL *easy, CURLoption option, void *va
 }
 static inline CURLcode CCurl_set_write(CURL *easy, CURLoption option, CCurl_write value) {
     return curl_easy_setopt(easy, option, value);
-}
-static inline CURLcode CCurl_set_text(CURL *easy, CCurl_text value, void *owner) {
-    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, owner);
-    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, value);
-    return curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 }
 static inline CURLcode CCurl_set_context(CURL *easy, CCurl_context value) {
     return curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, value);

@@ -23,8 +23,6 @@ final class Transfer {
     private var headerByteCount = 0
     private var body: [UInt8] = []
     private var peerChain: [Certificate] = []
-    /// The peer's, in OpenSSL's words.
-    private var alert: String?
     /// Why a callback of ours ended the transfer.
     private var ownReason: HTTPError?
 
@@ -76,13 +74,6 @@ final class Transfer {
         CCurl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, owner in
             Transfer.from(owner)?.receivedHeader(bytes, size * count) ?? 0
         }
-        // Other types are the bytes of the request and the answer, which nobody is to see.
-        CCurl_set_text(
-            handle,
-            { _, type, bytes, count, owner in
-                if type == CURLINFO_TEXT { Transfer.from(owner)?.said(bytes, count) }
-                return 0
-            }, owner)
     }
 
     private func setTLS() {
@@ -187,13 +178,6 @@ final class Transfer {
         return count
     }
 
-    /// The error buffer keeps only the first complaint, which may be that the server has closed the connection after its
-    /// alert (`getpeername`): the alert itself comes later.
-    private func said(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) {
-        let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
-        if line.contains("SSL routines"), line.contains(" alert ") { alert = String(line.prefix { !$0.isNewline }) }
-    }
-
     /// libcurl is done with it.
     func finished(_ result: CURLcode) {
         if result == CURLE_OK {
@@ -217,7 +201,7 @@ final class Transfer {
     private func error(_ result: CURLcode) -> HTTPError {
         if let ownReason { return ownReason }
         let own = String(cString: errorText)
-        let words = alert ?? (own.isEmpty ? String(cString: curl_easy_strerror(result)) : own)
+        let words = own.isEmpty ? String(cString: curl_easy_strerror(result)) : own
         let kind: HTTPError.Kind =
             switch result {
             case CURLE_COULDNT_RESOLVE_HOST: .resolve
@@ -236,7 +220,8 @@ final class Transfer {
     }
 
     /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only
-    /// OpenSSL's text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c).
+    /// OpenSSL's text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c). Where the server resets the
+    /// connection before the request is out, the alert stays unread and this is `connect`: the next attempt may tell.
     private static func kind(ofConnectionError words: String, isHandshake: Bool) -> HTTPError.Kind {
         let refusals = ["certificate", "unknown ca", "access denied"]
         if words.contains(" alert "), refusals.contains(where: words.contains) { return .tlsSelf }

@@ -18,8 +18,8 @@ package final class SignalWatch {
         let queue = DispatchQueue(label: "nodeguard.signals")
         let registered = DispatchGroup()
         sources = signals.map { kind in
-            // libdispatch puts a handler of its own in this place (event_epoll.c), which exec(3) resets for our children:
-            // they do not inherit an ignored signal.
+            // libdispatch then puts a handler of its own in its place (event_epoll.c), which exec(3) resets: our
+            // children do not inherit an ignored signal.
             signal(kind.rawValue, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: kind.rawValue, queue: queue)
             registered.enter()
