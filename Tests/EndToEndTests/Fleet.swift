@@ -2,10 +2,11 @@ import Foundation
 import Testing
 
 /// A real PostgreSQL 15 of its own, on loopback, as the user postgres; every connection is logged.
-final class PostgresCluster: Sendable {
+final class PostgresCluster: @unchecked Sendable {
     static let programs = "/usr/lib/postgresql/15/bin"
     let folder: String
     let port: Int
+    private var server: Program?
 
     init(in parent: String) throws {
         folder = parent + "/postgres"
@@ -23,17 +24,26 @@ final class PostgresCluster: Sendable {
 
     deinit { stop() }
 
+    /// In the foreground: a server that forks away would keep what `Process` waits on.
     func start() throws {
-        let started = try Program.shell(
-            "runuser -u postgres -- \(Self.programs)/pg_ctl -D \(folder) -l \(folder)/server.log -s -w start")
-        try #require(started.status == 0, "\(started)")
+        server = try Program(
+            "/usr/sbin/runuser", ["-u", "postgres", "--", Self.programs + "/postgres", "-D", folder],
+            log: folder + ".log")
+        let ready = try Program.shell(
+            "for i in {1..200}; do psql -XAtq \(connection) -c 'select 1' && exit 0; read -rt 0.05 <> <(:); done; exit 1"
+        )
+        try #require(ready.status == 0, "\(ready)\n\(log)")
     }
 
     func stop() {
         _ = try? Program.shell("runuser -u postgres -- \(Self.programs)/pg_ctl -D \(folder) -m immediate -s stop")
+        server?.kill()
+        server = nil
     }
 
-    var log: String { (try? String(contentsOfFile: folder + "/server.log", encoding: .utf8)) ?? "" }
+    private var connection: String { "-h 127.0.0.1 -p \(port) -U postgres" }
+
+    var log: String { (try? String(contentsOfFile: folder + ".log", encoding: .utf8)) ?? "" }
     var connectionCount: Int { log.components(separatedBy: "connection received").count - 1 }
 }
 

@@ -23,11 +23,12 @@ final class Program: @unchecked Sendable {
 
     init(_ path: String, _ arguments: [String], log: String, environment: [String: String] = [:]) throws {
         logPath = log
-        if !FileManager.default.fileExists(atPath: log) { _ = FileManager.default.createFile(atPath: log, contents: nil) }
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
+        Self.aim(process, path, arguments)
         process.environment = ProcessInfo.processInfo.environment.merging(
             environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { own, _ in own }
         ) { _, own in own }
@@ -38,6 +39,12 @@ final class Program: @unchecked Sendable {
     }
 
     deinit { kill() }
+
+    /// Foundation's `Process` hands its thread's blocked signals on, SIGTERM among them: env(1) unblocks them.
+    private static func aim(_ process: Process, _ path: String, _ arguments: [String]) {
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["--default-signal", path] + arguments
+    }
 
     var identifier: Int32 { process.processIdentifier }
     var isRunning: Bool { process.isRunning }
@@ -67,8 +74,7 @@ final class Program: @unchecked Sendable {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
+        Self.aim(process, path, arguments)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, own in own }
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         let files = ["in", "out", "err"].map { folder + "/" + $0 }

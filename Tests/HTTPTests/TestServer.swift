@@ -38,7 +38,7 @@ final class TestServer: Sendable {
                 "-u", script, identity.chainPath, identity.keyPath, clients.rawValue,
                 (trusting ?? authority).trustPath, version,
             ])
-        try await process.waitForLine(containing: "listening")
+        try await process.waitForLine(containing: "listening", within: 60)
         let line = process.output.split(separator: "\n").first { $0.hasPrefix("listening ") }
         port = String(try #require(line).dropFirst("listening ".count))
     }

@@ -121,7 +121,8 @@ import Testing
             buffer.append(bytes)
             expected += bytes
             let taken = Int.random(in: 0...buffer.count)
-            #expect(buffer.bytes(limit: taken) == Array(expected.prefix(taken)))
+            // An #expect of each would take a thread of the pool for seconds.
+            if buffer.bytes(limit: taken) != Array(expected.prefix(taken)) { Issue.record("wrong bytes") }
             buffer.consume(taken)
             expected.removeFirst(taken)
         }

@@ -69,7 +69,7 @@ private final class Fired: TimerTarget {
             }
             _ = resident.poller.schedule(after: .milliseconds(1), target)
         }
-        #expect(await eventually(within: 10) { await resident.contents() == [1, 2] })
+        #expect(await eventually(within: 60) { await resident.contents() == [1, 2] })
         await lane.stop()
     }
 
@@ -86,7 +86,7 @@ private final class Fired: TimerTarget {
             }
             _ = resident.poller.schedule(after: .milliseconds(1), target)
         }
-        #expect(await eventually(within: 10) { isDone.withLock { $0 } })
+        #expect(await eventually(within: 60) { isDone.withLock { $0 } })
         await lane.stop()
         #expect(lane.load.busySeconds >= 0.05)
         #expect(lane.load.jobCount >= 2)
@@ -111,7 +111,7 @@ private final class Fired: TimerTarget {
             lane.start(resident)
         }
         await lane.stop()
-        #expect(await eventually(within: 10) { gone == nil })
+        #expect(await eventually(within: 60) { gone == nil })
     }
 
     @Test func `that was stopped still runs all that many threads hand over`() async {
@@ -140,7 +140,7 @@ private final class Fired: TimerTarget {
                 hasBegun.withLock { $0 = true }
                 while !release.withLock({ $0 }) {}
             })
-        #expect(await eventually(within: 10) { hasBegun.withLock { $0 } })
+        #expect(await eventually(within: 60) { hasBegun.withLock { $0 } })
         lane.beat()
         _ = await alarm.wait(for: .milliseconds(60))
         #expect(lane.load.lagSeconds >= 0.05)
@@ -200,14 +200,16 @@ private final class Fired: TimerTarget {
             if round % 3 == 0 { heap.cancel(token) } else { expected.append(deadline) }
         }
         var count = 0
-        var last = start
         for second in 0...10 {
             let now = start + .seconds(second)
-            while heap.popDue(now) != nil {
+            var last = start
+            var isInOrder = true
+            while let next = heap.earliest, heap.popDue(now) != nil {
+                isInOrder = isInOrder && next >= last
+                last = next
                 count += 1
-                #expect(heap.earliest.map { $0 >= last } ?? true)
-                last = heap.earliest.map { min($0, now) } ?? last
             }
+            #expect(isInOrder)
             #expect(count == expected.count { $0 <= now })
         }
         #expect(count == expected.count)
@@ -240,6 +242,6 @@ private actor Ledger: QueueConfined {
         _ = await release.wait(for: .milliseconds(60))
         #expect(queue.load.lagSeconds >= 0.05)
         isReleased.withLock { $0 = true }
-        #expect(await eventually(within: 10) { queue.load.lagSeconds == 0 })
+        #expect(await eventually(within: 60) { queue.load.lagSeconds == 0 })
     }
 }

@@ -196,7 +196,7 @@ private actor Resident: LaneResident {
             seen.withLock { $0 = [] }
             if round < 2 { pair.makeReadable() } else { shutdown(pair.ends[1], Int32(SHUT_WR)) }
             let expected: Readiness = round < 2 ? .readable : .hungUp
-            #expect(await eventually(within: 10) { seen.withLock { $0.contains { $0.contains(expected) } } })
+            #expect(await eventually(within: 60) { seen.withLock { $0.contains { $0.contains(expected) } } })
         }
         await resident.unwatch(token)
         await resident.lane.stop()

@@ -42,7 +42,7 @@ private actor Idle: LaneResident {
                     let hasReader = pipe.takeReader() != nil
                     #expect(hasReader)
                 }
-                let settled = try await eventually(within: 10) { try openDescriptors() <= before || round == 0 }
+                let settled = try await eventually(within: 60) { try openDescriptors() <= before || round == 0 }
                 #expect(settled)
                 counts.append(try openDescriptors())
             }
@@ -81,7 +81,7 @@ private actor Idle: LaneResident {
             }
             for (count, signal) in [SIGHUP, SIGTERM, SIGINT, SIGTERM].enumerated() {
                 kill(getpid(), signal)
-                let came = await eventually(within: 10) { heard.withLock { $0.count } > count }
+                let came = await eventually(within: 60) { heard.withLock { $0.count } > count }
                 #expect(came)
             }
             #expect(heard.withLock { $0 } == [.hangUp, .terminate, .interrupt, .terminate])

@@ -12,28 +12,32 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
 /// The proxy job: terminates mutual TLS before each database port, and lets no byte through before the peer is
 /// verified and allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
-    private struct Credentials {
+    struct Credentials {
         var identities: [String: TLSIdentity] = [:]
         var trust: TrustAnchors?
         var isDraining = false
     }
 
-    private let configuration: ProxyConfiguration
+    let configuration: ProxyConfiguration
+    /// Those of the configuration, or less if the process may not have enough files open.
+    let limits: ProxyLimits
     let listeners: [ListenerState]
     let house: ProxyHouse
     private let handshakes: [Handshakes]
     let relays: [Relay]
-    private let health: HealthBoard
+    let health: HealthBoard
     private let emptied = Alarm(label: "proxy-drain")
-    private let credentials = Mutex(Credentials())
-    private let reloads: (good: Counter, bad: Counter)
+    let credentials = Mutex(Credentials())
+    let reloads: (good: Counter, bad: Counter)
 
     package init(_ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter) {
         self.configuration = configuration
         self.health = health
         listeners = configuration.listeners.map { ListenerState($0, metrics: metrics) }
+        let limits = DescriptorLimit.ofProcess.map(configuration.limits.fitting) ?? configuration.limits
+        self.limits = limits
         let house = ProxyHouse(
-            admission: Admission(limits: configuration.limits, emptied: emptied), reports: ProxyReports(audit: audit))
+            admission: Admission(limits: limits, emptied: emptied), reports: ProxyReports(audit: audit))
         self.house = house
         let dataLanes = max(1, configuration.dataLanes ?? Self.processorCount)
         let handshakeLanes = max(1, configuration.handshakeLanes ?? Self.processorCount / 2)
@@ -71,6 +75,7 @@ package final class DatabaseProxy: Sendable {
             lane.submit { [handshakes] in $0.begin(handshakes) }
         }
         open(ports)
+        if limits != configuration.limits { reportScarcity() }
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
         handshakes.first?.submit { $0.floor.tick(tick) }
     }
@@ -169,116 +174,4 @@ package final class DatabaseProxy: Sendable {
     private static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     private var openCount: Int { house.admission.authenticatedCount + house.admission.unauthenticatedCount }
-}
-
-// MARK: credentials
-
-extension DatabaseProxy {
-    /// New handshakes of the role's listeners use it; live connections keep what they have. An identity that fails
-    /// its test is not used, and the health board says so.
-    package func publish(identity: TLSIdentity, forRole role: String) {
-        credentials.withLock { $0.identities[role] = identity }
-        renew { $0.configuration.certificateRole == role }
-    }
-
-    package func publish(trust: TrustAnchors) {
-        credentials.withLock { $0.trust = trust }
-        renew { $0.configuration.trustsCluster }
-    }
-
-    private func renew(_ isConcerned: (ListenerState) -> Bool) {
-        for listener in listeners where isConcerned(listener) {
-            let (identity, trust) = credentials.withLock {
-                ($0.identities[listener.configuration.certificateRole], $0.trust)
-            }
-            guard let identity else { continue }
-            let subject = "listener \(listener.name)"
-            do throws(OpenSSLError) {
-                guard let context = try Self.context(listener.configuration, identity, trust) else { continue }
-                listener.adopt(context)
-                reloads.good.add()
-                health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
-            } catch {
-                reloads.bad.add()
-                health.raise(
-                    HealthReason(
-                        "LISTENER_CERTIFICATE_REFUSED", .error, subject: subject,
-                        detail: "the new certificate or trust failed its test and is not used: \(error)",
-                        action: "look at the certificate of role \(listener.configuration.certificateRole); "
-                            + "the one before stays in use"))
-            }
-        }
-        publishStatus()
-    }
-
-    /// nil while the trust that it needs is not there yet.
-    private static func context(
-        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
-    ) throws(OpenSSLError) -> TLSContext? {
-        let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
-        if listener.trustsCluster, ofCluster.isEmpty { return nil }
-        let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
-        let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
-        let context = try TLSContext.server(
-            identity: identity, trust: trust, minimum: listener.minimumTLS,
-            applicationProtocols: listener.databaseProtocol.applicationProtocols)
-        // Under the authority that came with it: whom clients are certified by may be somebody else.
-        if let own = identity.chain.last(where: \.isAuthority) {
-            try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
-        }
-        return context
-    }
-}
-
-// MARK: status
-
-extension DatabaseProxy {
-    private func tick() {
-        house.reports.tick()
-        publishStatus()
-    }
-
-    private func publishStatus() {
-        let isDraining = credentials.withLock { $0.isDraining }
-        health.publish(
-            section: "proxy",
-            [
-                "listeners": .array(listeners.map { $0.document(isDraining: isDraining) }),
-                "connections": .count(house.admission.authenticatedCount),
-                "unauthenticated": .count(house.admission.unauthenticatedCount),
-                "stalledBytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
-            ])
-        let unbound = listeners.filter { $0.addresses.isEmpty }.map(\.name)
-        health.set(
-            ReadinessCondition(
-                "listeners", isMet: unbound.isEmpty || isDraining,
-                detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
-        for listener in listeners {
-            let subject = "listener \(listener.name)"
-            if listener.context != nil {
-                health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
-            } else {
-                health.raise(
-                    HealthReason(
-                        "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
-                        detail: "clients are refused: there is no certificate of role "
-                            + "\(listener.configuration.certificateRole), or no trust, yet",
-                        action: "wait for the first enrolment, or look at the certificates"))
-            }
-        }
-    }
-
-    /// The metrics outlive the proxy, and must not keep it.
-    private func registerGauges(_ metrics: Metrics) {
-        metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") { [weak self] in
-            (self?.listeners ?? []).map { ([("listener", $0.name)], Double($0.counters.openCount)) }
-        }
-        metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
-            [weak self] in
-            [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
-        }
-        metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") { [weak self] in
-            (self?.relays ?? []).map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }
-        }
-    }
 }

@@ -93,6 +93,12 @@ package struct ProxyLimits: Sendable, Equatable {
         package var unauthenticated: Int? = 128
         /// New connections a second.
         package var rate: Int? = 500
+
+        package init(connections: Int? = nil, unauthenticated: Int? = 128, rate: Int? = 500) {
+            self.connections = connections
+            self.unauthenticated = unauthenticated
+            self.rate = rate
+        }
     }
 
     /// An address that misbehaves so often within so long is refused for so long.

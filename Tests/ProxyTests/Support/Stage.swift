@@ -101,19 +101,6 @@ func proxySockets(_ stage: Stage, _ backend: TestBackend) -> Int {
     }
 }
 
-/// The limit under which so many numbers are still free: the kernel limits numbers, not how many are in use.
-func limitOfDescriptors(free: Int) -> Int {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-    let used = Set(names.compactMap { Int($0) })
-    var limit = 0
-    var found = 0
-    while found < free {
-        if !used.contains(limit) { found += 1 }
-        limit += 1
-    }
-    return limit
-}
-
 /// What the lanes of this process hold.
 func laneDescriptors() -> Int {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []

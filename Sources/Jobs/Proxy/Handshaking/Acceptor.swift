@@ -1,17 +1,11 @@
 import IO
 
-/// Takes clients out of one port's backlog. Owned by the floor of its lane.
-///
-/// When no descriptor is left the kernel keeps the connection in the backlog, and accepting again at once would spin:
-/// a spare descriptor is given up to accept and close one client, then the port rests for a moment.
+/// Takes clients out of one port's backlog, as `AcceptStateMachine` decides. Owned by the floor of its lane.
 final class Acceptor: Watcher {
-    /// Clients that are taken at a time, before others on the lane have their turn.
-    private static let turn = 16
-    private static let rest = Duration.milliseconds(100)
-
     private let port: OpenPort
     private let listener: ListenerState
     private unowned let floor: HandshakeFloor
+    private var machine = AcceptStateMachine()
     /// What the spare one is a duplicate of: a duplicate needs one number only, a new pipe would need two.
     private let original: Descriptor?
     private var spare: Descriptor?
@@ -37,44 +31,48 @@ final class Acceptor: Watcher {
         watch = nil
     }
 
-    func becameReady(_ readiness: Readiness) {
-        if resting == nil { accept() }
-    }
+    func becameReady(_ readiness: Readiness) { perform(machine.becameReady()) }
 
-    private func accept() {
-        guard watch != nil else { return }
-        for _ in 0..<Self.turn {
-            switch port.socket.accept() {
-            case .accepted(let stream, let address): floor.arrived(ClientSocket(stream, address), at: listener)
-            case .wouldBlock: return
-            case .failed: continue
-            case .exhausted:
-                shed()
-                return restABit()
+    private func perform(_ first: AcceptStateMachine.Action) {
+        var action = first
+        // A client's verdict may close the ports.
+        while watch != nil {
+            switch action {
+            case .accept: action = accept()
+            case .shed: action = shed()
+            case .rest(let time):
+                resting = Deadline(after: time, on: floor.ground.poller) { [weak self] in self?.resume() }
+                return
+            case .wait: return
             }
         }
-        // The backlog may hold more, and will not be announced again (edge-triggered).
-        resting = Deadline(after: .zero, on: floor.ground.poller) { [weak self] in self?.resume() }
     }
 
-    /// Lets one client know that there is no room, instead of leaving it in the backlog.
-    private func shed() {
+    private func accept() -> AcceptStateMachine.Action {
+        switch port.socket.accept() {
+        case .accepted(let stream, let address):
+            floor.arrived(ClientSocket(stream, address), at: listener)
+            return machine.accepted()
+        case .failed: return machine.failed()
+        case .wouldBlock: return machine.ranDry()
+        case .exhausted: return machine.ranOut()
+        }
+    }
+
+    private func shed() -> AcceptStateMachine.Action {
         spare = nil
         if case .accepted(let stream, _) = port.socket.accept() {
             stream.reset()
             listener.counters.refused(.noDescriptors)
         }
         refill()
-    }
-
-    private func restABit() {
-        resting = Deadline(after: Self.rest, on: floor.ground.poller) { [weak self] in self?.resume() }
+        return machine.shed()
     }
 
     private func resume() {
         resting = nil
         refill()
-        accept()
+        perform(machine.rested())
     }
 
     private func refill() {

@@ -1,0 +1,60 @@
+import OpenSSL
+import Reports
+import Synchronization
+
+extension DatabaseProxy {
+    /// New handshakes of the role's listeners use it; live connections keep what they have. An identity that fails
+    /// its test is not used, and the health board says so.
+    package func publish(identity: TLSIdentity, forRole role: String) {
+        credentials.withLock { $0.identities[role] = identity }
+        renew { $0.configuration.certificateRole == role }
+    }
+
+    package func publish(trust: TrustAnchors) {
+        credentials.withLock { $0.trust = trust }
+        renew { $0.configuration.trustsCluster }
+    }
+
+    private func renew(_ isConcerned: (ListenerState) -> Bool) {
+        for listener in listeners where isConcerned(listener) {
+            let (identity, trust) = credentials.withLock {
+                ($0.identities[listener.configuration.certificateRole], $0.trust)
+            }
+            guard let identity else { continue }
+            let subject = "listener \(listener.name)"
+            do throws(OpenSSLError) {
+                guard let context = try Self.context(listener.configuration, identity, trust) else { continue }
+                listener.adopt(context)
+                reloads.good.add()
+                health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
+            } catch {
+                reloads.bad.add()
+                health.raise(
+                    HealthReason(
+                        "LISTENER_CERTIFICATE_REFUSED", .error, subject: subject,
+                        detail: "the new certificate or trust failed its test and is not used: \(error)",
+                        action: "look at the certificate of role \(listener.configuration.certificateRole); "
+                            + "the one before stays in use"))
+            }
+        }
+        publishStatus()
+    }
+
+    /// nil while the trust that it needs is not there yet.
+    private static func context(
+        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
+    ) throws(OpenSSLError) -> TLSContext? {
+        let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
+        if listener.trustsCluster, ofCluster.isEmpty { return nil }
+        let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
+        let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
+        let context = try TLSContext.server(
+            identity: identity, trust: trust, minimum: listener.minimumTLS,
+            applicationProtocols: listener.databaseProtocol.applicationProtocols)
+        // Under the authority that came with it: whom clients are certified by may be somebody else.
+        if let own = identity.chain.last(where: \.isAuthority) {
+            try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
+        }
+        return context
+    }
+}

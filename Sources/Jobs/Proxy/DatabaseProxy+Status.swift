@@ -1,0 +1,63 @@
+import IO
+import Reports
+import Synchronization
+
+extension DatabaseProxy {
+    func tick() {
+        house.reports.tick()
+        publishStatus()
+    }
+
+    func publishStatus() {
+        let isDraining = credentials.withLock { $0.isDraining }
+        health.publish(
+            section: "proxy",
+            [
+                "listeners": .array(listeners.map { $0.document(isDraining: isDraining) }),
+                "connections": .count(house.admission.authenticatedCount),
+                "unauthenticated": .count(house.admission.unauthenticatedCount),
+                "stalledBytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
+            ])
+        let unbound = listeners.filter { $0.addresses.isEmpty }.map(\.name)
+        health.set(
+            ReadinessCondition(
+                "listeners", isMet: unbound.isEmpty || isDraining,
+                detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
+        for listener in listeners {
+            let subject = "listener \(listener.name)"
+            if listener.context != nil {
+                health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
+            } else {
+                health.raise(
+                    HealthReason(
+                        "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
+                        detail: "clients are refused: there is no certificate of role "
+                            + "\(listener.configuration.certificateRole), or no trust, yet",
+                        action: "wait for the first enrolment, or look at the certificates"))
+            }
+        }
+    }
+
+    func reportScarcity() {
+        health.raise(
+            HealthReason(
+                "DESCRIPTORS_SCARCE", .warn,
+                detail: "the limit of open files allows \(limits.connections) of \(configuration.limits.connections) "
+                    + "connections and \(limits.unauthenticated) of \(configuration.limits.unauthenticated) strangers",
+                action: "raise LimitNOFILE= in the unit (ulimit -n), or lower proxy: limits:"))
+    }
+
+    /// The metrics outlive the proxy, and must not keep it.
+    func registerGauges(_ metrics: Metrics) {
+        metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") { [weak self] in
+            (self?.listeners ?? []).map { ([("listener", $0.name)], Double($0.counters.openCount)) }
+        }
+        metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
+            [weak self] in
+            [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
+        }
+        metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") { [weak self] in
+            (self?.relays ?? []).map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }
+        }
+    }
+}
