@@ -1,8 +1,8 @@
 /// When to take the next client out of a port's backlog, and when to rest.
 ///
-/// Owned by one acceptor. When no descriptor is left, the kernel keeps the connection in the backlog, and accepting again at
-/// once would spin (sniproxy#89, libuv#690): one client is let in through a spare descriptor and closed, then the port
-/// rests, longer each time.
+/// Owned by one acceptor. When no descriptor is left, the kernel keeps the connection in the backlog, and accepting
+/// again at once would spin (sniproxy#89, libuv#690): one client is let in through a spare descriptor and closed, then
+/// the port rests, longer each time.
 struct AcceptStateMachine {
     enum Action: Equatable {
         /// Then call `accepted`, `failed`, `ranDry` or `ranOut`.
