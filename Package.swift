@@ -123,7 +123,5 @@ let package = Package(
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb]),
         tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
         tests("Source", uses: []),
-        program(
-            "Benchmarks", path: "Tests/Benchmarks", uses: ["Backups", "OpenSSL", "IO", "TestSupport"], settings: house),
     ]
 )
