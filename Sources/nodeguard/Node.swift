@@ -111,7 +111,7 @@ struct Node {
             },
             drain: {
                 health.beginDraining()
-                await proxy.drain(deadline: .zero)
+                await proxy.beginDrain()
                 return .accepted("no new connections are taken")
             },
             undrain: {

@@ -73,6 +73,26 @@ private final class Fired: TimerTarget {
         await lane.stop()
     }
 
+    @Test func `is as fast after 40,000 turns as it was at first`() async {
+        let lane = Lane(label: "turns")
+        let resident = Resident(lane)
+        lane.start(resident)
+        let marks = Mutex<[ContinuousClock.Instant]>([])
+        /// One turn of the lane's loop after the other.
+        @Sendable func turn(_ number: Int) {
+            if number.isMultiple(of: 2000) { marks.withLock { $0.append(.now) } }
+            if number < 40_000 { resident.submit { _ in turn(number + 1) } }
+        }
+        turn(0)
+        #expect(await eventually(within: 120) { marks.withLock { $0.count } == 21 })
+        let all = marks.withLock { $0 }
+        let laps = zip(all, all.dropFirst()).map { $1 - $0 }
+        let early = laps.prefix(5).sorted()[2]
+        let late = laps.suffix(5).sorted()[2]
+        #expect(late < early * 5)
+        await lane.stop()
+    }
+
     @Test func `counts what its watchers and timers do as work`() async {
         let lane = Lane(label: "work")
         let resident = Resident(lane)
