@@ -87,9 +87,10 @@ private final class Fired: TimerTarget {
         #expect(await eventually(within: 120) { marks.withLock { $0.count } == 21 })
         let all = marks.withLock { $0 }
         let laps = zip(all, all.dropFirst()).map { $1 - $0 }
-        let early = laps.prefix(5).sorted()[2]
-        let late = laps.suffix(5).sorted()[2]
-        #expect(late < early * 5)
+        // The best of the last against the middle of the first: a busy machine does not fail this, growth does.
+        let early = laps.prefix(3).sorted()[1]
+        let late = laps.suffix(5).min() ?? .seconds(1000)
+        #expect(late < early * 4)
         await lane.stop()
     }
 
