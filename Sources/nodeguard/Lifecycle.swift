@@ -15,6 +15,7 @@ import Systemd
 enum Lifecycle {
     static func run(configuration: NodeConfiguration, configurationPath: String) async throws {
         ProcessHardening.apply()
+        DescriptorLimit.raise()
         SignalWatch.ignoreBrokenPipes()
         let threshold = LogThreshold(configuration.log.threshold)
         let destination = configuration.log.output

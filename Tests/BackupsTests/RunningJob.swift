@@ -146,12 +146,3 @@ private final class Events: Sendable {
     var all: [AuditEvent] { kept.withLock { $0 } }
     func add(_ event: AuditEvent) { kept.withLock { $0.append(event) } }
 }
-
-/// Off the cooperative threads, which the job under test needs.
-func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-    try await withCheckedThrowingContinuation { continuation in
-        DispatchQueue(label: "test.blocking").async {
-            continuation.resume(with: Swift.Result { try body() })
-        }
-    }
-}

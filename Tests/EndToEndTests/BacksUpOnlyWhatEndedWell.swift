@@ -47,6 +47,24 @@ import Testing
         #expect(got.output.utf8.count == 1 << 20, "exactly the frames before the damaged one may come out")
     }
 
+    @Test func `whose producer stalls does not hold up the daemon's stop`() async throws {
+        let fleet = try await Fleet()
+        let put = try Program(
+            "/bin/bash",
+            [
+                "-c",
+                """
+                mkfifo \(fleet.folder)/silent &&
+                exec \(Program.nodeguard) backup put base --config \(fleet.configPath) <>\(fleet.folder)/silent
+                """,
+            ], log: fleet.folder + "/put.log")
+        let hasBegun = await eventually(within: 20) { fleet.agent.log.contains("backup.started") }
+        #expect(hasBegun)
+        #expect(fleet.agent.stop() == 0)
+        #expect(put.stop() != 0)
+        #expect(put.log.contains("nodeguard is stopping"), "\(put.log)")
+    }
+
     @Test func `needs its key: while the plane is away nothing is written`() async throws {
         let fleet = try await Fleet()
         fleet.plane.kill()

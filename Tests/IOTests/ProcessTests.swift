@@ -22,6 +22,67 @@ private actor Idle: LaneResident {
     func turn() {}
 }
 
+@Suite struct `A blocking call` {
+    private func pipe() throws -> (Int32, Int32) {
+        var ends = try IO.Pipe()
+        guard let reader = ends.takeReader(), let writer = ends.takeWriter() else {
+            throw TestSupportError("no pipe")
+        }
+        return (reader.release(), writer.release())
+    }
+
+    @Test func `is ended by an interruption, before or while it waits`() async throws {
+        let (reader, writer) = try pipe()
+        for isLate in [false, true] {
+            let interruption = try Interruption()
+            if !isLate { interruption.ring() }
+            let began = Alarm(label: "reading")
+            async let count = blocking {
+                let source = Descriptor(owning: reader)
+                began.ring()
+                let count = try source.read(into: LaneBuffer(capacity: 8), until: interruption)
+                _ = source.release()
+                return count
+            }
+            _ = await began.wait(for: .seconds(10))
+            interruption.ring()
+            #expect(try await count == nil)
+        }
+        _ = Descriptor(owning: reader)
+        _ = Descriptor(owning: writer)
+    }
+
+    @Test func `gives and takes all bytes while nobody interrupts it`() async throws {
+        let (reader, writer) = try pipe()
+        let interruption = try Interruption()
+        let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        async let isComplete = blocking {
+            let buffer = LaneBuffer(capacity: bytes.count)
+            buffer.append(bytes)
+            return try Descriptor(owning: writer).writeAll(from: buffer, until: interruption)
+        }
+        let source = Descriptor(owning: reader)
+        let received = LaneBuffer(capacity: bytes.count + 1)
+        while let count = try source.read(into: received, until: interruption), count > 0 {}
+        #expect(try await isComplete)
+        #expect(received.bytes() == bytes)
+    }
+
+    @Test func `that writes into a full pipe is ended too`() async throws {
+        let (reader, writer) = try pipe()
+        let interruption = try Interruption()
+        let source = Descriptor(owning: reader)
+        async let isComplete = blocking {
+            let buffer = LaneBuffer(capacity: 1 << 20)
+            buffer.append([UInt8](repeating: 1, count: 1 << 20))
+            return try Descriptor(owning: writer).writeAll(from: buffer, until: interruption)
+        }
+        #expect(try source.read(into: LaneBuffer(capacity: 1)) == 1)
+        interruption.ring()
+        #expect(try await isComplete == false)
+    }
+}
+
 /// Each in a process of its own: what they count and change belongs to the whole process.
 @Suite struct `A process` {
     @Test func `has as many descriptors after lanes and sockets as before`() async {

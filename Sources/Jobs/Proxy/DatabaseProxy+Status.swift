@@ -41,7 +41,7 @@ extension DatabaseProxy {
     func reportScarcity() {
         health.raise(
             HealthReason(
-                "DESCRIPTORS_SCARCE", .warn,
+                "DESCRIPTORS_SCARCE", limits.isScarce(beside: configuration.limits) ? .warn : .info,
                 detail: "the limit of open files allows \(limits.connections) of \(configuration.limits.connections) "
                     + "connections and \(limits.unauthenticated) of \(configuration.limits.unauthenticated) strangers",
                 action: "raise LimitNOFILE= in the unit (ulimit -n), or lower proxy: limits:"))

@@ -34,7 +34,7 @@ package final class DatabaseProxy: Sendable {
         self.configuration = configuration
         self.health = health
         listeners = configuration.listeners.map { ListenerState($0, metrics: metrics) }
-        let limits = DescriptorLimit.ofProcess.map(configuration.limits.fitting) ?? configuration.limits
+        let limits = DescriptorLimit.current.map(configuration.limits.fitting) ?? configuration.limits
         self.limits = limits
         let house = ProxyHouse(
             admission: Admission(limits: limits, emptied: emptied), reports: ProxyReports(audit: audit))

@@ -136,13 +136,31 @@ private struct RawClient: ~Copyable {
         let writer = pipe.writer
         let held = try HeldStream(running, reader)
         try writer.writeAll(someBytes(100))
-        await running.job.stop()
-        _ = consume writer
+        // The producer keeps its end open and says nothing more: a stop does not wait for it.
         await running.stop()
+        _ = consume writer
         #expect(held.lastWord?.contains("nodeguard is stopping") == true)
         #expect(running.audited.last?.name == .backupFailed)
         #expect(running.storedFiles == [])
         #expect(!Files.exists(running.socket))
+    }
+
+    @Test func `that reads no more of what it restores does not hold up a stop`() async throws {
+        let running = try RunningJob()
+        _ = try await running.put("base", someBytes(1_000_000))
+        let pipe = try Ends()
+        let reader = pipe.reader
+        let writer = pipe.writer
+        let client = try RawClient(running)
+        try client.socket.send(Array(#"{"verb":"get","name":"base"}"#.utf8), descriptor: writer)
+        guard case .started? = try client.reply() else {
+            Issue.record("not started")
+            return
+        }
+        let buffer = LaneBuffer(capacity: 16)
+        #expect(try reader.read(into: buffer) == 16)
+        await running.stop()
+        #expect(running.audited.last?.name == .backupRead && running.audited.last?.outcome == .failure)
     }
 
     @Test func `finds out that nobody answers`() throws {

@@ -15,19 +15,30 @@ package protocol ByteSink: Sendable {
 /// Owned by one stream; closing it is how a producer learns that nobody reads any more.
 package final class PassedDescriptor: ByteSource, ByteSink {
     private let descriptor: Descriptor
+    private let interruption: Interruption
+    private static let ended = BackupError(.cancelled, "the stream was ended before its other side had finished")
 
-    package init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    /// `interruption`: ends a read or write that waits for the other side.
+    package init(_ descriptor: consuming Descriptor, until interruption: Interruption) {
+        self.descriptor = descriptor
+        self.interruption = interruption
+    }
 
     package func read(into buffer: LaneBuffer) throws(BackupError) -> Int {
+        let count: Int?
         do {
-            return try descriptor.read(into: buffer)
+            count = try descriptor.read(into: buffer, until: interruption)
         } catch { throw BackupError(.producer, "could not read the stream: \(error)") }
+        guard let count else { throw Self.ended }
+        return count
     }
 
     package func write(from buffer: LaneBuffer) throws(BackupError) {
+        let isComplete: Bool
         do {
-            try descriptor.writeAll(from: buffer)
+            isComplete = try descriptor.writeAll(from: buffer, until: interruption)
         } catch { throw BackupError(.consumer, "could not hand the restored stream over: \(error)") }
+        guard isComplete else { throw Self.ended }
     }
 }
 

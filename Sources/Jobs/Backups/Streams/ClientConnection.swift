@@ -18,6 +18,8 @@ final class ClientConnection: Sendable {
     let events: AsyncStream<ClientEvent>
     private let socket: SeqPacketSocket
     private let continuation: AsyncStream<ClientEvent>.Continuation
+    /// Rung when the client is gone: whatever its stream waits for will not come.
+    private let interruption: Interruption
     private let state = Mutex(State())
 
     private struct State {
@@ -26,7 +28,8 @@ final class ClientConnection: Sendable {
         var watch: StreamWatch?
     }
 
-    init(_ socket: consuming SeqPacketSocket) {
+    init(_ socket: consuming SeqPacketSocket) throws(IOError) {
+        interruption = try Interruption()
         peer = try? socket.peerCredentials()
         self.socket = socket
         // A client says at most two things, and then is gone; one that says more loses the rest.
@@ -46,6 +49,7 @@ final class ClientConnection: Sendable {
             return state.watch
         }
         watch?.cancel(Self.vanished)
+        interruption.ring()
         continuation.yield(.gone)
         continuation.finish()
     }
@@ -57,7 +61,7 @@ final class ClientConnection: Sendable {
             if isFirst {
                 let request = try JSONDecoder().decode(StreamRequest.self, from: data)
                 guard let descriptor = message.takeDescriptor() else { return .request(request, nil) }
-                return .request(request, PassedDescriptor(descriptor))
+                return .request(request, PassedDescriptor(descriptor, until: interruption))
             }
             return .notice(try JSONDecoder().decode(StreamNotice.self, from: data))
         } catch {

@@ -73,7 +73,10 @@ actor StreamServer: LaneResident {
     }
 
     private func acceptAll() {
-        while let client = try? socket.accept() { admit(ClientConnection(client)) }
+        while let client = try? socket.accept() {
+            // Without a descriptor left for it, a client is let go.
+            if let connection = try? ClientConnection(client) { admit(connection) }
+        }
     }
 
     private func admit(_ connection: ClientConnection) {
