@@ -61,25 +61,34 @@ private actor Idle: LaneResident {
             buffer.append(bytes)
             return try Descriptor(owning: writer).writeAll(from: buffer, until: interruption)
         }
-        let source = Descriptor(owning: reader)
-        let received = LaneBuffer(capacity: bytes.count + 1)
-        while let count = try source.read(into: received, until: interruption), count > 0 {}
+        let received = try await blocking {
+            let source = Descriptor(owning: reader)
+            let received = LaneBuffer(capacity: bytes.count + 1)
+            while let count = try source.read(into: received, until: interruption), count > 0 {}
+            return received.bytes()
+        }
         #expect(try await isComplete)
-        #expect(received.bytes() == bytes)
+        #expect(received == bytes)
     }
 
     @Test func `that writes into a full pipe is ended too`() async throws {
         let (reader, writer) = try pipe()
         let interruption = try Interruption()
-        let source = Descriptor(owning: reader)
         async let isComplete = blocking {
             let buffer = LaneBuffer(capacity: 1 << 20)
             buffer.append([UInt8](repeating: 1, count: 1 << 20))
             return try Descriptor(owning: writer).writeAll(from: buffer, until: interruption)
         }
-        #expect(try source.read(into: LaneBuffer(capacity: 1)) == 1)
+        let isRead = try await blocking {
+            let source = Descriptor(owning: reader)
+            let count = try source.read(into: LaneBuffer(capacity: 1))
+            _ = source.release()
+            return count == 1
+        }
+        #expect(isRead)
         interruption.ring()
         #expect(try await isComplete == false)
+        _ = Descriptor(owning: reader)
     }
 }
 
