@@ -1,3 +1,4 @@
+import IO
 import OpenSSL
 import Reports
 import Synchronization
@@ -10,9 +11,13 @@ extension DatabaseProxy {
         renew { $0.configuration.certificateRole == role }
     }
 
+    /// New handshakes are held to it, and live connections are judged again: those that it does not cover are cut.
     package func publish(trust: TrustAnchors) {
         credentials.withLock { $0.trust = trust }
         renew { $0.configuration.trustsCluster }
+        for listener in listeners where listener.configuration.trustsCluster {
+            for relay in relays { relay.submit { $0.floor.review(listener) } }
+        }
     }
 
     private func renew(_ isConcerned: (ListenerState) -> Bool) {
@@ -23,8 +28,8 @@ extension DatabaseProxy {
             guard let identity else { continue }
             let subject = "listener \(listener.name)"
             do throws(OpenSSLError) {
-                guard let context = try Self.context(listener.configuration, identity, trust) else { continue }
-                listener.adopt(context)
+                guard let (context, trust) = try Self.context(listener.configuration, identity, trust) else { continue }
+                listener.adopt(context, trust)
                 reloads.good.add()
                 health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
             } catch {
@@ -43,7 +48,7 @@ extension DatabaseProxy {
     /// nil while the trust that it needs is not there yet.
     private static func context(
         _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
-    ) throws(OpenSSLError) -> TLSContext? {
+    ) throws(OpenSSLError) -> (TLSContext, TrustAnchors)? {
         let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
         if listener.trustsCluster, ofCluster.isEmpty { return nil }
         let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
@@ -55,6 +60,6 @@ extension DatabaseProxy {
         if let own = identity.chain.last(where: \.isAuthority) {
             try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
         }
-        return context
+        return (context, trust)
     }
 }

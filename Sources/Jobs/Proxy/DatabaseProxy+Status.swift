@@ -5,6 +5,8 @@ import Synchronization
 extension DatabaseProxy {
     func tick() {
         house.reports.tick()
+        let now = Timestamp.now.seconds
+        for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         publishStatus()
     }
 

@@ -10,6 +10,8 @@ final class AuthorizedConnection: Sendable {
     let session: TravellingSession
     let peer: AuthorizedPeer
     let facts: TLSFacts
+    /// Of the standing under which it was let in.
+    let generation: UInt64
     let startup: StartupMessage?
     /// What the client has said inside TLS, for the backend: its StartupMessage and whatever came with it.
     let early: [UInt8]
@@ -21,7 +23,8 @@ final class AuthorizedConnection: Sendable {
 
     init(
         id: UInt64, listener: ListenerState, socket: ClientSocket, session: TravellingSession, peer: AuthorizedPeer,
-        facts: TLSFacts, startup: StartupMessage?, early: [UInt8], unsent: [UInt8], clientHasEnded: Bool
+        facts: TLSFacts, generation: UInt64, startup: StartupMessage?, early: [UInt8], unsent: [UInt8],
+        clientHasEnded: Bool
     ) {
         self.id = id
         self.listener = listener
@@ -29,6 +32,7 @@ final class AuthorizedConnection: Sendable {
         self.session = session
         self.peer = peer
         self.facts = facts
+        self.generation = generation
         self.startup = startup
         self.early = early
         self.unsent = unsent

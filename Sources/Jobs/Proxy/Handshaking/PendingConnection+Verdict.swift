@@ -37,8 +37,9 @@ extension PendingConnection {
         detachFromLane()
         session.detach()
         let connection = AuthorizedConnection(
-            id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts, startup: startup,
-            early: early, unsent: leftovers.takeAll(), clientHasEnded: hasEnded)
+            id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts,
+            generation: generation, startup: startup, early: early, unsent: leftovers.takeAll(),
+            clientHasEnded: hasEnded)
         floor.house.reports.accepted(connection)
         floor.handedOver(id)
         floor.house.place(connection)

@@ -29,6 +29,7 @@ final class PendingConnection: Watcher, Occupant {
     private var handshakeBegan = ContinuousClock.now
     private(set) var session: TravellingSession?
     private(set) var facts: TLSFacts?
+    private(set) var generation: UInt64 = 0
     var startup: StartupMessage?
     var leftovers = Leftovers()
     var watch: WatchToken?
@@ -181,8 +182,9 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func beginHandshake() {
-        guard let context = listener.context else { return leave(.noCertificateYet) }
+        guard let (context, standing) = listener.admission else { return leave(.noCertificateYet) }
         phase = .handshaking
+        generation = standing.generation
         handshakeBegan = .now
         let session = TravellingSession(context)
         session.attach(ground.transport)

@@ -5,10 +5,17 @@ import Synchronization
 final class RelayFigures: Sendable {
     private let open = Atomic<Int>(0)
     private let pinned = Atomic<Int>(0)
+    private let expiry = Atomic<Int64>(.max)
 
     var openCount: Int { open.load(ordering: .relaxed) }
     /// Bytes that slow readers keep in memory.
     var pinnedBytes: Int { pinned.load(ordering: .relaxed) }
+
+    /// When the next certificate of a live connection ends, in seconds since 1970, or before.
+    var earliestExpiry: Int64 { expiry.load(ordering: .relaxed) }
+
+    /// By the lane alone.
+    func expires(at moment: Int64) { expiry.store(moment, ordering: .relaxed) }
 
     func opened() { open.wrappingAdd(1, ordering: .relaxed) }
     func closed() { open.wrappingSubtract(1, ordering: .relaxed) }

@@ -1,4 +1,6 @@
 import IO
+import OpenSSL
+import Reports
 
 /// The connections of one data lane. Owned by `Relay`.
 final class RelayFloor {
@@ -9,6 +11,7 @@ final class RelayFloor {
     private var occupants: [UInt64: any Occupant] = [:]
     /// Connections that had used up their turn and wait for the next.
     private var waiting: [RelayedConnection] = []
+    private var review: StandingReview?
     private weak var resident: Relay?
 
     /// Bytes that one connection may move before others have their turn.
@@ -54,7 +57,7 @@ final class RelayFloor {
     }
 
     var connections: [ConnectionSummary] {
-        occupants.values.compactMap { ($0 as? RelayedConnection)?.summary }
+        relayed.map(\.summary)
     }
 
     func kill(_ id: UInt64) -> Bool {
@@ -62,6 +65,38 @@ final class RelayFloor {
         connection.end(.killed)
         return true
     }
+
+    // MARK: standing
+
+    /// Judges the listener's connections again, a few at a time; one that comes meanwhile is judged when it comes.
+    func review(_ listener: ListenerState) {
+        let concerned = relayed.filter { $0.origin.listener === listener }.map(\.origin.id)
+        let isRunning = review != nil
+        review = StandingReview(of: concerned, after: review)
+        if !isRunning { goOnReviewing() }
+    }
+
+    private func goOnReviewing() {
+        guard var running = review else { return }
+        let now = Timestamp.now.seconds
+        while !running.isTurnOver, let id = running.next() {
+            guard let connection = occupants[id] as? RelayedConnection else { continue }
+            if let reason = running.objection(to: connection.origin, at: now) { connection.end(reason) }
+        }
+        review = running.isOver ? nil : running.atNextTurn
+        if review != nil { resident?.submit { $0.floor.goOnReviewing() } }
+    }
+
+    func began(_ connection: RelayedConnection) {
+        figures.expires(at: min(figures.earliestExpiry, connection.expiry))
+    }
+
+    func endExpired(at now: Int64) {
+        for connection in relayed where connection.expiry <= now { connection.end(.certificateExpired) }
+        figures.expires(at: relayed.map(\.expiry).min() ?? .max)
+    }
+
+    private var relayed: [RelayedConnection] { occupants.values.compactMap { $0 as? RelayedConnection } }
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }

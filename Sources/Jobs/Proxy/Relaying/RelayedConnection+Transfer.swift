@@ -109,6 +109,7 @@ extension RelayedConnection {
         origin.listener.counters.bytesSent.add(UInt64(count))
         lastProgress = ground.poller.now
         if keyWatch != nil { watchForKey() }
+        if boundary != nil { followMessages() }
         guard sealAll() else {
             clearBuffers()
             ending = ending ?? .tlsFailed
@@ -135,6 +136,17 @@ extension RelayedConnection {
             guard case .bytes = session.write(from: ground.plain) else { return false }
         }
         return true
+    }
+
+    private func followMessages() {
+        let plain = ground.plain
+        var offset = 0
+        while offset < plain.count, let skipped = boundary?.skipped(upTo: plain.count - offset) {
+            offset += skipped
+            guard offset < plain.count else { return }
+            boundary?.saw(plain[offset])
+            offset += 1
+        }
     }
 
     private func watchForKey() {

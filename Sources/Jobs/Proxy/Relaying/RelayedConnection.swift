@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import Reports
 
 /// One live connection between a client and its database: performs what `RelayStateMachine` decides. Owned by its
 /// lane's floor.
@@ -24,6 +25,10 @@ final class RelayedConnection: Watcher, Occupant {
     /// Until the session's cancel key is known.
     var keyWatch: BackendKeyStateMachine?
     var cancelKey: CancelKey?
+    /// Where the proxy may put in a word of its own; PostgreSQL only.
+    var boundary: MessageBoundaryStateMachine?
+    /// When the first certificate of the client's chain ends, in seconds since 1970.
+    let expiry: Int64
     /// Why it will have ended, if not by both sides' endings.
     var ending: CloseReason?
     var lastProgress = ContinuousClock.now
@@ -49,7 +54,11 @@ final class RelayedConnection: Watcher, Occupant {
         leftoversUp = Leftovers(origin.early)
         leftoversDown = Leftovers(origin.unsent)
         received = UInt64(origin.early.count)
-        if origin.startup != nil { keyWatch = BackendKeyStateMachine() }
+        expiry = Standing.expiry(of: origin.facts.chain)
+        if origin.startup != nil {
+            keyWatch = BackendKeyStateMachine()
+            boundary = MessageBoundaryStateMachine()
+        }
     }
 
     func start() {
@@ -61,10 +70,18 @@ final class RelayedConnection: Watcher, Occupant {
         } catch {
             return end(.clientFailed)
         }
+        floor.began(self)
+        if let reason = objection { return end(reason) }
         watchIdle()
         budget = RelayFloor.turn
         if !leftoversDown.isEmpty { machine.controlBytesWait() }
         perform(origin.clientHasEnded ? machine.sourceEnded(.up) : machine.began())
+    }
+
+    /// Trust or rules have changed while it was on its way here.
+    private var objection: CloseReason? {
+        guard let standing = origin.listener.standing, standing.generation != origin.generation else { return nil }
+        return standing.objection(to: origin.peer, origin.facts.chain, at: Timestamp.now.seconds)
     }
 
     /// The client's side.
@@ -149,12 +166,22 @@ final class RelayedConnection: Watcher, Occupant {
 
     /// From outside: the peers learn by the missing end of TLS that it is not theirs.
     func end(_ reason: CloseReason) {
-        if reason == .idle || reason == .drained { sayGoodbye() }
+        if hasEnded { return }
+        sayGoodbye(reason)
         finish(reason)
     }
 
-    private func sayGoodbye() {
+    /// A client that can be told hears why, and the end of TLS; to one that cannot, the missing end says that what it
+    /// has may be cut, unless its time was just over.
+    private func sayGoodbye(_ reason: CloseReason) {
         guard leftoversDown.isEmpty, !hasClosedTLS else { return }
+        if let words = reason.words, boundary?.isBetweenMessages == true {
+            floor.ground.plain.append(words.bytes)
+            _ = session.write(from: floor.ground.plain)
+            floor.ground.plain.removeAll()
+        } else if reason != .idle, reason != .drained {
+            return
+        }
         session.close()
         _ = leftoversDown.send(floor.ground.cipherOut, to: origin.socket.stream)
         floor.ground.cipherOut.removeAll()

@@ -6,7 +6,7 @@ import Synchronization
 /// One listener as all lanes see it: what it is configured to be, and the TLS context that new handshakes use.
 final class ListenerState: Sendable {
     private struct Changing {
-        var context: TLSContext?
+        var admission: (context: TLSContext, standing: Standing)?
         var addresses: [SocketAddress] = []
     }
 
@@ -22,10 +22,21 @@ final class ListenerState: Sendable {
     var name: String { configuration.name }
 
     /// nil until the first identity and trust were published.
-    var context: TLSContext? { changing.withLock { $0.context } }
+    var context: TLSContext? { changing.withLock { $0.admission?.context } }
+
+    /// What new handshakes use, and what their peers are held to.
+    var admission: (context: TLSContext, standing: Standing)? { changing.withLock { $0.admission } }
+
+    var standing: Standing? { changing.withLock { $0.admission?.standing } }
 
     /// Handshakes that have begun, and live connections, keep the context that they have.
-    func adopt(_ context: TLSContext) { changing.withLock { $0.context = context } }
+    func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
+        changing.withLock { changing in
+            let generation = (changing.admission?.standing.generation ?? 0) + 1
+            let standing = Standing(generation: generation, trust: trust, policy: configuration.policy)
+            changing.admission = (context, standing)
+        }
+    }
 
     /// With their real ports; empty while nothing is bound.
     var addresses: [SocketAddress] { changing.withLock { $0.addresses } }
@@ -34,7 +45,7 @@ final class ListenerState: Sendable {
 
     /// Its part of the status document.
     func document(isDraining: Bool) -> JSONValue {
-        let (context, addresses) = changing.withLock { ($0.context, $0.addresses) }
+        let (context, addresses) = changing.withLock { ($0.admission?.context, $0.addresses) }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
         return [

@@ -3,15 +3,6 @@ import OpenSSL
 import Reports
 import Synchronization
 
-/// How a relayed connection ended; the raw value is the audit event's `reason`.
-enum CloseReason: String, Sendable {
-    case finished, truncated, idle, killed, drained, stopped
-    case clientFailed = "client-failed"
-    case backendFailed = "backend-failed"
-    case tlsFailed = "tls-failed"
-    case stalled = "half-closed-without-progress"
-}
-
 /// Turns what happens to connections into numbers and audit events. Shared by all lanes; never blocks for long.
 final class ProxyReports: Sendable {
     /// Refusals that are audited one by one.
@@ -62,8 +53,10 @@ final class ProxyReports: Sendable {
         fields["bytes.received"] = .count(received)
         fields["bytes.sent"] = .count(sent)
         fields["seconds"] = .count((Timestamp.now.nanoseconds - connection.since.nanoseconds) / 1_000_000_000)
+        if reason.isRefusal { connection.listener.counters.cut.add() }
         let isGood = reason == .finished || reason == .idle || reason == .drained
-        audit.report(AuditEvent(.connectionClosed, isGood ? .success : .failure, fields: fields))
+        let outcome: AuditOutcome = isGood ? .success : reason.isRefusal ? .refused : .failure
+        audit.report(AuditEvent(.connectionClosed, outcome, fields: fields))
     }
 
     /// Authorized, but the database does not answer.

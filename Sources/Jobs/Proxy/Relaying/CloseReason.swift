@@ -1,0 +1,31 @@
+/// How a relayed connection ended; the raw value is the audit event's `reason`.
+enum CloseReason: String, Sendable {
+    case finished, truncated, idle, killed, drained, stopped
+    case clientFailed = "client-failed"
+    case backendFailed = "backend-failed"
+    case tlsFailed = "tls-failed"
+    case certificateExpired = "certificate-expired"
+    case untrusted = "no-longer-trusted"
+    case notAllowed = "no-longer-allowed"
+    case stalled = "half-closed-without-progress"
+}
+
+extension CloseReason {
+    /// What a PostgreSQL client reads when the proxy ends its session, as it would of its own server (57P01,
+    /// admin_shutdown); nil where the connection ends by itself.
+    var words: PostgresError? {
+        let message: String
+        switch self {
+        case .drained: message = "this node's proxy is stopping"
+        case .killed: message = "terminating connection due to administrator command"
+        case .certificateExpired: message = "the client certificate of this connection has expired"
+        case .untrusted: message = "the client certificate of this connection is no longer trusted"
+        case .notAllowed: message = "the client certificate of this connection is no longer allowed"
+        case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .stalled: return nil
+        }
+        return PostgresError(code: "57P01", message: message)
+    }
+
+    /// The peer may not go on: neither an operator's wish nor its own end.
+    var isRefusal: Bool { self == .certificateExpired || self == .untrusted || self == .notAllowed }
+}
