@@ -37,7 +37,7 @@ struct Node {
         audit = AuditJob(
             AuditConfiguration(
                 directory: configuration.node.state, limit: Int64(configuration.audit.spoolLimit),
-                node: configuration.node.name, cluster: cluster),
+                witness: configuration.audit.witness, node: configuration.node.name, cluster: cluster),
             receiver: plane.map { AuditReceiver.plane($0) }, health: health, metrics: metrics)
         let spooled = audit.reporter
         let reporter = AuditReporter { event in

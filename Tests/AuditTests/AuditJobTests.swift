@@ -56,7 +56,7 @@ import Testing
         #expect(await plane.batches < 60)
         let store = try scenery.open()
         #expect(store.state.isClean && store.state.acknowledged > 0)
-        #expect(store.state.cosigned.contains(plane.witness.name))
+        #expect(await store.state.cosigned.contains(plane.witness.name))
     }
 
     @Test(arguments: FakePlane.Misbehaviour.allCases)

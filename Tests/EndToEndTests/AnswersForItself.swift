@@ -24,6 +24,36 @@ import Testing
         #expect(try fleet.nodeguard(["status"]).status == 3)
     }
 
+    @Test func `names everything in one manner, and each lane and queue by a label of its own`() async throws {
+        let fleet = try await Fleet()
+        #expect(try fleet.psql("select 1").status == 0)
+        let backup = "head -c 100000 /dev/urandom | \(Program.nodeguard) backup put base --config \(fleet.configPath)"
+        #expect(try Program.shell(backup).status == 0)
+        let status = try fleet.status()
+        // What stands under these keys is named by people.
+        let names = ["last_success"]
+        #expect(
+            keys(of: status, except: names).filter { $0.wholeMatch(of: /[a-z][a-z0-9]*(_[a-z0-9]+)*/) == nil } == [])
+        let backups = try #require(status["backups"] as? [String: Any])
+        #expect((backups["last_success"] as? [String: Any])?.keys.sorted() == ["base"])
+
+        let lanes = try #require(status["lanes"] as? [[String: Any]])
+        let labels = lanes.compactMap { $0["label"] as? String }.filter {
+            !$0.hasPrefix("relay-") && !$0.hasPrefix("hand")
+        }
+        let expected = [
+            "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "plane",
+        ]
+        #expect(labels.sorted() == expected)
+    }
+
+    private func keys(of value: Any, except names: [String]) -> [String] {
+        if let members = value as? [String: Any] {
+            return members.flatMap { key, value in [key] + (names.contains(key) ? [] : keys(of: value, except: names)) }
+        }
+        return (value as? [Any])?.flatMap { keys(of: $0, except: names) } ?? []
+    }
+
     @Test func `keeps its secrets: no key can be read by others and no core dump be made`() async throws {
         let fleet = try await Fleet()
         let open = try Program.shell(

@@ -5,7 +5,8 @@ import Testing
     @Test func `of the real database comes back byte for byte, and its stored bytes show nothing`() async throws {
         let fleet = try await Fleet()
         let script = """
-            pg_basebackup -h 127.0.0.1 -p \(fleet.postgres.port) -U postgres -c fast -Ft -X fetch -D - >\(fleet.folder)/base.tar &&
+            pg_basebackup -h 127.0.0.1 -p \(fleet.postgres.port) -U postgres -c fast -Ft -X fetch -D - \
+            >\(fleet.folder)/base.tar &&
             \(Program.nodeguard) backup put base --config \(fleet.configPath) <\(fleet.folder)/base.tar &&
             \(Program.nodeguard) backup verify base --config \(fleet.configPath) &&
             \(Program.nodeguard) backup get base --config \(fleet.configPath) | cmp - \(fleet.folder)/base.tar &&

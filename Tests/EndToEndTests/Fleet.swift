@@ -14,7 +14,8 @@ final class PostgresCluster: @unchecked Sendable {
         let script = """
             install -d -o postgres -g postgres -m 700 \(folder) &&
             runuser -u postgres -- \(Self.programs)/initdb -D \(folder) -U postgres -A trust --no-sync &&
-            printf "listen_addresses='127.0.0.1'\\nport=\(port)\\nunix_socket_directories=''\\nlog_connections=on\\nfsync=off\\n" \
+            printf '%s\\n' "listen_addresses='127.0.0.1'" port=\(port) "unix_socket_directories=''" \
+                log_connections=on fsync=off \
                 >>\(folder)/postgresql.conf
             """
         let made = try Program.shell(script)
@@ -30,7 +31,10 @@ final class PostgresCluster: @unchecked Sendable {
             "/usr/sbin/runuser", ["-u", "postgres", "--", Self.programs + "/postgres", "-D", folder],
             log: folder + ".log")
         let ready = try Program.shell(
-            "for i in {1..200}; do psql -XAtq \(connection) -c 'select 1' && exit 0; read -rt 0.05 <> <(:); done; exit 1"
+            """
+            for i in {1..200}; do psql -XAtq \(connection) -c 'select 1' && exit 0; read -rt 0.05 <> <(:); done
+            exit 1
+            """
         )
         try #require(ready.status == 0, "\(ready)\n\(log)")
     }

@@ -16,7 +16,7 @@ import Testing
             "grep -rlaF -e '\(token)' -e '\(bundle)' \(fleet.folder)/node \(fleet.folder)/*.log; true")
         #expect(found.output == "")
         let process = try Program.shell(
-            "tr '\\0' '\\n' </proc/\(fleet.agent.identifier)/cmdline; tr '\\0' '\\n' </proc/\(fleet.agent.identifier)/environ"
+            "cd /proc/\(fleet.agent.identifier) && tr '\\0' '\\n' <cmdline && tr '\\0' '\\n' <environ"
         )
         #expect(!process.output.contains(token))
 

@@ -37,8 +37,9 @@ import Testing
     @Test func `a query is cancelled by its own client and by nobody who guesses`() async throws {
         let fleet = try await Fleet()
         let connection = """
-            host=localhost hostaddr=127.0.0.1 port=\(fleet.listenPort) dbname=postgres user=postgres sslmode=verify-full \
-            sslrootcert=\(fleet.folder)/trust.pem sslcert=\(fleet.folder)/shop/client.crt sslkey=\(fleet.folder)/shop/client.key
+            host=localhost hostaddr=127.0.0.1 port=\(fleet.listenPort) dbname=postgres user=postgres \
+            sslmode=verify-full sslrootcert=\(fleet.folder)/trust.pem sslcert=\(fleet.folder)/shop/client.crt \
+            sslkey=\(fleet.folder)/shop/client.key
             """
         let script = """
             psql -XAtq -d '\(connection)' -c 'select pg_sleep(60)' & pid=$!
@@ -47,7 +48,8 @@ import Testing
                     "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'")
                 [ "$n" = 1 ] && break
             done
-            printf '\\x00\\x00\\x00\\x10\\x04\\xd2\\x16\\x2e\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x02' >/dev/tcp/127.0.0.1/\(fleet.listenPort)
+            printf '\\x00\\x00\\x00\\x10\\x04\\xd2\\x16\\x2e\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x02' \
+                >/dev/tcp/127.0.0.1/\(fleet.listenPort)
             kill -0 $pid || { echo 'a guessed key cancelled it'; exit 9; }
             kill -INT $pid; wait $pid
             """

@@ -6,8 +6,9 @@ import Testing
         let fleet = try await Fleet(lifetime: 30)
         let first = try servedSerial(fleet)
         let connection = """
-            host=localhost hostaddr=127.0.0.1 port=\(fleet.listenPort) dbname=postgres user=postgres sslmode=verify-full \
-            sslrootcert=\(fleet.folder)/trust.pem sslcert=\(fleet.folder)/shop/client.crt sslkey=\(fleet.folder)/shop/client.key
+            host=localhost hostaddr=127.0.0.1 port=\(fleet.listenPort) dbname=postgres user=postgres \
+            sslmode=verify-full sslrootcert=\(fleet.folder)/trust.pem sslcert=\(fleet.folder)/shop/client.crt \
+            sslkey=\(fleet.folder)/shop/client.key
             """
         let long = try Program(
             "/usr/bin/psql",
@@ -32,8 +33,9 @@ import Testing
     private func servedSerial(_ fleet: Fleet) throws -> String {
         let shown = try Program.shell(
             """
-            openssl s_client -starttls postgres -connect 127.0.0.1:\(fleet.listenPort) -cert \(fleet.folder)/shop/client.crt \
-                -key \(fleet.folder)/shop/client.key </dev/null 2>/dev/null | openssl x509 -noout -serial
+            openssl s_client -starttls postgres -connect 127.0.0.1:\(fleet.listenPort) \
+                -cert \(fleet.folder)/shop/client.crt -key \(fleet.folder)/shop/client.key </dev/null 2>/dev/null |
+                openssl x509 -noout -serial
             """)
         return shown.output
     }

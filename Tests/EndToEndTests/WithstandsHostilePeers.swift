@@ -10,8 +10,9 @@ import Testing
             port = \(fleet.listenPort)
             ssl = struct.pack('>II', 8, 80877103)
             hello = bytes.fromhex('160301002f0100002b0303') + os.urandom(36)
-            shapes = [b'', b'\\x00', ssl, ssl + hello, hello, struct.pack('>II', 8, 80877104) + ssl, b'GET / HTTP/1.1\\r\\n\\r\\n',
-                      struct.pack('>II', 2**31 - 1, 196608), struct.pack('>II', 4, 0), ssl + b'x' * 40, os.urandom(5000)]
+            shapes = [b'', b'\\x00', ssl, ssl + hello, hello, struct.pack('>II', 8, 80877104) + ssl,
+                      b'GET / HTTP/1.1\\r\\n\\r\\n', struct.pack('>II', 2**31 - 1, 196608), struct.pack('>II', 4, 0),
+                      ssl + b'x' * 40, os.urandom(5000)]
             for shape in shapes:
                 for cut in sorted({0, 1, len(shape) // 2, max(0, len(shape) - 1), len(shape)}):
                     s = socket.create_connection(('127.0.0.1', port), timeout=5)

@@ -7,16 +7,20 @@ package struct AuditConfiguration: Sendable {
     package var directory: String
     /// Bytes of events that may wait for the plane before the oldest that are no security events are dropped.
     package var limit: Int64
+    /// The plane's C2SP verifier key; nil: the one that it names first is believed from then on.
+    package var witness: String?
     package var node: String
     package var cluster: String
     /// The kernel's name for this boot; tells a crash from a power cut.
     package var boot: String
 
     package init(
-        directory: String, limit: Int64 = 1 << 30, node: String, cluster: String, boot: String = Self.currentBoot
+        directory: String, limit: Int64 = 1 << 30, witness: String? = nil, node: String, cluster: String,
+        boot: String = Self.currentBoot
     ) {
         self.directory = directory
         self.limit = limit
+        self.witness = witness
         self.node = node
         self.cluster = cluster
         self.boot = boot

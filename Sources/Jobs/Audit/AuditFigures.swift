@@ -7,6 +7,11 @@ final class AuditFigures: Sendable {
         var epoch: UInt64 = 0
         var last: UInt64 = 0
         var acknowledged: UInt64 = 0
+        /// The plane's last cosignature covers everything up to here.
+        var cosigned: UInt64 = 0
+        /// C2SP verifier keys: of the witness, and of the log itself.
+        var witness: String?
+        var key = ""
         var bytes: Int64 = 0
         var limit: Int64 = 0
         /// Of the oldest event that waits.
@@ -82,6 +87,8 @@ final class AuditFigures: Sendable {
         let (log, problem) = contents.withLock { ($0.log, $0.spoolProblem ?? $0.shippingProblem) }
         return [
             "epoch": .count(log.epoch), "next_seq": .count(log.last + 1), "acknowledged": .count(log.acknowledged),
+            "cosigned": .count(log.cosigned), "witness": log.witness.map { .string($0) } ?? .null,
+            "log_key": log.key.isEmpty ? .null : .string(log.key),
             "spooled_events": .count(log.waiting), "spooled_bytes": .count(log.bytes), "limit_bytes": .count(log.limit),
             "oldest_age_seconds": .count(Int64(age(log))), "dropped": .count(droppedCount),
             "lost": .count(lost.value), "last_error": problem.map { .string($0) } ?? .null,

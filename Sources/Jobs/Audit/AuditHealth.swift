@@ -83,6 +83,18 @@ final class AuditHealth: Sendable {
                 action: "check the management plane and the way to it"))
     }
 
+    func witnessIsKnown() { board.clear("AUDIT_WITNESS_CHANGED") }
+
+    func witnessChanged(from known: String, to told: String) {
+        board.raise(
+            HealthReason(
+                "AUDIT_WITNESS_CHANGED", .error,
+                detail: "the plane cosigns as \(told), this node knows it as \(known); every event is kept",
+                action:
+                    "if the plane was given a new key, set audit: witness: to what `nodeguard-plane audit keys` prints "
+                    + "and restart; else somebody answers in its place"))
+    }
+
     func shippingStopped(_ reason: String) {
         figures.setShippingProblem(reason)
         board.clear("AUDIT_NOT_SHIPPED")

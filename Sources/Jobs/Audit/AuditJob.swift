@@ -23,7 +23,10 @@ package final class AuditJob: Sendable {
     ) {
         let figures = AuditFigures(metrics)
         let health = AuditHealth(board, figures)
-        let shipper = receiver.map { AuditShipper($0, health) }
+        let shipper = receiver.map { [intake] receiver in
+            AuditShipper(
+                receiver, witness: configuration.witness, health, AuditReporter { intake.report($0) })
+        }
         self.shipper = shipper
         spool = AuditSpool(configuration, figures, health) { shipper?.alarm.ring() }
     }

@@ -8,25 +8,25 @@ import Reports
 package struct AuditVerifier {
     /// What is believed of a log, or why not.
     package enum Verdict: Sendable, Equatable {
-        /// `isSigned`: nil if no key was given.
-        case intact(events: UInt64, origin: String, isSigned: Bool?)
+        /// `isSigned`, `isCosigned`: nil if no such key was given.
+        case intact(events: UInt64, origin: String, isSigned: Bool?, isCosigned: Bool?)
         case broken(reason: String)
     }
 
     package static let lineLimit = 1 << 20
     private static let bufferSize = 64 << 10
 
-    private let publicKey: [UInt8]?
+    private let keys: VerifierKeys
     private var tree = MerkleTree()
     private var origin: String?
     private var note: [UInt8]?
     private var line: [UInt8] = []
 
-    /// `publicKey`: the log's raw Ed25519 key, if the signature is to be checked.
-    package init(publicKey: [UInt8]? = nil) { self.publicKey = publicKey }
+    /// `keys`: with which the signatures are checked.
+    package init(keys: VerifierKeys = VerifierKeys()) { self.keys = keys }
 
-    package static func verify(file path: String, publicKey: [UInt8]? = nil) throws(IOError) -> Verdict {
-        var verifier = AuditVerifier(publicKey: publicKey)
+    package static func verify(file path: String, keys: VerifierKeys = VerifierKeys()) throws(IOError) -> Verdict {
+        var verifier = AuditVerifier(keys: keys)
         let file = try Files.openForReading(path)
         let buffer = LaneBuffer(capacity: bufferSize)
         while try file.read(into: buffer) > 0 {
@@ -36,8 +36,8 @@ package struct AuditVerifier {
         return verifier.finish()
     }
 
-    package static func verify(_ bytes: [UInt8], publicKey: [UInt8]? = nil) -> Verdict {
-        var verifier = AuditVerifier(publicKey: publicKey)
+    package static func verify(_ bytes: [UInt8], keys: VerifierKeys = VerifierKeys()) -> Verdict {
+        var verifier = AuditVerifier(keys: keys)
         if let reason = verifier.read(bytes) { return .broken(reason: reason) }
         return verifier.finish()
     }
@@ -50,7 +50,7 @@ package struct AuditVerifier {
                 if let note, note.count > SignedNote.sizeLimit { return "the checkpoint is too long" }
             } else if byte != 0x0A {
                 line.append(byte)
-                if line.count > Self.lineLimit { return "line \(tree.size + 1) is too long" }
+                if line.count > Self.lineLimit { return "event \(tree.size + 1) is too long" }
             } else if line.isEmpty {
                 note = []
             } else {
@@ -65,9 +65,11 @@ package struct AuditVerifier {
         let seq = tree.size + 1
         guard let value = try? JSONDecoder().decode(DecodedJSON.self, from: Data(line)).value,
             case .object(let members) = value
-        else { return "line \(seq) is no JSON object" }
-        guard Array(value.text.utf8) == line else { return "line \(seq) is not in canonical form" }
-        guard members["seq"] == .count(seq) else { return "line \(seq) is not event \(seq): one is missing, or moved" }
+        else { return "event \(seq) was changed: it is no JSON object" }
+        guard Array(value.text.utf8) == line else {
+            return "event \(seq) was changed: it is not in canonical form"
+        }
+        guard members["seq"] == .count(seq) else { return Self.misplaced(members["seq"], seq) }
         guard case .string(let node)? = members["node"], case .integer(let epoch)? = members["epoch"], epoch >= 0 else {
             return "event \(seq) does not say whose it is"
         }
@@ -78,8 +80,17 @@ package struct AuditVerifier {
         return nil
     }
 
+    private static func misplaced(_ found: JSONValue?, _ seq: UInt64) -> String {
+        guard case .integer(let number)? = found else { return "event \(seq) was changed: it has no number" }
+        return number > Int64(clamping: seq)
+            ? "event \(seq) is missing, or moved: event \(number) stands in its place"
+            : "event \(number) stands once more in the place of event \(seq)"
+    }
+
     private func finish() -> Verdict {
-        guard line.isEmpty, let note else { return .broken(reason: "the export ends without a checkpoint") }
+        guard line.isEmpty, let note else {
+            return .broken(reason: "the export ends after event \(tree.size), without a checkpoint: it was cut")
+        }
         let signed: SignedNote
         let checkpoint: Checkpoint
         do {
@@ -88,18 +99,36 @@ package struct AuditVerifier {
         } catch {
             return .broken(reason: error.description)
         }
+        if let reason = flaw(of: checkpoint) ?? flaw(of: signed) { return .broken(reason: reason) }
+        return .intact(
+            events: tree.size, origin: checkpoint.origin, isSigned: keys.isSigned(signed, as: checkpoint.origin),
+            isCosigned: keys.isCosigned(signed))
+    }
+
+    private func flaw(of checkpoint: Checkpoint) -> String? {
         guard let origin, checkpoint.origin == origin else {
-            return .broken(reason: "the checkpoint is of \(checkpoint.origin), the events are not")
+            return "the checkpoint is of \(checkpoint.origin), the events are not"
         }
         guard checkpoint.size == tree.size else {
-            return .broken(reason: "the checkpoint covers \(checkpoint.size) events, the export has \(tree.size)")
+            return "the checkpoint covers \(checkpoint.size) events, the export has \(tree.size)"
         }
         guard checkpoint.root == tree.root else {
-            return .broken(reason: "an event was changed: the tree's root is not the checkpoint's")
+            return """
+                one of the events 1 to \(tree.size) was changed, or the checkpoint: the tree's root is not the \
+                checkpoint's
+                """
         }
-        let isSigned = publicKey.map { signed.isSigned(by: origin, publicKey: $0) }
-        if isSigned == false { return .broken(reason: "the checkpoint is not signed by the given key") }
-        return .intact(events: tree.size, origin: origin, isSigned: isSigned)
+        return nil
+    }
+
+    private func flaw(of note: SignedNote) -> String? {
+        let origin = origin ?? ""
+        if keys.isSigned(note, as: origin) == false {
+            return keys.knows(origin)
+                ? "the checkpoint is not signed by the given key"
+                : "the checkpoint is signed for \(origin), and none of the given keys is that log's"
+        }
+        return keys.isCosigned(note) == false ? "the checkpoint is not cosigned by the given witness" : nil
     }
 }
 

@@ -117,17 +117,17 @@ package final class BackupFigures: Sendable {
             return [
                 "verb": .string(stream.verb.rawValue), "backup": .string(stream.backup), "name": .string(stream.name),
                 "target": .string(stream.target), "bytes": .count(bytes),
-                "storedBytes": .count(stream.watch.storedBytes),
+                "stored_bytes": .count(stream.watch.storedBytes),
                 "seconds": .integer(Int64(seconds)),
-                "bytesPerSecond": .integer(seconds > 0 ? Int64(Double(bytes) / seconds) : 0),
+                "bytes_per_second": .integer(seconds > 0 ? Int64(Double(bytes) / seconds) : 0),
             ]
         }
         board.publish(
             section: "backups",
             [
                 "targets": .array(targets.map { ["name": .string($0.name), "url": .string($0.url)] }),
-                "streams": .array(streams), "streamLimit": .count(BackupsConfiguration.streamLimit),
-                "lastSuccess": .object(successes.mapValues { .string($0.description) }),
+                "streams": .array(streams), "stream_limit": .count(BackupsConfiguration.streamLimit),
+                "last_success": .object(successes.mapValues { .string($0.description) }),
             ])
     }
 }

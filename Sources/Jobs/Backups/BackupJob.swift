@@ -28,7 +28,7 @@ package final class BackupJob: Sendable {
             figures: BackupFigures(targets: configuration.targets, metrics: metrics, board: board),
             memory: StreamMemory(
                 bytes: configuration.memory / BackupsConfiguration.streamLimit, coreCount: Cores.count))
-        lane = Lane(label: "backups")
+        lane = Lane(label: "backups-streams")
         housekeeping = Housekeeping()
         do throws(IOError) {
             server = try StreamServer(context, on: lane)
@@ -60,7 +60,7 @@ package final class BackupJob: Sendable {
 
 /// Looks through the targets, apart from the streams.
 private actor Housekeeping: QueueConfined {
-    nonisolated let queue = SerialQueue(label: "backups")
+    nonisolated let queue = SerialQueue(label: "backups-housekeeping")
 
     /// Removes what unfinished backups left, and finds when each name was last backed up.
     func tidy(_ context: StreamContext, untouchedSince moment: Timestamp) {

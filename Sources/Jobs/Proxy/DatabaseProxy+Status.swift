@@ -18,7 +18,7 @@ extension DatabaseProxy {
                 "listeners": .array(listeners.map { $0.document(isDraining: isDraining) }),
                 "connections": .count(house.admission.authenticatedCount),
                 "unauthenticated": .count(house.admission.unauthenticatedCount),
-                "stalledBytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
+                "stalled_bytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
             ])
         let unbound = listeners.filter { $0.addresses.isEmpty }.map(\.name)
         health.set(

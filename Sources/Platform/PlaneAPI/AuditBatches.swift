@@ -11,6 +11,10 @@ package enum AuditBatches {
     /// Larger batches are answered 413.
     package static let sizeLimit = 1 << 20
 
+    /// `GET` answers with the C2SP verifier key of the plane's cosignatures, one line of text.
+    package static let witnessPath = "/v1/audit/witness"
+    package static let witnessLimit = 1024
+
     package static func path(epoch: UInt64, first: UInt64, last: UInt64) -> String {
         "/v1/nodes/self/audit/\(epoch)/\(first)-\(last)"
     }

@@ -135,6 +135,18 @@ package actor PlaneClient: QueueConfined {
         return try Self.decode(try Answer.body(of: response, doing: "ship audit events"), doing: "ship audit events")
     }
 
+    /// The C2SP verifier key with which the plane cosigns checkpoints.
+    package func auditWitness() async throws(PlaneError) -> String {
+        let what = "ask for the witness key"
+        let request = HTTPRequest("GET", url + AuditBatches.witnessPath, headers: [("Accept", "text/plain")])
+        let body = try Answer.body(of: try await sendRequest(request, try joined()), doing: what)
+        let line = body.prefix { $0 != 0x0A }
+        guard !line.isEmpty, body.count <= AuditBatches.witnessLimit, body.count - line.count <= 1,
+            let text = String(validating: line, as: UTF8.self)
+        else { throw PlaneError(.protocolError, "\(what): the plane's answer is not one line of text") }
+        return text
+    }
+
     // MARK: JSON
 
     private func post(_ path: String, _ value: some Encodable, doing what: String) async throws(PlaneError) -> [UInt8] {

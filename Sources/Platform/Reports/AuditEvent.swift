@@ -48,6 +48,7 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case controlCall = "control.call"
     case stateQuarantined = "state.quarantined"
     case auditGap = "audit.gap"
+    case auditWitnessChanged = "audit.witness-changed"
 }
 
 /// Where jobs report audit events. Reporting never blocks and never throws; `nodeguard` connects it to the spool.

@@ -36,7 +36,7 @@ struct AuditRoutes: Sendable {
                 }
             }
         }
-        router.get("/v1/audit/witness") { _, context in
+        router.get("\(AuditBatches.witnessPath)") { _, context in
             try await calls.answer("audit.witness", context, .anybody) { _ in
                 Response(
                     status: .ok, headers: [.contentType: "text/plain"],

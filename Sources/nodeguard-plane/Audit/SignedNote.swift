@@ -71,6 +71,12 @@ struct SignedNote: Sendable {
         return Array(SHA256.hash(data: bytes).prefix(4))
     }
 
+    /// C2SP signed-note "vkey": what a verifier needs to know of a key.
+    static func verifierKey(name: String, algorithm: Algorithm, key: Curve25519.Signing.PublicKey) -> String {
+        let encoded = Data([algorithm.rawValue] + key.rawRepresentation).base64EncodedString()
+        return "\(name)+\(Hex.lower(keyHash(name: name, algorithm: algorithm, key: key)))+\(encoded)"
+    }
+
     static func line(name: String, keyHash: [UInt8], signature: [UInt8]) -> String {
         "\(dash)\(name) \(Data(keyHash + signature).base64EncodedString())\n"
     }

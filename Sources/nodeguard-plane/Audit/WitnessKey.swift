@@ -25,12 +25,8 @@ struct WitnessKey: Sendable, CustomStringConvertible {
         name = "nodeguard-plane/" + Hex.lower(SHA256.hash(data: key.publicKey.rawRepresentation).prefix(8))
     }
 
-    /// C2SP signed-note "vkey": what a verifier needs to know of us.
-    var verifierKey: String {
-        let algorithm = SignedNote.Algorithm.cosignature
-        let encoded = Data([algorithm.rawValue] + publicKey).base64EncodedString()
-        return "\(name)+\(Hex.lower(keyHash))+\(encoded)"
-    }
+    /// What a verifier needs to know of us.
+    var verifierKey: String { SignedNote.verifierKey(name: name, algorithm: .cosignature, key: key.publicKey) }
 
     private var keyHash: [UInt8] { SignedNote.keyHash(name: name, algorithm: .cosignature, key: key.publicKey) }
 

@@ -1,11 +1,12 @@
 import ArgumentParser
+import Crypto
 import FoundationEssentials
 import GRDB
 
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit", abstract: "Read and verify the audit logs that nodes sent.",
-        subcommands: [AuditList.self, AuditTail.self, AuditExport.self, AuditVerify.self])
+        subcommands: [AuditList.self, AuditTail.self, AuditExport.self, AuditKeys.self, AuditVerify.self])
 }
 
 /// Which logs a verb is about.
@@ -112,7 +113,10 @@ struct AuditTail: ParsableCommand {
 struct AuditExport: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Print one log: its events, an empty line, its last signed checkpoint.",
-        discussion: "Without --epoch, the newest log that fits. Anybody with the node's key can verify it.")
+        discussion: """
+            Without --epoch, the newest log that fits. `nodeguard audit verify` checks it anywhere, with the keys that \
+            `nodeguard-plane audit keys` prints.
+            """)
 
     @OptionGroup var selection: AuditSelection
     @Option(help: "Which log of the node.") var epoch: UInt64?
@@ -129,15 +133,39 @@ struct AuditExport: ParsableCommand {
                     logs.isEmpty ? "there is no such log" : "several nodes have logs",
                     remedy: "name one with --node and --cluster; `nodeguard-plane audit list` shows them")
             }
+            guard
+                let row = try Row.fetchOne(
+                    database,
+                    sql: "SELECT checkpoint, cosignature FROM audit_batches WHERE log = ? ORDER BY last DESC LIMIT 1",
+                    arguments: [log.id])
+            else {
+                throw PlaneProblem(
+                    "no event of \(log.place.origin) has arrived yet", remedy: "`nodeguard status` on the node says why"
+                )
+            }
             let events = try Data.fetchCursor(
                 database, sql: "SELECT event FROM audit_events WHERE log = ? ORDER BY seq", arguments: [log.id])
             while let event = try events.next() { print(String(decoding: event, as: UTF8.self)) }
-            let row = try Row.fetchOne(
-                database,
-                sql: "SELECT checkpoint, cosignature FROM audit_batches WHERE log = ? ORDER BY last DESC LIMIT 1",
-                arguments: [log.id])
-            if let row { print("\n" + (row["checkpoint"] as String) + (row["cosignature"] as String), terminator: "") }
+            print("\n" + (row["checkpoint"] as String) + (row["cosignature"] as String), terminator: "")
         }
+    }
+}
+
+struct AuditKeys: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keys", abstract: "Print the public keys that verify exports: of each log, and of this plane.",
+        discussion: "C2SP verifier keys, one a line, for `nodeguard audit verify --key`. The last is this plane's.")
+
+    @OptionGroup var selection: AuditSelection
+    @OptionGroup var state: StateOption
+
+    func run() throws {
+        let state = try state.open()
+        for log in try state.database.read({ try selection.logs($0) }) {
+            let key = try Curve25519.Signing.PublicKey(rawRepresentation: log.publicKey)
+            print(SignedNote.verifierKey(name: log.place.origin, algorithm: .ed25519, key: key))
+        }
+        print(state.witness.verifierKey)
     }
 }
 

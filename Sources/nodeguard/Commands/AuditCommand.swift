@@ -4,8 +4,9 @@ import Reports
 /// What this node has recorded. The log that counts is at the plane.
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "audit", abstract: "Show the newest audit events of this node, or how its spool is.",
-        subcommands: [Tail.self, Spool.self])
+        commandName: "audit",
+        abstract: "Show the newest audit events of this node or how its spool is; verify an exported log.",
+        subcommands: [Tail.self, Spool.self, AuditVerifyCommand.self])
 
     struct Tail: Verb {
         static let configuration = CommandConfiguration(

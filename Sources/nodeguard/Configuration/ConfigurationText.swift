@@ -72,7 +72,7 @@ extension NodeConfiguration {
                             })
                     ),
                 ])
-            ), ("audit", .section([("spool", .section([("limit", .text(Quantity.text(bytes: audit.spoolLimit)))]))])),
+            ), ("audit", .section(audit.shown)),
             ("status", .section(status.shown)),
             (
                 "log",
@@ -81,6 +81,13 @@ extension NodeConfiguration {
                 ])
             ),
         ]
+    }
+}
+
+extension AuditSection {
+    fileprivate var shown: ConfigurationText.Members {
+        let witness: ConfigurationText.Members = witness.map { [("witness", .text($0))] } ?? []
+        return [("spool", .section([("limit", .text(Quantity.text(bytes: spoolLimit)))]))] + witness
     }
 }
 

@@ -98,14 +98,14 @@ struct StatusText {
             .init(title: "BYTES", isNumber: true), .init(title: "RATE", isNumber: true),
         ])
         streams.rows = (section?["streams"]?.items ?? []).map { stream in
-            let rate = (stream["bytes_per_second"] ?? stream["bytesPerSecond"])?.number
+            let rate = stream["bytes_per_second"]?.number
             return [
                 stream["verb"]?.shown ?? "", stream["name"]?.shown ?? "", stream["target"]?.shown ?? "",
                 stream["bytes"]?.number.map(Measures.bytes) ?? "", rate.map { Measures.bytes($0) + "/s" } ?? "",
             ]
         }
         var last = TextTable(columns: [.init(title: "NAME"), .init(title: "LAST SUCCESS")])
-        last.rows = lastSuccesses(section?["last_success"] ?? section?["lastSuccess"])
+        last.rows = lastSuccesses(section?["last_success"])
         let lines =
             targets.lines(width: Self.width) + last.lines(width: Self.width) + streams.lines(width: Self.width)
         return lines.isEmpty ? [] : [title("Backups")] + lines
@@ -130,6 +130,9 @@ struct StatusText {
         var text = events == 0 ? "every event has arrived" : "\(Measures.count(events)) events wait\(bytes)"
         if events > 0, oldest > 0 { text += ", the oldest for \(Measures.span(Int64(oldest)))" }
         if let next = section["next_seq"]?.number { text += "; next number \(Measures.count(next))" }
+        if let cosigned = section["cosigned"]?.number, cosigned > 0 {
+            text += "; cosigned by the plane up to \(Measures.count(cosigned))"
+        }
         for key in ["lost", "dropped"] {
             if let count = section[key]?.total, count > 0 { text += "; \(Measures.count(count)) \(key)" }
         }

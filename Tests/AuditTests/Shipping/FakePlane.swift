@@ -18,7 +18,7 @@ actor FakePlane {
         var tree = MerkleTree()
     }
 
-    let witness: FakeWitness
+    private(set) var witness: FakeWitness
     private let stranger: FakeWitness
     private(set) var logs: [UInt64: Log] = [:]
     private(set) var epochs: [UInt64] = []
@@ -35,6 +35,9 @@ actor FakePlane {
         self.misbehaviours = misbehaviours
     }
 
+    /// As after the loss of its key.
+    func become(_ witness: FakeWitness) { self.witness = witness }
+
     func answerAlways(_ verdict: ShippingAnswer?) { self.verdict = verdict }
 
     var lines: [String] { epochs.last.flatMap { logs[$0]?.lines } ?? [] }
@@ -42,7 +45,7 @@ actor FakePlane {
     nonisolated var receiver: AuditReceiver {
         AuditReceiver(
             registerKey: { await self.register($0, $1) }, send: { await self.take($0) },
-            witness: { self.witness.verifierKey })
+            witness: { await self.witness.verifierKey })
     }
 
     private func register(_ epoch: UInt64, _ key: [UInt8]) -> ShippingAnswer {

@@ -48,8 +48,8 @@ import Testing
         #expect(batch.epoch == 7 && batch.first == 1 && batch.last == 5)
         let origin = AuditBatches.origin(node: "db-1", epoch: 7)
         #expect(
-            AuditVerifier.verify(batch.body, publicKey: store.key.publicKey)
-                == .intact(events: 5, origin: origin, isSigned: true))
+            AuditVerifier.verify(batch.body, keys: VerifierKeys(logKey: store.key.publicKey))
+                == .intact(events: 5, origin: origin, isSigned: true, isCosigned: nil))
         let text = String(decoding: batch.body, as: UTF8.self)
         let root = Data(store.state.tree.root).base64EncodedString()
         #expect(text.contains("}\n\n\(origin)\n5\n\(root)\n\n\u{2014} \(origin) "))

@@ -54,7 +54,7 @@ import Testing
         #expect(metrics.contains("nodeguard_backup_last_success_timestamp_seconds{name=\"base\"} "))
         let snapshot = running.board.snapshot
         let section = try #require(snapshot.sections["backups"]?.text)
-        #expect(section.contains("\"lastSuccess\":{\"base\":\"20"))
+        #expect(section.contains("\"last_success\":{\"base\":\"20"))
         #expect(snapshot.reasons.map(\.code) == ["BACKUP_FAILED"])
     }
 

@@ -25,7 +25,7 @@ extension AuditEventName {
         switch self {
         case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished, .trustChanged,
             .configurationLoaded, .controlCall, .backupRead, .backupDeleted, .stateQuarantined, .auditGap,
-            .agentEndedUncleanly:
+            .agentEndedUncleanly, .auditWitnessChanged:
             .security
         case .connectionAccepted, .connectionRefused, .connectionClosed, .cancelDropped, .cancelForwarded:
             .connection

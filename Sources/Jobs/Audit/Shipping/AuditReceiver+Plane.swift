@@ -2,10 +2,8 @@ import PlaneAPI
 import PlaneClient
 
 extension AuditReceiver {
-    /// The management plane. `witness`: its verifier key, as text.
-    package static func plane(
-        _ client: PlaneClient, witness: @escaping @Sendable () async -> String? = { nil }
-    ) -> AuditReceiver {
+    /// The management plane.
+    package static func plane(_ client: PlaneClient) -> AuditReceiver {
         AuditReceiver(
             registerKey: { epoch, publicKey in
                 do throws(PlaneError) {
@@ -24,7 +22,7 @@ extension AuditReceiver {
                     return Delivery(ShippingAnswer(error))
                 }
             },
-            witness: witness)
+            witness: { try? await client.auditWitness() })
     }
 }
 

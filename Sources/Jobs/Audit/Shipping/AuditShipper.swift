@@ -11,8 +11,13 @@ actor AuditShipper: QueueConfined {
     private static let idle = Duration.seconds(30)
     private static let spoolRetry = Duration.seconds(1)
 
-    private let receiver: AuditReceiver
-    private let health: AuditHealth
+    let receiver: AuditReceiver
+    let health: AuditHealth
+    let audit: AuditReporter
+    /// The verifier key of the configuration.
+    let pinnedWitness: String?
+    /// The other key of which an event was made.
+    var reportedWitness: String?
     private var machine = ShippingStateMachine()
     private let start = ContinuousClock.now
     private var isRunning = false
@@ -20,9 +25,12 @@ actor AuditShipper: QueueConfined {
     /// Events that wait will soon be at the plane, as far as we know.
     var isHopeful: Bool { isRunning && machine.failures == 0 }
 
-    init(_ receiver: AuditReceiver, _ health: AuditHealth) {
+    /// `witness`: the verifier key of the configuration. `audit`: where what the shipper itself finds is reported.
+    init(_ receiver: AuditReceiver, witness: String?, _ health: AuditHealth, _ audit: AuditReporter) {
         self.receiver = receiver
         self.health = health
+        self.audit = audit
+        pinnedWitness = witness
     }
 
     /// Until the task is cancelled.
@@ -94,29 +102,14 @@ actor AuditShipper: QueueConfined {
         guard case .acknowledged(let last) = delivery.answer, (batch.first...batch.last).contains(last) else {
             return delivery.answer
         }
-        var cosigned: String?
-        if let line = delivery.cosignature {
-            guard await isCosigned(batch, line, spool) else {
-                return .unavailable(reason: "the plane's cosignature does not fit the checkpoint")
-            }
-            cosigned = batch.checkpoint.fullText + line
+        if let problem = await problem(ofCosignature: delivery.cosignature, of: batch, spool) {
+            return .unavailable(reason: problem)
         }
+        let cosigned = delivery.cosignature.map { batch.checkpoint.fullText + $0 }
         guard await spool.acknowledge(epoch: batch.epoch, through: last, cosigned: cosigned) else {
             return .unavailable(reason: "the spool could not note the plane's acknowledgement")
         }
         return delivery.answer
-    }
-
-    /// By the key that the plane had when we first asked for it. As long as it cannot be had, the cosignature is kept
-    /// unchecked.
-    private func isCosigned(_ batch: AuditBatch, _ line: String, _ spool: AuditSpool) async -> Bool {
-        var known = await spool.witness(epoch: batch.epoch)
-        if known == nil, let told = await receiver.witness(), Witness(verifierKey: told) != nil {
-            _ = await spool.noteWitness(epoch: batch.epoch, told)
-            known = told
-        }
-        guard let known, let witness = Witness(verifierKey: known) else { return true }
-        return witness.cosigned(batch.checkpoint.text, line)
     }
 
     private var now: Duration { start.duration(to: .now) }

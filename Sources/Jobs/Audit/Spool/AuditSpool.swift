@@ -25,6 +25,8 @@ actor AuditSpool: QueueConfined {
     private var held: [AuditEvent] = []
     /// No later log may have a smaller number, whatever the clock says.
     private var lastEpoch: UInt64 = 0
+    /// The plane's verifier key, which outlives a log.
+    private var lastWitness = ""
     private var lastPutAside: ContinuousClock.Instant?
 
     /// A disk that damages every new log must not be filled with them.
@@ -102,6 +104,7 @@ actor AuditSpool: QueueConfined {
     private func continueLog() throws(SpoolError) {
         let store = try SpoolStore.open(files, configuration)
         lastEpoch = max(lastEpoch, store.state.place.epoch)
+        lastWitness = store.state.witness
         if !store.state.isClean {
             held.insert(
                 AuditEvent(
@@ -119,7 +122,7 @@ actor AuditSpool: QueueConfined {
         let milliseconds = UInt64(max(1, Timestamp.now.nanoseconds / 1_000_000))
         let epoch = max(milliseconds, lastEpoch + 1)
         let place = AuditPlace(node: configuration.node, cluster: configuration.cluster, epoch: epoch)
-        store = try SpoolStore.create(files, place, configuration)
+        store = try SpoolStore.create(files, place, configuration, witness: lastWitness)
         lastEpoch = epoch
     }
 
@@ -210,7 +213,9 @@ actor AuditSpool: QueueConfined {
 
     func noteWitness(epoch: UInt64, _ verifierKey: String) -> Bool {
         guard let store = current(epoch) else { return false }
-        return attempt { () throws(SpoolError) in try store.noteWitness(verifierKey) } != nil
+        guard attempt({ () throws(SpoolError) in try store.noteWitness(verifierKey) }) != nil else { return false }
+        lastWitness = verifierKey
+        return true
     }
 
     func acknowledge(epoch: UInt64, through last: UInt64, cosigned: String?) -> Bool {
@@ -263,8 +268,9 @@ actor AuditSpool: QueueConfined {
         guard let store else { return }
         var log = AuditFigures.Log(
             epoch: store.state.place.epoch, last: UInt64(store.state.last),
-            acknowledged: UInt64(store.state.acknowledged), bytes: store.state.usage, limit: configuration.limit,
-            isOpen: true)
+            acknowledged: UInt64(store.state.acknowledged), cosigned: store.state.cosignedSize,
+            witness: store.state.witness.isEmpty ? nil : store.state.witness, key: store.verifierKey,
+            bytes: store.state.usage, limit: configuration.limit, isOpen: true)
         if log.waiting > 0 {
             log.oldest = (try? store.oldestWaiting()).flatMap { $0 }.map { Timestamp(nanoseconds: $0) }
         }

@@ -28,6 +28,11 @@ struct SpoolState: Equatable, Sendable {
 
     var last: Int64 { Int64(clamping: tree.size) }
     var acknowledged: Int64 { Int64(clamping: shipped.size) }
+    /// The last cosignature covers everything up to here.
+    var cosignedSize: UInt64 {
+        let note = try? SignedNote(parsing: Array(cosigned.utf8))
+        return note.flatMap { try? Checkpoint(parsing: $0.text) }?.size ?? 0
+    }
     var place: AuditPlace { AuditPlace(node: node, cluster: cluster, epoch: UInt64(clamping: epoch)) }
 
     var mark: SpoolHead.Mark { SpoolHead.Mark(epoch: place.epoch, last: last, offered: offered) }

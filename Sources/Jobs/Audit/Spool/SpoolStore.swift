@@ -35,16 +35,17 @@ final class SpoolStore {
         head = try SpoolHead(files.head, state.mark)
     }
 
-    /// Begins a log. What a start that was cut short left behind must have been put aside before.
-    static func create(_ files: SpoolFiles, _ place: AuditPlace, _ configuration: AuditConfiguration)
-        throws(SpoolError) -> SpoolStore
-    {
+    /// Begins a log. What a start that was cut short left behind must have been put aside before. `witness`: as the
+    /// log before knew it.
+    static func create(
+        _ files: SpoolFiles, _ place: AuditPlace, _ configuration: AuditConfiguration, witness: String = ""
+    ) throws(SpoolError) -> SpoolStore {
         try spoolOperation("create the spool in \(files.directory)") {
             try Files.makeDirectory(files.directory, mode: 0o700)
             let key = try LogKey.create(files.key)
             let state = SpoolState(
                 node: place.node, cluster: place.cluster, epoch: Int64(place.epoch), boot: configuration.boot,
-                publicKey: key.publicKey, isClean: false)
+                publicKey: key.publicKey, isClean: false, witness: witness)
             let database = try SpoolDatabase.create(files, state)
             return try SpoolStore(database, key, state, files, limit: configuration.limit)
         }
@@ -101,6 +102,12 @@ final class SpoolStore {
         try Int64.fetchOne(
             database, sql: "SELECT sum(\(SpoolRow.usageSQL)) FROM events WHERE seq <= ?1 AND last <= ?1",
             arguments: [last]) ?? 0
+    }
+
+    /// With which others verify this log.
+    var verifierKey: String {
+        let origin = AuditBatches.origin(node: state.node, epoch: state.place.epoch)
+        return SignedNote.verifierKey(name: origin, .ed25519, key.publicKey)
     }
 
     // MARK: Events

@@ -15,7 +15,7 @@ package struct Checkpoint: Sendable, Equatable {
     package init(parsing text: String) throws(SignedNote.Flaw) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 4, lines[3].isEmpty, !lines[0].isEmpty, let size = UInt64(lines[1]),
-            String(size) == lines[1], let root = Data(base64Encoded: String(lines[2])),
+            String(size) == lines[1], let root = SignedNote.decode(lines[2]),
             root.count == MerkleTree.hashSize
         else { throw SignedNote.Flaw(description: "the checkpoint is not origin, size and root") }
         origin = String(lines[0])

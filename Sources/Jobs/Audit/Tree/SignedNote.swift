@@ -59,9 +59,14 @@ package struct SignedNote: Sendable, Equatable {
     static func signature(_ line: Substring) throws(Flaw) -> Signature {
         let parts = line.dropFirst(dash.count).split(separator: " ", omittingEmptySubsequences: false)
         guard line.hasPrefix(dash), parts.count == 2, !parts[0].isEmpty,
-            let raw = Data(base64Encoded: String(parts[1])), raw.count > 4
+            let raw = decode(parts[1]), raw.count > 4
         else { throw Flaw(description: "a signature line of the note is malformed") }
         return Signature(name: String(parts[0]), keyHash: Array(raw.prefix(4)), bytes: Array(raw.dropFirst(4)))
+    }
+
+    /// Strict: Foundation overlooks set bits in the padding, and a note would have several forms.
+    static func decode(_ base64: Substring) -> Data? {
+        Data(base64Encoded: String(base64)).flatMap { $0.base64EncodedString() == base64 ? $0 : nil }
     }
 
     /// True if the Ed25519 key signed the text under `name`.
@@ -77,5 +82,23 @@ package struct SignedNote: Sendable, Equatable {
     /// SHA-256(name ‖ LF ‖ algorithm ‖ key), four bytes of it.
     static func keyHash(name: String, _ algorithm: Algorithm, _ publicKey: [UInt8]) -> [UInt8] {
         Array(Digest.sha256(Array(name.utf8) + [0x0A, algorithm.rawValue] + publicKey).prefix(4))
+    }
+
+    /// `NAME+HASH+BASE64` (C2SP signed-note, verifier keys): what others need to know of a key.
+    static func verifierKey(name: String, _ algorithm: Algorithm, _ publicKey: [UInt8]) -> String {
+        let encoded = Data([algorithm.rawValue] + publicKey).base64EncodedString()
+        return "\(name)+\(hexadecimal(keyHash(name: name, algorithm, publicKey)))+\(encoded)"
+    }
+
+    /// nil if it is no key of this kind, or contradicts itself.
+    static func key(_ algorithm: Algorithm, ofVerifierKey text: String) -> (name: String, publicKey: [UInt8])? {
+        // The base64 part may contain plus signs; name and hash do not.
+        let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, !parts[0].isEmpty, let raw = decode(parts[2]), raw.count == 33,
+            raw.first == algorithm.rawValue
+        else { return nil }
+        let (name, publicKey) = (String(parts[0]), Array(raw.dropFirst()))
+        guard hexadecimal(keyHash(name: name, algorithm, publicKey)) == parts[1] else { return nil }
+        return (name, publicKey)
     }
 }

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import OpenSSL
 
 /// Somebody who saw our checkpoint and says so: the plane, known by its C2SP verifier key.
@@ -7,17 +6,11 @@ package struct Witness: Sendable, Equatable {
     private let keyHash: [UInt8]
     private let publicKey: [UInt8]
 
-    /// `NAME+HASH+BASE64` (C2SP signed-note, verifier keys); nil if it is no Ed25519 witness, or contradicts itself.
+    /// A C2SP verifier key; nil if it is no Ed25519 witness, or contradicts itself.
     package init?(verifierKey: String) {
-        // The base64 part may contain plus signs; name and hash do not.
-        let parts = verifierKey.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, !parts[0].isEmpty, let raw = Data(base64Encoded: String(parts[2])), raw.count == 33,
-            raw.first == SignedNote.Algorithm.cosignature.rawValue
-        else { return nil }
-        name = String(parts[0])
-        publicKey = Array(raw.dropFirst())
-        keyHash = SignedNote.keyHash(name: name, .cosignature, publicKey)
-        guard hexadecimal(keyHash) == parts[1] else { return nil }
+        guard let key = SignedNote.key(.cosignature, ofVerifierKey: verifierKey) else { return nil }
+        (name, publicKey) = key
+        keyHash = SignedNote.keyHash(name: key.name, .cosignature, key.publicKey)
     }
 
     /// True if `line` is this witness's signature line over the checkpoint (C2SP tlog-cosignature v1).
