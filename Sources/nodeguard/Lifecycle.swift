@@ -32,13 +32,17 @@ enum Lifecycle {
                 .failed, "the state folder \(state) cannot be used (\(error)); is another nodeguard running on it?")
         }
         let stop = StopRequest()
-        let signals = SignalWatch([.terminate, .interrupt]) { _ in stop.request() }
         let node = try Node(configuration)
+        let reload = ConfigurationReload(
+            of: configurationPath, running: configuration, node: node, threshold: threshold)
+        let signals = SignalWatch([.terminate, .interrupt, .hangUp]) { signal in
+            if signal == .hangUp { _ = reload.perform() } else { stop.request() }
+        }
         await node.audit.start()
         node.reporter.report(AuditEvent(.agentStarted, fields: ["version": .string(Nodeguard.version)]))
         node.reporter.report(AuditEvent(.configurationLoaded, fields: ["path": .string(configurationPath)]))
         do {
-            try await serve(node, configuration, stop, log)
+            try await serve(node, configuration, reload, stop, log)
         } catch {
             node.reporter.report(AuditEvent(.agentStopped, .failure, fields: ["reason": .string("\(error)")]))
             await node.audit.stop()
@@ -50,7 +54,8 @@ enum Lifecycle {
     }
 
     private static func serve(
-        _ node: Node, _ configuration: NodeConfiguration, _ stop: StopRequest, _ log: Logger
+        _ node: Node, _ configuration: NodeConfiguration, _ reload: ConfigurationReload, _ stop: StopRequest,
+        _ log: Logger
     ) async throws {
         let manager = ServiceManager()
         let status: StatusServer
@@ -59,7 +64,7 @@ enum Lifecycle {
                 StatusConfiguration(
                     statusPath: configuration.status.socket, controlPath: configuration.status.control,
                     mode: configuration.status.mode, group: configuration.status.group),
-                source: node.statusSource, audit: node.reporter, logger: Logger(label: "status"))
+                source: node.statusSource(reload), audit: node.reporter, logger: Logger(label: "status"))
             try node.proxy.start()
         } catch {
             throw VerbFailure(.failed, "\(error)")
@@ -173,7 +178,7 @@ enum StatusLine {
 }
 
 extension LogSection {
-    fileprivate var threshold: Logger.Level { Logger.Level(rawValue: level.rawValue) ?? .info }
+    var threshold: Logger.Level { Logger.Level(rawValue: level.rawValue) ?? .info }
 
     fileprivate var output: LogDestination {
         switch destination {

@@ -69,7 +69,7 @@ struct Node {
     var heartbeats: [any Heartbeat] { queues }
 
     /// What the status job shows and may set going.
-    var statusSource: StatusSource {
+    func statusSource(_ reload: ConfigurationReload) -> StatusSource {
         let queues = self.queues
         let node = configuration.node.name
         let cluster = self.cluster
@@ -86,10 +86,10 @@ struct Node {
                         lagSeconds: load.lagSeconds)
                 }
             },
-            control: controlActions)
+            control: controlActions(reload))
     }
 
-    private var controlActions: ControlActions {
+    private func controlActions(_ reload: ConfigurationReload) -> ControlActions {
         let (proxy, certificates, audit, health) = (self.proxy, self.certificates, self.audit, self.health)
         return ControlActions(
             connections: { ["connections": .array(await proxy.connections().map(Self.json))] },
@@ -122,7 +122,8 @@ struct Node {
                 }
                 health.endDraining()
                 return .done(["state": "ready"])
-            })
+            },
+            reload: { reload.perform().controlOutcome })
     }
 
     private static func json(_ connection: ConnectionSummary) -> JSONValue {

@@ -14,8 +14,7 @@ import ArgumentParser
         subcommands: [
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
             CertificatesCommand.self, BackupCommand.self, AuditCommand.self, DrainCommand.self, UndrainCommand.self,
-            ConfigCommand.self,
-            VersionCommand.self,
+            ReloadCommand.self, ExplainCommand.self, ConfigCommand.self, VersionCommand.self,
         ])
 }
 

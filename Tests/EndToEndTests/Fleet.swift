@@ -209,15 +209,18 @@ final class Fleet: @unchecked Sendable {
 
     // MARK: a client
 
-    /// psql through the agent's port. `parameters`: further words of the connection string.
-    func psql(_ query: String, as client: String? = "shop", _ parameters: String = "sslmode=verify-full") throws
-        -> Outcome
-    {
+    /// A connection string through the agent's port. `parameters`: further words.
+    func connection(as client: String?, _ parameters: String = "sslmode=verify-full") -> String {
         let certificate = client.map { "sslcert=\(folder)/\($0)/client.crt sslkey=\(folder)/\($0)/client.key" }
-        let connection = """
+        return """
             host=localhost hostaddr=127.0.0.1 port=\(listenPort) dbname=postgres user=postgres connect_timeout=20 \
             sslrootcert=\(folder)/trust.pem \(certificate ?? "sslcert=/nonexistent") \(parameters)
             """
-        return try Program.run("/usr/bin/psql", ["-XAtq", "-d", connection, "-c", query])
+    }
+
+    func psql(_ query: String, as client: String? = "shop", _ parameters: String = "sslmode=verify-full") throws
+        -> Outcome
+    {
+        try Program.run("/usr/bin/psql", ["-XAtq", "-d", connection(as: client, parameters), "-c", query])
     }
 }

@@ -31,7 +31,8 @@ final class Fixture: Sendable {
                 kill: { id in self.note("kill \(id)", id == "1:1" ? .done(["killed": .string(id)]) : .unknown("none"))
                 },
                 drain: { self.note("drain", .failed("no listener")) },
-                undrain: { self.note("undrain", .done([:])) }))
+                undrain: { self.note("undrain", .done([:])) },
+                reload: { self.note("reload", .refused("a mistake")) }))
     }
 
     private func note(_ call: String, _ outcome: ControlOutcome) -> ControlOutcome {

@@ -13,7 +13,7 @@ import Testing
             ("GET", "/v1/audit", nil, .section("audit")), ("GET", "/v1/backups", nil, .section("backups")),
             ("GET", "/v1/connections", nil, .connections), ("GET", "/v1/audit/events", nil, .events(count: 50)),
             ("GET", "/v1/audit/events", "count=1000", .events(count: 1000)), ("POST", "/v1/drain", nil, .drain),
-            ("POST", "/v1/undrain", nil, .undrain),
+            ("POST", "/v1/undrain", nil, .undrain), ("POST", "/v1/reload", nil, .reload),
             ("DELETE", "/v1/connections/2:17", nil, .kill(connection: "2:17")),
             ("POST", "/v1/certificates/database/renew", nil, .renew(role: "database")),
         ] as [(String, String, String?, LocalCall)])
@@ -64,7 +64,7 @@ import Testing
     @Test func `belongs to the control socket if it changes something or names peers`() {
         let open: [LocalCall] = [.live, .ready, .health(isVerbose: true), .status, .metrics, .section("audit")]
         let closed: [LocalCall] = [
-            .connections, .events(count: 1), .renew(role: "a"), .kill(connection: "1"), .drain, .undrain,
+            .connections, .events(count: 1), .renew(role: "a"), .kill(connection: "1"), .drain, .undrain, .reload,
         ]
         #expect(open.allSatisfy { !$0.needsControl })
         #expect(closed.allSatisfy { $0.needsControl })

@@ -99,9 +99,13 @@ import Testing
         #expect(await ask("/v1/connections/1:1", "DELETE", caller: root) == .json(["killed": "1:1"]))
         #expect(await ask("/v1/drain", "POST", caller: root).status == 502)
         #expect(await ask("/v1/undrain", "POST", caller: root).status == 200)
+        #expect(await ask("/v1/reload", "POST", caller: root).status == 409)
         #expect(LocalAnswer(ControlOutcome.refused("busy")).status == 409)
         #expect(await ask("/v1/audit/events", query: "count=3", caller: root).body == "{\"count\":3}\n")
-        #expect(fixture.calls.withLock { $0 } == ["renew database", "renew other", "kill 1:1", "drain", "undrain"])
+        #expect(
+            fixture.calls.withLock { $0 } == [
+                "renew database", "renew other", "kill 1:1", "drain", "undrain", "reload",
+            ])
     }
 
     @Test func `are audited on the control socket with who asked and what came of it`() async {

@@ -15,9 +15,19 @@ extension DatabaseProxy {
     package func publish(trust: TrustAnchors) {
         credentials.withLock { $0.trust = trust }
         renew { $0.configuration.trustsCluster }
-        for listener in listeners where listener.configuration.trustsCluster {
-            for relay in relays { relay.submit { $0.floor.review(listener) } }
+        for listener in listeners where listener.configuration.trustsCluster { review(listener) }
+    }
+
+    /// New rules by the names of their listeners; names that nobody has are left alone. Live connections are judged
+    /// again: those that the new rules do not allow are cut.
+    package func publish(policies: [String: AccessPolicy]) {
+        for listener in listeners {
+            if let policy = policies[listener.name], listener.adopt(policy) { review(listener) }
         }
+    }
+
+    private func review(_ listener: ListenerState) {
+        for relay in relays { relay.submit { $0.floor.review(listener) } }
     }
 
     private func renew(_ isConcerned: (ListenerState) -> Bool) {

@@ -13,6 +13,7 @@ enum LocalCall: Equatable {
     case kill(connection: String)
     case drain
     case undrain
+    case reload
 
     /// Why a request is no call. Becomes an answer of 400, 404 or 405.
     enum Flaw: Error, Equatable {
@@ -40,6 +41,7 @@ enum LocalCall: Equatable {
         case ["v1", "audit", "events"]: self = try Self.get(method, .events(count: Self.count(query)))
         case ["v1", "drain"]: self = try Self.only("POST", method, .drain)
         case ["v1", "undrain"]: self = try Self.only("POST", method, .undrain)
+        case ["v1", "reload"]: self = try Self.only("POST", method, .reload)
         default: self = try Self.named(method, segments)
         }
     }
@@ -48,7 +50,7 @@ enum LocalCall: Equatable {
     var needsControl: Bool {
         switch self {
         case .live, .ready, .health, .status, .metrics, .section: false
-        case .connections, .events, .renew, .kill, .drain, .undrain: true
+        case .connections, .events, .renew, .kill, .drain, .undrain, .reload: true
         }
     }
 

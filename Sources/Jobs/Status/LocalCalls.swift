@@ -74,6 +74,7 @@ final class LocalCalls: Sendable {
         case .renew(let role): return LocalAnswer(await source.control.renew(role))
         case .kill(let connection): return LocalAnswer(await source.control.kill(connection))
         case .drain: return LocalAnswer(await source.control.drain())
+        case .reload: return LocalAnswer(await source.control.reload())
         case .undrain: return LocalAnswer(await source.control.undrain())
         }
     }

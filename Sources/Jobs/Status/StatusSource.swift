@@ -85,6 +85,7 @@ package struct ControlActions: Sendable {
     package let kill: @Sendable (_ connection: String) async -> ControlOutcome
     package let drain: @Sendable () async -> ControlOutcome
     package let undrain: @Sendable () async -> ControlOutcome
+    package let reload: @Sendable () async -> ControlOutcome
 
     package init(
         connections: @escaping @Sendable () async -> JSONValue,
@@ -92,7 +93,8 @@ package struct ControlActions: Sendable {
         renew: @escaping @Sendable (_ role: String) async -> ControlOutcome,
         kill: @escaping @Sendable (_ connection: String) async -> ControlOutcome,
         drain: @escaping @Sendable () async -> ControlOutcome,
-        undrain: @escaping @Sendable () async -> ControlOutcome
+        undrain: @escaping @Sendable () async -> ControlOutcome,
+        reload: @escaping @Sendable () async -> ControlOutcome
     ) {
         self.connections = connections
         self.events = events
@@ -100,5 +102,6 @@ package struct ControlActions: Sendable {
         self.kill = kill
         self.drain = drain
         self.undrain = undrain
+        self.reload = reload
     }
 }

@@ -21,6 +21,30 @@ struct ConfigurationText {
         return text.lines.joined(separator: "\n") + "\n"
     }
 
+    /// Every value by its path, `proxy.listeners.ysql.backend`; an item without a name goes by its place in the list.
+    static func values(of configuration: NodeConfiguration) -> [String: String] {
+        var values: [String: String] = [:]
+        collect(configuration.shown, "", &values)
+        return values
+    }
+
+    private static func collect(_ members: Members, _ path: String, _ values: inout [String: String]) {
+        for (key, value) in members {
+            let path = path.isEmpty ? key : path + "." + key
+            switch value {
+            case .text(let text): values[path] = scalar(text)
+            case .list(let texts): values[path] = "[\(texts.map(scalar).joined(separator: ", "))]"
+            case .section(let members): collect(members, path, &values)
+            case .items(let items):
+                for (index, item) in items.enumerated() {
+                    var name = String(index)
+                    if case .text(let text)? = item.first(where: { $0.key == "name" })?.value { name = text }
+                    collect(item, path + "." + name, &values)
+                }
+            }
+        }
+    }
+
     private mutating func write(_ members: Members, indent: String, first: String? = nil) {
         var lead = first ?? indent
         for (key, value) in members {

@@ -59,7 +59,8 @@ final class ProgramFixture: Sendable {
                     self.killed.withLock { $0.append(id) }
                     return .done([:])
                 },
-                drain: { .refused("already draining") }, undrain: { .done([:]) }))
+                drain: { .refused("already draining") }, undrain: { .done([:]) },
+                reload: { .done(["applied": .strings(["log.level"]), "needs_restart": .strings([])]) }))
         let paths = swapped ? ["c", "s"] : ["s", "c"]
         let server = try await StatusServer.open(
             StatusConfiguration(statusPath: folder.file(paths[0]), controlPath: folder.file(paths[1])),

@@ -17,7 +17,7 @@ extension PendingConnection {
         guard sendCipher() else { return leave(.clientLeft) }
         attributes.databaseUser = startup?.user
         let above = facts.chain.dropFirst().map { PeerAttributes($0) }
-        switch listener.configuration.policy.authorize(attributes, intermediates: above) {
+        switch listener.policy.authorize(attributes, intermediates: above) {
         case .refused(let rule):
             listener.counters.denied.add()
             let detail = rule == nil ? "no rule of this port names it" : "a rule of this port denies it"

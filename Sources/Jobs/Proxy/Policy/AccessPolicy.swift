@@ -1,3 +1,5 @@
+import OpenSSL
+
 /// Who may use a listener: a peer that some rule allows and no rule denies. Without rules, nobody.
 ///
 /// Immutable; shared by all lanes. The only maker of `AuthorizedPeer`.
@@ -24,6 +26,17 @@ package struct AccessPolicy: Sendable, Equatable {
         }
         guard let rule = allow.first(where: { $0.matches(peer) }) else { return .refused(rule: nil) }
         return .allowed(AuthorizedPeer(attributes: peer, rule: rule.description))
+    }
+
+    /// What a listener with these rules would say of a peer with this chain, leaf first, and this database user.
+    package func explain(_ chain: [Certificate], user: String?) -> (isAllowed: Bool, rule: String?) {
+        guard let leaf = chain.first else { return (false, nil) }
+        var peer = PeerAttributes(leaf)
+        peer.databaseUser = user.map { Array($0.utf8) }
+        switch authorize(peer, intermediates: chain.dropFirst().map { PeerAttributes($0) }) {
+        case .allowed(let peer): return (true, peer.rule)
+        case .refused(let rule): return (false, rule)
+        }
     }
 
     var needsDatabaseUser: Bool { (allow + deny).contains(where: \.needsDatabaseUser) }

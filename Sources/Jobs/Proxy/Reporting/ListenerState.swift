@@ -7,15 +7,17 @@ import Synchronization
 final class ListenerState: Sendable {
     private struct Changing {
         var admission: (context: TLSContext, standing: Standing)?
+        var policy: AccessPolicy
         var addresses: [SocketAddress] = []
     }
 
     let configuration: ListenerConfiguration
     let counters: ListenerCounters
-    private let changing = Mutex(Changing())
+    private let changing: Mutex<Changing>
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
+        changing = Mutex(Changing(policy: configuration.policy))
         counters = ListenerCounters(listener: configuration.name, metrics: metrics)
     }
 
@@ -33,8 +35,23 @@ final class ListenerState: Sendable {
     func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
         changing.withLock { changing in
             let generation = (changing.admission?.standing.generation ?? 0) + 1
-            let standing = Standing(generation: generation, trust: trust, policy: configuration.policy)
+            let standing = Standing(generation: generation, trust: trust, policy: changing.policy)
             changing.admission = (context, standing)
+        }
+    }
+
+    /// The rules of now; at first those of the configuration.
+    var policy: AccessPolicy { changing.withLock { $0.policy } }
+
+    /// False if these are the rules already.
+    func adopt(_ policy: AccessPolicy) -> Bool {
+        changing.withLock { changing in
+            if changing.policy == policy { return false }
+            changing.policy = policy
+            guard let (context, before) = changing.admission else { return true }
+            let standing = Standing(generation: before.generation + 1, trust: before.trust, policy: policy)
+            changing.admission = (context, standing)
+            return true
         }
     }
 
