@@ -15,6 +15,7 @@ struct Benchmark: AsyncParsableCommand {
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
     @Flag(help: "Short windows: proves that everything runs, measures little.") var quick = false
+    @Option(help: "Of the proxy's works only those whose name contains this.") var work: String?
     @Option(help: "The release build of nodeguard.") var nodeguard: String
     @Option(help: "HAProxy.") var haproxy = "/usr/sbin/haproxy"
 
@@ -27,7 +28,7 @@ struct Benchmark: AsyncParsableCommand {
         let extent = quick ? Extent.quick : .full
         var results = Results()
         if part != .backup {
-            let benchmark = try ProxyBenchmark(nodeguard: nodeguard, haproxy: haproxy, extent: extent)
+            let benchmark = try ProxyBenchmark(nodeguard: nodeguard, haproxy: haproxy, extent: extent, works: works)
             for round in 0..<rounds {
                 say("proxy, round \(round + 1) of \(rounds)")
                 try await benchmark.run(round: round, into: &results)
@@ -46,6 +47,8 @@ struct Benchmark: AsyncParsableCommand {
         for mark in missed { say("missed: \(mark.name): \(mark.measured) where the limit is \(mark.limit)") }
         if !missed.isEmpty { throw ExitCode(1) }
     }
+
+    private var works: [Work] { Work.proxy.filter { work == nil || $0.name.contains(work ?? "") } }
 
     private func say(_ text: String) { FileHandle.standardError.write(Data("    \(text)\n".utf8)) }
 }

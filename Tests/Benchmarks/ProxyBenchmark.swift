@@ -7,6 +7,7 @@ import TestSupport
 struct ProxyBenchmark {
     let programs: (nodeguard: String, haproxy: String)
     let extent: Extent
+    let works: [Work]
     private let backend: EchoBackend
     private let client = LoadClient()
     private let scenery: Scenery
@@ -18,9 +19,10 @@ struct ProxyBenchmark {
     /// Connections on their way while idle ones are gathered.
     private static let gatheringWidth = 16
 
-    init(nodeguard: String, haproxy: String, extent: Extent) throws {
+    init(nodeguard: String, haproxy: String, extent: Extent, works: [Work]) throws {
         programs = (nodeguard, haproxy)
         self.extent = extent
+        self.works = works
         backend = try EchoBackend()
         scenery = try Scenery(backend: backend.address)
         // Checking the subject's certificate is the client's cost, and not what is measured.
@@ -37,7 +39,7 @@ struct ProxyBenchmark {
         for subject in subjects { try await becomeReady(subject) }
         for subject in subjects { try await measureMemory(subject, into: &results) }
         let all = subjects + [scenery.direct()]
-        for work in Work.proxy {
+        for work in works {
             for subject in round.isMultiple(of: 2) ? all : all.reversed() {
                 let sample = try await measure(work, subject)
                 sample.add(to: &results, work, subject.name)
