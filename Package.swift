@@ -106,6 +106,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
             swiftSettings: house),
+        program(
+            "nodeguard-benchmark", path: "Tests/Benchmarks",
+            uses: ["Backups", "IO", "OpenSSL", "Reports", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
         tests("Systemd", uses: ["Systemd", "Reports", "TestSupport", logging]),

@@ -59,16 +59,20 @@ install_dependencies() {
     rm -f "$root/.build-packages.log"
 }
 
-# build_release: both programs, with the Swift runtime linked in; sets $bin.
+# build_release [PROGRAM...]: these (by default agent and plane), with the Swift runtime linked in; sets $bin.
 build_release() {
-    (cd "$root" && swift build -c release --static-swift-stdlib --product nodeguard &&
-        swift build -c release --static-swift-stdlib --product nodeguard-plane) >"$root/.build-release.log" 2>&1 || {
+    [ $# -gt 0 ] || set -- nodeguard nodeguard-plane
+    (cd "$root" && build_programs "$@") >"$root/.build-release.log" 2>&1 || {
         grep -E 'error|warning' "$root/.build-release.log" | head -n 20 >&2 || true
         tail -n 5 "$root/.build-release.log" >&2
         die "the release build failed: see .build-release.log"
     }
     rm -f "$root/.build-release.log"
     bin=$(cd "$root" && swift build -c release --static-swift-stdlib --show-bin-path)
+}
+build_programs() {
+    local program
+    for program in "$@"; do swift build -c release --static-swift-stdlib --product "$program" || return 1; done
 }
 
 # A TCP port that nobody listens on now; each call gives another one.

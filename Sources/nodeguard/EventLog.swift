@@ -7,11 +7,16 @@ enum EventLog {
     static func write(_ event: AuditEvent) {
         let name = event.name.rawValue
         let job = name.split(separator: ".").first.map(String.init) ?? "agent"
-        var metadata: Logger.Metadata = ["event": "\(name)", "outcome": "\(event.outcome.rawValue)"]
+        // Rendered only if it is logged: the proxy reports each connection twice.
+        Logger(label: job).log(level: level(of: event), "\(name)", metadata: metadata(of: event))
+    }
+
+    private static func metadata(of event: AuditEvent) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["event": "\(event.name.rawValue)", "outcome": "\(event.outcome.rawValue)"]
         for (key, value) in event.fields {
             metadata[key] = if case .string(let text) = value { "\(text)" } else { "\(value.text)" }
         }
-        Logger(label: job).log(level: level(of: event), "\(name)", metadata: metadata)
+        return metadata
     }
 
     private static func level(of event: AuditEvent) -> Logger.Level {

@@ -71,6 +71,7 @@ enum Lifecycle {
         }
         await node.certificates.start()
         manager.ready(StatusLine.text(node.health.snapshot))
+        ProcessMemory.forgetStartUp()
         log.notice("started", metadata: ["version": "\(Nodeguard.version)", "node": "\(configuration.node.name)"])
 
         await withTaskGroup(of: Void.self) { group in

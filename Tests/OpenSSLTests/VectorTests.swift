@@ -111,6 +111,20 @@ import Testing
     }
 }
 
+@Suite struct `CRC-32C of long runs` {
+    @Test(arguments: [16 << 10, (16 << 10) + 1, 100_003, 1 << 20])
+    func `is that of their short pieces`(count: Int) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 >> 3) }
+        var pieces = Digest.crc32c([])
+        for start in stride(from: 0, to: count, by: 1000) {
+            let piece = LaneBuffer(Array(bytes[start..<min(count, start + 1000)]))
+            pieces = Digest.crc32c(piece, continuing: pieces)
+        }
+        #expect(Digest.crc32c(bytes) == pieces)
+        #expect(Digest.crc32c(LaneBuffer(bytes), continuing: 0x1234_5678) != pieces)
+    }
+}
+
 @Suite struct `Sealing` {
     @Test func `opens what it sealed, a mebibyte in one call, and empties the plain buffer`() throws {
         let cipher = try AES256GCM(key: SecretBytes(random: 32))

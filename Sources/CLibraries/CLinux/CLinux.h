@@ -1,6 +1,7 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,6 +38,28 @@ static inline int CLinux_accept(int descriptor, struct sockaddr *address, sockle
 static inline int CLinux_pipe(int ends[2]) {
     extern int pipe2(int[2], int);
     return pipe2(ends, O_CLOEXEC);
+}
+
+// dl_iterate_phdr stands behind _GNU_SOURCE too. Text that nobody has written to comes back from its file.
+struct CLinux_segment { uint32_t type, flags; uint64_t offset, address, physical, file_size, size, align; };
+struct CLinux_object { uint64_t base; const char *name; const struct CLinux_segment *segments; uint16_t count; };
+static inline int CLinux_forget_text(void *object, size_t size, void *page) {
+    const struct CLinux_object *loaded = object;
+    uint64_t mask = *(uint64_t *)page - 1;
+    for (int index = 0; index < loaded->count; index++) {
+        struct CLinux_segment segment = loaded->segments[index];
+        if (segment.type != 1 || (segment.flags & 7) != 5 || segment.size == 0) continue; // PT_LOAD, readable, executable
+        uint64_t start = (loaded->base + segment.address) & ~mask;
+        uint64_t end = (loaded->base + segment.address + segment.size + mask) & ~mask;
+        madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+static inline void CLinux_forget_start_up(void) {
+    extern int dl_iterate_phdr(int (*)(void *, size_t, void *), void *);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    dl_iterate_phdr(CLinux_forget_text, &page);
+    malloc_trim(0);
 }
 
 struct CLinux_credentials { pid_t pid; uid_t uid; gid_t gid; };

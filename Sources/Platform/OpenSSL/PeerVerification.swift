@@ -49,7 +49,7 @@ enum PeerVerification {
                     isAuthorityLeaf: X509_get_extension_flags(leaf) & UInt32(EXFLAG_CA) != 0))
             return 0
         }
-        switch judge(leaf, chain: X509_STORE_CTX_get0_chain(store), isServer: session.isServer) {
+        switch judge(leaf, chain: X509_STORE_CTX_get0_chain(store), of: session) {
         case .success(let certificate):
             session.peerVerified(certificate)
             return 1
@@ -61,16 +61,16 @@ enum PeerVerification {
     }
 
     private static func judge(
-        _ leaf: OpaquePointer, chain: OpaquePointer?, isServer: Bool
+        _ leaf: OpaquePointer, chain: OpaquePointer?, of session: TLSSession
     ) -> Result<Certificate, TLSFailure> {
         let certificate: Certificate
         do throws(OpenSSLError) {
-            certificate = try Certificate(sharing: leaf)
+            certificate = try session.certificates.certificate(leaf)
         } catch {
             return .failure(TLSFailure(.invalidCertificate, error.description))
         }
         // A server is judged by its name; many good ones have certificates without any extended key usage.
-        guard isServer else { return .success(certificate) }
+        guard session.isServer else { return .success(certificate) }
         let count = chain.map { Int(COpenSSL_sk_X509_num($0)) } ?? .max
         let refusal = PeerRules.refusal(
             of: certificate, chainCount: count, purpose: .client, at: Int64(time(nil)))

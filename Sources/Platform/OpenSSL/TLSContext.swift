@@ -12,6 +12,7 @@ package final class TLSContext: Sendable {
     let serverName: String?
     let verifiesPeer: Bool
     private let protocols: ApplicationProtocols?
+    let certificates = CertificateCache()
 
     private init(
         adopting pointer: OpaquePointer, identity: TLSIdentity?, trust: TrustAnchors?, isServer: Bool,

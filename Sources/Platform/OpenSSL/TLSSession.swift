@@ -125,6 +125,8 @@ package final class TLSSession {
 
     var isServer: Bool { context.isServer }
 
+    var certificates: CertificateCache { context.certificates }
+
     func peerVerified(_ certificate: Certificate) { verifiedPeer = certificate }
 
     func peerRefused(_ failure: TLSFailure) { refusal = failure }
@@ -245,11 +247,17 @@ extension TLSSession {
     /// Decrypted bytes wait inside OpenSSL, because the last `plain` was too small for a record.
     package var hasPendingInput: Bool { SSL_pending(ssl) > 0 }
 
+    /// Neither side has ended it or failed.
+    package var isQuiet: Bool { ending == nil && !inputHasEnded }
+
+    /// Bytes that `read` would look at: those of the network, and what OpenSSL keeps.
+    package var inputCount: Int { (transport?.cipherIn.count ?? 0) + Int(SSL_pending(ssl)) }
+
     package var isHandshakeFinished: Bool { isEstablished }
 
     /// Leaf first, anchor last, as verified; for a peer that was not verified, what it sent.
     package var peerChain: [Certificate] {
-        let verified = certificateChain(SSL_get0_verified_chain(ssl))
+        let verified = certificateChain(SSL_get0_verified_chain(ssl), from: certificates)
         if !verified.isEmpty { return verified }
         let sent = certificateChain(SSL_get_peer_cert_chain(ssl))
         guard let leaf = peerCertificate, sent.first != leaf else { return sent }

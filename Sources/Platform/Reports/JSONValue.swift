@@ -46,6 +46,12 @@ package indirect enum JSONValue: Sendable, Equatable {
 
     private static func write(_ value: String, to out: inout String) {
         out += "\""
+        defer { out += "\"" }
+        // Nearly every text is its own form.
+        if value.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            out += value
+            return
+        }
         for scalar in value.unicodeScalars {
             switch scalar {
             case "\"": out += "\\\""
@@ -59,7 +65,6 @@ package indirect enum JSONValue: Sendable, Equatable {
             default: out.unicodeScalars.append(scalar)
             }
         }
-        out += "\""
     }
 }
 

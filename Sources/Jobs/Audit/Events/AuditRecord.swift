@@ -56,7 +56,9 @@ struct AuditRecord: Sendable, Equatable {
     }
 
     private static func bounded(_ value: JSONValue) -> JSONValue {
-        value.text.utf8.count <= fieldLimit ? exact(value) : excerpt(value)
+        // An escape takes six characters at most, so that these need not be rendered to be measured.
+        if case .string(let text) = value, text.utf8.count * 6 + 2 <= fieldLimit { return value }
+        return value.text.utf8.count <= fieldLimit ? exact(value) : excerpt(value)
     }
 
     /// A whole number has one form: readers do not agree whether `1.0` is an integer.

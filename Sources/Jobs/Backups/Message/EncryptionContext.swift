@@ -79,6 +79,6 @@ package struct EncryptionContext: Equatable, Sendable {
 }
 
 /// What a message of a backup holds.
-enum MessageKind: String, Sendable {
+package enum MessageKind: String, Sendable {
     case data, manifest
 }

@@ -3,16 +3,16 @@ import OpenSSL
 import Synchronization
 
 /// What sealing a stream came to.
-struct SealedStream: Sendable {
+package struct SealedStream: Sendable {
     var volumes: [VolumeRecord] = []
-    var plaintextLength: Int64 { volumes.map(\.plaintextLength).reduce(0, +) }
+    package var plaintextLength: Int64 { volumes.map(\.plaintextLength).reduce(0, +) }
     var ciphertextLength: Int64 { volumes.map(\.length).reduce(0, +) }
     var frames: Int { volumes.map(\.frames).reduce(0, +) }
 }
 
 /// Reads a source to its end and stores it sealed, volume by volume, each under a data key of its own. Blocks the queue
 /// that runs it.
-final class StreamSealer: FrameStages {
+package final class StreamSealer: FrameStages {
     private let identity: BackupIdentity
     private let key: BackupKey
     private let layout: StreamLayout
@@ -24,7 +24,7 @@ final class StreamSealer: FrameStages {
     private let output: Mutex<Output>
 
     /// `kind` decides which objects are written: numbered volumes of data, or the manifest.
-    init(
+    package init(
         _ kind: MessageKind, of identity: BackupIdentity, key: BackupKey, layout: StreamLayout,
         from source: any ByteSource, to target: any BackupTarget, watch: StreamWatch
     ) {
@@ -35,7 +35,7 @@ final class StreamSealer: FrameStages {
     }
 
     /// Seals everything. A source without a byte leaves nothing, unless `allowsEmpty`: then one empty frame.
-    func run(width: Int, allowsEmpty: Bool = false) throws(BackupError) -> SealedStream {
+    package func run(width: Int, allowsEmpty: Bool = false) throws(BackupError) -> SealedStream {
         intake.withLock { $0.allowsEmpty = allowsEmpty }
         do throws(BackupError) {
             try FramePipeline(stages: self, width: width).run()

@@ -2,7 +2,7 @@ import Synchronization
 
 /// How far a stream has come, and whether it should go on: written by the workers that move it, read by the status
 /// section and by whoever waits.
-final class StreamWatch: Sendable {
+package final class StreamWatch: Sendable {
     private let plaintext = Atomic<Int64>(0)
     private let ciphertext = Atomic<Int64>(0)
     private let cancellation = Mutex<BackupError?>(nil)
@@ -12,7 +12,9 @@ final class StreamWatch: Sendable {
     private let report: @Sendable (StreamWatch) -> Void
 
     /// `report` is called between turns of the pipeline, at most once an `interval`.
-    init(every interval: Duration = .seconds(1), report: @escaping @Sendable (StreamWatch) -> Void = { _ in }) {
+    package init(
+        every interval: Duration = .seconds(1), report: @escaping @Sendable (StreamWatch) -> Void = { _ in }
+    ) {
         self.interval = interval
         self.report = report
     }

@@ -52,7 +52,9 @@ final class TravellingSession: Sendable {
     func receive(limit: Int) -> (outcome: TLSReadOutcome, bytes: [UInt8]) {
         session.withLock { session -> (TLSReadOutcome, [UInt8]) in
             guard let session else { return (.ended, []) }
-            let plain = LaneBuffer(capacity: limit + 32 << 10)
+            // Nothing came: most clients await an answer before they say more.
+            if session.inputCount == 0, session.isQuiet { return (.wantsInput, []) }
+            let plain = LaneBuffer(capacity: min(limit, session.inputCount) + 32 << 10)
             let outcome = session.read(into: plain)
             return (outcome, plain.bytes())
         }

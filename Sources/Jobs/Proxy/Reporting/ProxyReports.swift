@@ -123,7 +123,9 @@ final class ProxyReports: Sendable {
     }
 
     /// A peer chooses how long its names are; an event must stay small.
-    private static func short(_ text: String) -> String { text.count <= 256 ? text : text.prefix(255) + "…" }
+    private static func short(_ text: String) -> String {
+        text.utf8.count <= 256 || text.count <= 256 ? text : text.prefix(255) + "…"
+    }
 
     static func short(_ bytes: [UInt8]) -> String { short(String(decoding: bytes.prefix(256), as: UTF8.self)) }
 }

@@ -1,7 +1,7 @@
-/// The CRC-32C of two runs of bytes, one after the other, from the CRC-32C of each: so that the workers reckon theirs
-/// side by side. (As zlib's `crc32_combine`: multiply by x to the power of the second run's bits, modulo the
+/// The CRC-32C of two runs of bytes, one after the other, from the CRC-32C of each: so that runs are reckoned side by
+/// side. (As zlib's `crc32_combine`: multiply by x to the power of the second run's bits, modulo the
 /// polynomial.)
-func combinedCRC32C(_ first: UInt32, _ second: UInt32, secondLength: Int) -> UInt32 {
+package func combinedCRC32C(_ first: UInt32, _ second: UInt32, secondLength: Int) -> UInt32 {
     product(power(ofBytes: secondLength), first) ^ second
 }
 
