@@ -7,6 +7,12 @@ import Testing
 
 private func openDescriptors() throws -> Int { try Files.list("/proc/self/fd").count }
 
+/// The second field of /proc/PID/statm.
+private func residentPages() throws -> Int {
+    let fields = String(decoding: try Files.read("/proc/self/statm", limit: 4096), as: UTF8.self).split(separator: " ")
+    return try #require(fields.dropFirst().first.flatMap { Int($0) })
+}
+
 private final class Quiet: Watcher {
     func becameReady(_ readiness: Readiness) {}
 }
@@ -117,6 +123,19 @@ private actor Idle: LaneResident {
                 counts.append(try openDescriptors())
             }
             #expect(counts.count == 3)
+        }
+    }
+
+    @Test func `that forgets what starting needed is smaller, and goes on`() async {
+        await #expect(processExitsWith: .success) {
+            let resident = Idle("before")
+            await resident.turn()
+            let before = try residentPages()
+            ProcessMemory.forgetStartUp()
+            #expect(try residentPages() < before)
+            await resident.turn()
+            await Idle("after").turn()
+            await resident.lane.stop()
         }
     }
 

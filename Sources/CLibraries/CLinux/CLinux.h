@@ -48,7 +48,8 @@ static inline int CLinux_forget_text(void *object, size_t size, void *page) {
     uint64_t mask = *(uint64_t *)page - 1;
     for (int index = 0; index < loaded->count; index++) {
         struct CLinux_segment segment = loaded->segments[index];
-        if (segment.type != 1 || (segment.flags & 7) != 5 || segment.size == 0) continue; // PT_LOAD, readable, executable
+        // PT_LOAD, readable and executable.
+        if (segment.type != 1 || (segment.flags & 7) != 5 || segment.size == 0) continue;
         uint64_t start = (loaded->base + segment.address) & ~mask;
         uint64_t end = (loaded->base + segment.address + segment.size + mask) & ~mask;
         madvise((void *)start, end - start, MADV_DONTNEED);

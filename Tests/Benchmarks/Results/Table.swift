@@ -27,7 +27,7 @@ struct Table {
     private static func text(_ values: [Double]) -> String {
         let ordered = values.sorted()
         guard let least = ordered.first, let most = ordered.last else { return "" }
-        return "\(short(values.median)) (\(short(least))–\(short(most)))"
+        return least == most ? short(least) : "\(short(values.median)) (\(short(least))–\(short(most)))"
     }
 
     private static func short(_ value: Double) -> String {
