@@ -7,7 +7,8 @@ import Systemd
 
 /// Takes a changed configuration file over while the node runs: the access rules and the log level.
 ///
-/// The file is read as a whole, and a mistake anywhere changes nothing. What else differs needs a restart, and is named.
+/// The file is read as a whole, and a mistake anywhere changes nothing. What else differs needs a restart, and is
+/// named.
 final class ConfigurationReload: Sendable {
     enum Outcome: Equatable {
         case refused(String)

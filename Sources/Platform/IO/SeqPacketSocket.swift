@@ -52,6 +52,11 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
             let probe = try make(operation, type | nonBlocking)
             let answer = address.withPointer { Glibc.connect(probe.rawValue, $0, $1) }
             guard answer != 0, errno == ECONNREFUSED else { throw IOError(operation, code: EADDRINUSE) }
+            // A mistyped path must not cost somebody's file: connecting to that is refused, too.
+            var status = stat()
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+                throw IOError(operation, code: EADDRINUSE)
+            }
             unlink(path)
             guard address.withPointer({ bind(new.rawValue, $0, $1) }) == 0 else { throw IOError(operation) }
         }

@@ -3,6 +3,20 @@ import Testing
 @testable import Proxy
 
 @Suite struct `An access policy` {
+    @Test func `compares bytes, not what Unicode holds for equal`() throws {
+        var peer = PeerAttributes()
+        peer.commonNames = ["ren\u{65}\u{301}"]
+        let policy = AccessPolicy(allow: [try AccessRule([.commonName: ["ren\u{E9}"]])])
+        guard case .refused(nil) = policy.authorize(peer) else {
+            Issue.record("allowed")
+            return
+        }
+        var other = peer
+        other.subject = "CN=\u{E9}"
+        peer.subject = "CN=e\u{301}"
+        #expect(!peer.isSameIdentity(as: other))
+    }
+
     static let shop: PeerAttributes = {
         var peer = PeerAttributes()
         peer.commonNames = ["shop"]

@@ -123,6 +123,7 @@ final class Farewell: Watcher, Occupant {
     }
 
     private func finish() {
+        ground.cipherIn.removeAll()
         ground.cipherOut.removeAll()
         deadline?.cancel()
         deadline = nil

@@ -135,11 +135,17 @@ final class PendingConnection: Watcher, Occupant {
         guard let session else { return nil }
         while true {
             let (outcome, bytes) = session.receive(limit: ground.pieceLimit)
-            guard sendCipher() else { return preamble.ended() }
+            guard sendCipher() else {
+                ground.cipherIn.removeAll()
+                return preamble.ended()
+            }
             if !bytes.isEmpty { return preamble.received(bytes) }
             switch outcome {
             case .bytes, .wantsInput, .wantsOutput: break
-            case .ended, .failed: return preamble.ended()
+            case .ended, .failed:
+                // What follows the end of TLS must never reach the lane's next client.
+                ground.cipherIn.removeAll()
+                return preamble.ended()
             }
             switch socket.stream.read(into: ground.cipherIn) {
             case .bytes: continue

@@ -24,7 +24,8 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
     }
 
     private enum Condition: Sendable, Equatable {
-        case text(Key, Set<String>)
+        /// Byte for byte: Swift's strings are equal when Unicode says so, and certificates are not.
+        case text(Key, Set<[UInt8]>)
         case bytes(Key, Set<[UInt8]>)
         case uri([URIPattern])
     }
@@ -54,7 +55,7 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
 
     private static func holds(_ condition: Condition, for peer: PeerAttributes) -> Bool {
         switch condition {
-        case .text(let key, let wanted): peer.texts(key).contains(where: wanted.contains)
+        case .text(let key, let wanted): peer.texts(key).contains { wanted.contains(Array($0.utf8)) }
         case .bytes(let key, let wanted): peer.bytes(key).contains(where: wanted.contains)
         case .uri(let patterns): peer.uris.contains { uri in patterns.contains { $0.matches(uri) } }
         }
@@ -82,7 +83,7 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
                     throw Mistake(key: key, value: value, reason: "`*` has a meaning in `uri` only")
                 }
             }
-            return .text(key, Set(values))
+            return .text(key, Set(values.map { Array($0.utf8) }))
         }
     }
 

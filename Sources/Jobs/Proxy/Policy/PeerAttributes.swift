@@ -40,8 +40,9 @@ package struct PeerAttributes: Sendable, Equatable {
 
     /// The same holder, whichever of its certificates: what a CancelRequest over TLS must agree in.
     func isSameIdentity(as other: PeerAttributes) -> Bool {
-        subject == other.subject && uris == other.uris && dnsNames == other.dnsNames && emails == other.emails
-            && addresses == other.addresses
+        [[subject], uris, dnsNames, emails].elementsEqual([[other.subject], other.uris, other.dnsNames, other.emails]) {
+            $0.elementsEqual($1) { $0.utf8.elementsEqual($1.utf8) }
+        } && addresses == other.addresses
     }
 
     /// `0A:1B`, `0a1b` and `A1B` are one number.
