@@ -32,12 +32,13 @@ enum Lifecycle {
                 .failed, "the state folder \(state) cannot be used (\(error)); is another nodeguard running on it?")
         }
         let stop = StopRequest()
-        let node = try Node(configuration)
+        let interrupts = SignalWatch([.terminate, .interrupt]) { _ in stop.request() }
+        let awaited = AwaitedMembership(configuration, manager: ServiceManager(), stop: stop, log: log)
+        guard let cluster = try await awaited.cluster() else { return log.notice("stopped") }
+        let node = try Node(configuration, cluster: cluster)
         let reload = ConfigurationReload(
             of: configurationPath, running: configuration, node: node, threshold: threshold)
-        let signals = SignalWatch([.terminate, .interrupt, .hangUp]) { signal in
-            if signal == .hangUp { _ = reload.perform() } else { stop.request() }
-        }
+        let hangUps = SignalWatch([.hangUp]) { _ in _ = reload.perform() }
         await node.audit.start()
         node.reporter.report(AuditEvent(.agentStarted, fields: ["version": .string(Nodeguard.version)]))
         node.reporter.report(AuditEvent(.configurationLoaded, fields: ["path": .string(configurationPath)]))
@@ -49,7 +50,7 @@ enum Lifecycle {
             throw error
         }
         log.notice("stopped")
-        withExtendedLifetime(signals) {}
+        withExtendedLifetime((interrupts, hangUps)) {}
         _ = lock.rawValue
     }
 
@@ -60,13 +61,14 @@ enum Lifecycle {
         let manager = ServiceManager()
         let status: StatusServer
         do {
-            status = try await StatusServer.open(
-                StatusConfiguration(
-                    statusPath: configuration.status.socket, controlPath: configuration.status.control,
-                    mode: configuration.status.mode, group: configuration.status.group),
-                source: node.statusSource(reload), audit: node.reporter, logger: Logger(label: "status"))
+            // The ports first: without them nothing is to be left behind.
             try node.proxy.start()
+            status = try await StatusServer.open(
+                StatusConfiguration(configuration.status), source: node.statusSource(reload), audit: node.reporter,
+                logger: Logger(label: "status"))
         } catch {
+            await node.proxy.stop()
+            await node.backups.stop()
             throw VerbFailure(.failed, "\(error)")
         }
         await node.certificates.start()
@@ -75,7 +77,13 @@ enum Lifecycle {
         log.notice("started", metadata: ["version": "\(Nodeguard.version)", "node": "\(configuration.node.name)"])
 
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { try? await status.run() }
+            group.addTask {
+                do { try await status.run() } catch is CancellationError {} catch {
+                    // Nobody could ask any more how the node is: systemd starts it anew.
+                    log.critical("the local sockets have failed", metadata: ["error": "\(error)"])
+                    stop.request()
+                }
+            }
             group.addTask { await node.audit.run() }
             group.addTask { await node.certificates.run() }
             group.addTask { await node.backups.run() }
@@ -110,6 +118,9 @@ final class StopRequest: Sendable {
 
     func request() { alarm.ring() }
 
+    /// True once it was asked for, false when the time is over.
+    func wait(for duration: Duration) async -> Bool { await alarm.wait(for: duration) == .rung }
+
     /// Returns once it was asked for.
     func wait() async {
         while await alarm.wait(for: .seconds(3600)) == .elapsed {}
@@ -120,6 +131,7 @@ final class StopRequest: Sendable {
 private struct Pulse {
     private static let interval = Duration.seconds(2)
     private static let lagLimit = 10.0
+    private static let stopExtension = Duration.seconds(30)
 
     let node: Node
     let manager: ServiceManager
@@ -147,6 +159,8 @@ private struct Pulse {
             }
             for heartbeat in node.heartbeats { heartbeat.beat() }
             let snapshot = node.health.snapshot
+            // A drain may be configured to take longer than the unit's TimeoutStopSec=.
+            if snapshot.state == .draining { manager.extendTimeout(by: Self.stopExtension) }
             reasons = logNew(snapshot, reasons)
             let line = StatusLine.text(snapshot)
             if line != shown { manager.show(line) }

@@ -23,14 +23,16 @@ struct Node {
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
+    /// Every lane and queue that must always answer: systemd's watchdog is fed only if all do.
+    let heartbeats: [any Heartbeat]
+    /// Those, and the ones that may wait for a slow disk.
     private let queues: [any Heartbeat]
     private let configuration: NodeConfiguration
     private let cluster: String
     private let started = Timestamp.now
 
-    init(_ configuration: NodeConfiguration) throws {
+    init(_ configuration: NodeConfiguration, cluster: String) throws {
         self.configuration = configuration
-        let cluster = Self.cluster(configuration)
         self.cluster = cluster
         let plane = configuration.management.map { PlaneClient(url: $0.url, estURL: $0.est.url) }
         self.plane = plane
@@ -48,25 +50,27 @@ struct Node {
         let proxy = DatabaseProxy(
             try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter)
         self.proxy = proxy
+        let clusterTrust = ClusterTrust()
         certificates = CertificateRenewer(
             configuration.certificatesConfiguration(), plane: plane,
             receiver: CertificateReceiver(
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
-                trust: { trust in proxy.publish(trust: Self.clusterTrust(trust)) }),
+                trust: { trust in
+                    if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
+                }),
             health: health, metrics: metrics, audit: reporter)
         backups = try BackupJob(
             BackupsConfiguration(
                 node: configuration.node.name, cluster: cluster, version: Nodeguard.version,
                 targets: configuration.backups.targets.map { .init(name: $0.name, url: "file://" + $0.folder) },
-                memory: configuration.backups.memory, socket: configuration.status.stream),
+                memory: configuration.backups.memory, socket: configuration.status.stream,
+                socketGroup: configuration.status.group),
             custody: plane.map { KeyCustody($0) } ?? .withoutPlane, audit: reporter, metrics: metrics, board: health)
-        queues =
+        heartbeats =
             audit.heartbeats + certificates.heartbeats + proxy.heartbeats + backups.heartbeats
             + (plane.map { [$0.queue] } ?? [])
+        queues = heartbeats + backups.patientQueues
     }
-
-    /// Every lane and queue that must always answer.
-    var heartbeats: [any Heartbeat] { queues }
 
     /// What the status job shows and may set going.
     func statusSource(_ reload: ConfigurationReload) -> StatusSource {
@@ -137,25 +141,14 @@ struct Node {
         ]
     }
 
-    /// Clients are let in under this cluster's own intermediates, where the plane has any: other clusters hang under
-    /// the same root.
-    private static func clusterTrust(_ trust: TrustAnchors) -> TrustAnchors {
-        let intermediates = trust.certificates.filter { !$0.isSelfSigned }
-        return (try? TrustAnchors(intermediates, pinsIntermediates: true)) ?? trust
-    }
-
-    /// The configuration's word, a former join's, or the bundle's that waits.
-    private static func cluster(_ configuration: NodeConfiguration) -> String {
+    /// The configuration's word, a former join's, or the bundle's that waits; nil if nothing tells.
+    static func cluster(_ configuration: NodeConfiguration) -> String? {
         if let cluster = configuration.node.cluster { return cluster }
         let joined = (try? TrustStore(stateDirectory: configuration.node.state).load())?.trust?.membership.cluster
         if let joined { return joined }
-        if let management = configuration.management,
-            let bytes = try? Files.read(management.join, limit: JoinBundle.sizeLimit),
-            let bundle = try? JoinBundle(text: String(decoding: bytes, as: UTF8.self))
-        {
-            return bundle.cluster
-        }
-        return "standalone"
+        guard let management = configuration.management else { return "standalone" }
+        let bytes = try? Files.read(management.join, limit: JoinBundle.sizeLimit)
+        return bytes.flatMap { try? JoinBundle(text: String(decoding: $0, as: UTF8.self)) }?.cluster
     }
 }
 

@@ -64,6 +64,13 @@ import Testing
         #expect(fleet.agent.stop() == 0)
         #expect(put.stop() != 0)
         #expect(put.log.contains("nodeguard is stopping"), "\(put.log)")
+        // What the plane had no time to take is durable, and comes with the next start.
+        try fleet.startAgent()
+        let hasArrived = await eventually(within: 20) {
+            (try? fleet.arrivedEvents())?.contains("backup.failed") == true
+        }
+        #expect(hasArrived, "\(fleet.agent.log)")
+        #expect(!(try fleet.arrivedEvents().contains("audit.gap")))
     }
 
     @Test func `needs its key: while the plane is away nothing is written`() async throws {

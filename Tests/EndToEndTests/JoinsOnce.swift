@@ -64,6 +64,45 @@ import Testing
         try await fleet.waitUntilReady(within: 60)
     }
 
+    @Test func `later tells the cluster: nothing is written under a name that cannot be kept`() async throws {
+        let fleet = try await Fleet(start: false)
+        let path = fleet.folder + "/node/join/bundle"
+        let bundle = try String(contentsOfFile: path, encoding: .utf8)
+        try FileManager.default.removeItem(atPath: path)
+        try fleet.configuration.replacing(", cluster: \(Fleet.cluster)", with: "")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        let isWaiting = await eventually(within: 20) { (try? codes(of: fleet)) == ["JOIN_BUNDLE_AWAITED"] }
+        #expect(isWaiting, "\(fleet.agent.log)")
+        #expect(fleet.httpStatus("/readyz") == "503" && fleet.httpStatus("/livez") == "200")
+        try bundle.write(toFile: path, atomically: true, encoding: .utf8)
+        try await fleet.waitUntilReady(within: 60)
+        #expect(try fleet.status()["cluster"] as? String == Fleet.cluster)
+        #expect(try fleet.psql("select 1").output == "1\n")
+        #expect(try fleet.nodeguard(["backup", "put", "base"], input: "hello").status == 0)
+        let hasArrived = await eventually(within: 20) {
+            (try? fleet.arrivedEvents())?.contains("backup.completed") == true
+        }
+        #expect(hasArrived, "\(fleet.agent.log)")
+        #expect(try fleet.auditVerdict().status == 0)
+        fleet.agent.stop()
+        try fleet.startAgent()
+        try await fleet.waitUntilReady()
+        #expect(try fleet.nodeguard(["backup", "get", "base"]).output == "hello")
+        #expect(!FileManager.default.fileExists(atPath: fleet.folder + "/node/quarantine"))
+    }
+
+    @Test func `can be given up: a daemon that waits for its bundle stops when it is told to`() async throws {
+        let fleet = try await Fleet(start: false)
+        try FileManager.default.removeItem(atPath: fleet.folder + "/node/join/bundle")
+        try fleet.configuration.replacing(", cluster: \(Fleet.cluster)", with: "")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        let isWaiting = await eventually(within: 20) { fleet.httpStatus("/livez") == "200" }
+        #expect(isWaiting)
+        #expect(fleet.agent.stop() == 0)
+    }
+
     @Test func `waits for a plane that is away`() async throws {
         let fleet = try await Fleet(start: false)
         fleet.plane.kill()

@@ -24,6 +24,20 @@ import Testing
         #expect(fleet.postgres.connectionCount == before, "the database saw a connection of a refused peer")
     }
 
+    @Test func `a client of another cluster under the same root is a stranger`() async throws {
+        let fleet = try await Fleet()
+        try fleet.command(["cluster", "create", "cluster-b"])
+        try fleet.command([
+            "client-certificate", "--cluster", "cluster-b", "--name", "shop", "--uri", "spiffe://cluster-b/app/shop",
+            "--out", fleet.folder + "/neighbour",
+        ])
+        let before = fleet.postgres.connectionCount
+        let refused = try fleet.psql("select 1", as: "neighbour")
+        #expect(refused.status != 0 && refused.errors.contains("unknown ca"), "\(refused)")
+        #expect(fleet.postgres.connectionCount == before)
+        #expect(try fleet.psql("select 1").output == "1\n")
+    }
+
     @Test func `a database that is down is said in the client's own protocol`() async throws {
         let fleet = try await Fleet()
         fleet.postgres.stop()

@@ -19,6 +19,29 @@ import Testing
         }
     }
 
+    @Test func `names every file of authorities that cannot be used, before anything starts`() async throws {
+        let fleet = try await Fleet(start: false)
+        try "no certificate".write(toFile: fleet.folder + "/empty.pem", atomically: true, encoding: .utf8)
+        let trust = "trust: [\"file:\(fleet.folder)/empty.pem\", \"file:/nonexistent/ca.pem\"]"
+        try fleet.configuration.replacing("trust: [cluster]", with: trust)
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        for arguments in [["run"], ["config", "check"]] {
+            let outcome = try fleet.nodeguard(arguments)
+            #expect(outcome.status == 78)
+            #expect(
+                outcome.errors.contains("empty.pem") && outcome.errors.contains("/nonexistent/ca.pem"), "\(outcome)")
+        }
+    }
+
+    @Test func `that names a backend nobody resolves now is tried again, not given up`() async throws {
+        let fleet = try await Fleet(start: false)
+        try fleet.configuration.replacing("backend: 127.0.0.1:", with: "backend: nowhere.invalid:")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        let outcome = try fleet.nodeguard(["run"])
+        #expect(outcome.status == 2, "RestartPreventExitStatus=78 would leave the node down: \(outcome)")
+        #expect(outcome.errors.contains("nowhere.invalid"))
+    }
+
     @Test func `never starts half a daemon: a port that is taken is one clear line`() async throws {
         let fleet = try await Fleet(start: false)
         let taken = try Program(
@@ -33,6 +56,7 @@ import Testing
         let status = await fleet.agent.waitForExit(within: 15)
         #expect(status != nil && status != 0, "\(fleet.agent.log)")
         #expect(fleet.agent.log.contains(/127\.0\.0\.1:\d+.*in use/), "\(fleet.agent.log)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: fleet.folder + "/run") == [])
         taken.kill()
     }
 }

@@ -129,6 +129,23 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
 }
 
 @Suite struct `A seqpacket socket` {
+    @Test func `leaves a file alone that is none, and belongs to the group that it was given`() throws {
+        let path = "/tmp/nodeguard-seq-file-\(getpid())"
+        defer { unlink(path) }
+        try Files.write([1, 2, 3], to: path, mode: 0o600)
+        #expect(throws: IOError.self) { _ = try SeqPacketSocket.listen(at: path, mode: 0o660) }
+        #expect(try Files.read(path, limit: 10) == [1, 2, 3])
+        unlink(path)
+        let socket = try SeqPacketSocket.listen(at: path, mode: 0o660, group: "daemon")
+        var status = stat()
+        #expect(lstat(path, &status) == 0 && status.st_gid == getgrnam("daemon").pointee.gr_gid)
+        #expect(status.st_mode & 0o777 == 0o660 && socket.rawValue >= 0)
+        unlink(path)
+        #expect(throws: IOError.self) {
+            _ = try SeqPacketSocket.listen(at: path, mode: 0o660, group: "no-such-group")
+        }
+    }
+
     @Test func `keeps messages apart and passes a descriptor`() throws {
         let path = "/tmp/nodeguard-seq-\(getpid()).sock"
         let listener = try SeqPacketSocket.listen(at: path, mode: 0o600)

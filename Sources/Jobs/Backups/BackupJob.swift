@@ -1,5 +1,6 @@
 import IO
 import Reports
+import Synchronization
 
 /// The backups job: seals streams and stores only what is sealed, gives them back, and keeps its targets tidy.
 ///
@@ -12,9 +13,16 @@ package final class BackupJob: Sendable {
     private let server: StreamServer
     private let lane: Lane
     private let housekeeping: Housekeeping
+    private let ended = Alarm(label: "backups-end")
+    private let isRunning = Atomic(false)
+    /// A stop waits so long for streams to say how they ended; a hung target holds it up no longer.
+    private static let farewell = Duration.seconds(10)
 
     /// The lane and queue that must always answer. (A stream's own queue blocks while its producer is slow.)
-    package var heartbeats: [any Heartbeat] { [lane, housekeeping.queue] }
+    package var heartbeats: [any Heartbeat] { [lane] }
+
+    /// Those that wait for a target's disk: a hung one must not end the daemon, and with it the database ports.
+    package var patientQueues: [any Heartbeat] { [housekeeping.queue] }
 
     /// Binds the stream socket: clients may connect from now on, and are served once `run` is called.
     package init(
@@ -45,14 +53,21 @@ package final class BackupJob: Sendable {
 
     /// Serves until `stop`, and then until the last stream has ended.
     package func run() async {
+        isRunning.store(true, ordering: .relaxed)
         await housekeeping.tidy(context, untouchedSince: Timestamp(seconds: Timestamp.now.seconds - Self.leftoverAge))
         await server.run()
         await lane.stop()
+        isRunning.store(false, ordering: .relaxed)
+        ended.ring()
     }
 
     /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being
     /// written.
-    package func stop() async { await server.stop() }
+    /// Returns when the last of them has been reported.
+    package func stop() async {
+        await server.stop()
+        if isRunning.load(ordering: .relaxed) { _ = await ended.wait(for: Self.farewell) }
+    }
 
     /// Complete backups in the order of their start, for the status job.
     package func backups() async throws(BackupError) -> [BackupSummary] { try await housekeeping.list(context.catalog) }

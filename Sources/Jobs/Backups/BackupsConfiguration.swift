@@ -21,6 +21,8 @@ package struct BackupsConfiguration: Sendable {
     package let memory: Int
     package let socket: String
     package let socketMode: UInt32
+    /// nil leaves the group of the process.
+    package let socketGroup: String?
     /// Tests make volumes small, and the deadline short.
     package let layout: StreamLayout
     /// A client that has asked for nothing by then is let go.
@@ -28,7 +30,7 @@ package struct BackupsConfiguration: Sendable {
 
     package init(
         node: String, cluster: String, version: String, targets: [Target], memory: Int = 128 << 20, socket: String,
-        socketMode: UInt32 = 0o660, layout: StreamLayout = .standard,
+        socketMode: UInt32 = 0o660, socketGroup: String? = nil, layout: StreamLayout = .standard,
         requestDeadline: Duration = .seconds(10)
     ) {
         self.node = node
@@ -38,6 +40,7 @@ package struct BackupsConfiguration: Sendable {
         self.memory = memory
         self.socket = socket
         self.socketMode = socketMode
+        self.socketGroup = socketGroup
         self.layout = layout
         self.requestDeadline = requestDeadline
     }

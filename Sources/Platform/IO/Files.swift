@@ -92,6 +92,17 @@ package enum Files {
     }
 
     /// Names in the folder, sorted, without `.` and `..`.
+    /// `group`: a name of group(5).
+    package static func setGroup(of path: String, to group: String) throws(IOError) {
+        var entry = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var space = [CChar](repeating: 0, count: 64 << 10)
+        guard getgrnam_r(group, &entry, &space, space.count, &found) == 0, found != nil else {
+            throw IOError("give \(path) to the group \(group), which does not exist", code: ENOENT)
+        }
+        guard chown(path, uid_t.max, entry.gr_gid) == 0 else { throw IOError("give \(path) to the group \(group)") }
+    }
+
     package static func list(_ path: String) throws(IOError) -> [String] {
         guard let folder = opendir(path) else { throw IOError("list the folder \(path)") }
         defer { closedir(folder) }

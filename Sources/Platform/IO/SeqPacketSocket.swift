@@ -41,8 +41,11 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
     private static let type = Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue)
     private static let nonBlocking = Int32(SOCK_NONBLOCK.rawValue)
 
-    /// Non-blocking. Replaces a socket file that nobody answers on.
-    package static func listen(at path: String, mode: UInt32, backlog: Int32 = 16) throws(IOError) -> SeqPacketSocket {
+    /// Non-blocking. Replaces a socket file that nobody answers on. `group`: a name; nil leaves the group of the
+    /// process.
+    package static func listen(
+        at path: String, mode: UInt32, group: String? = nil, backlog: Int32 = 16
+    ) throws(IOError) -> SeqPacketSocket {
         let operation = "listen on unix:\(path)"
         let address = SocketAddress.unix(path: path)
         guard path.utf8.count <= SocketAddress.pathLimit else { throw IOError(operation, code: ENAMETOOLONG) }
@@ -60,6 +63,8 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
             unlink(path)
             guard address.withPointer({ bind(new.rawValue, $0, $1) }) == 0 else { throw IOError(operation) }
         }
+        // Nobody can connect before listen(2).
+        if let group { try Files.setGroup(of: path, to: group) }
         guard chmod(path, mode) == 0 else { throw IOError("set the mode of \(path)") }
         guard Glibc.listen(new.rawValue, backlog) == 0 else { throw IOError(operation) }
         return new

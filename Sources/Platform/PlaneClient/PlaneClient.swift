@@ -88,8 +88,9 @@ package actor PlaneClient: QueueConfined {
         var created: CreatedKey = try Self.decode(body, doing: "create a backup key")
         defer { created.key.resetBytes(in: created.key.startIndex..<created.key.endIndex) }
         guard created.key.count == 32 else { throw PlaneError(.protocolError, "the plane's key is not 32 bytes long") }
+        var key = Array(created.key)
         return DataKey(
-            id: created.id, secret: SecretReference(copying: Array(created.key)), wrapped: Array(created.wrapped),
+            id: created.id, secret: SecretReference(taking: &key), wrapped: Array(created.wrapped),
             kek: created.kek)
     }
 
@@ -105,7 +106,8 @@ package actor PlaneClient: QueueConfined {
         guard unwrapped.key.count == 32 else {
             throw PlaneError(.protocolError, "the plane's key is not 32 bytes long")
         }
-        return SecretReference(copying: Array(unwrapped.key))
+        var key = Array(unwrapped.key)
+        return SecretReference(taking: &key)
     }
 
     /// Asks for the key's deletion, which the plane carries out after its delay.

@@ -19,6 +19,10 @@ package struct ServiceManager: Sendable {
     package func ready(_ status: String) { notify("READY=1\nSTATUS=\(Self.line(status))") }
     package func stopping(_ status: String) { notify("STOPPING=1\nSTATUS=\(Self.line(status))") }
     package func show(_ status: String) { notify("STATUS=\(Self.line(status))") }
+    /// The next phase of a stop may take so long from now on, whatever `TimeoutStopSec=` says.
+    package func extendTimeout(by span: Duration) {
+        notify("EXTEND_TIMEOUT_USEC=\(span.components.seconds * 1_000_000)")
+    }
     package func pingWatchdog() { notify("WATCHDOG=1") }
 
     /// With `MONOTONIC_USEC=`, which systemd 253 and later wait for (sd_notify(3)) and 252 ignores.

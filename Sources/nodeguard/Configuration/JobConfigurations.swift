@@ -15,17 +15,35 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
+        let mistakes = trustMistakes
+        if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
         for listener in proxy.listeners {
             do {
                 listeners.append(try listener.configuration(proxy.defaults))
             } catch {
-                throw VerbFailure(.configuration, "listener \(listener.name): \(error)")
+                // A name server that is away at boot is no mistake in the file: the service manager tries again.
+                throw VerbFailure(.failed, "listener \(listener.name): \(error)")
             }
         }
         var configuration = ProxyConfiguration(listeners: listeners, limits: proxy.limits)
         configuration.dataLanes = proxy.dataLanes
         configuration.handshakeLanes = proxy.handshakeLanes
         return configuration
+    }
+}
+
+extension NodeConfiguration {
+    /// What is wrong with the files of authorities that listeners name, one line each.
+    var trustMistakes: [String] {
+        proxy.listeners.flatMap { listener in
+            listener.trust.compactMap { trust in
+                guard case .file(let path) = trust else { return nil }
+                do {
+                    _ = try listener.authorities(in: path)
+                    return nil
+                } catch { return "listener \(listener.name): trust \"file:\(path)\": \(error)" }
+            }
+        }
     }
 }
 
@@ -56,10 +74,16 @@ extension RoleSection {
 extension ListenerSection {
     private static let trustLimit = 1 << 20
 
+    fileprivate func authorities(in path: String) throws -> [Certificate] {
+        let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+        _ = try TrustAnchors(found, pinsIntermediates: true)
+        return found
+    }
+
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
         var anchors: [Certificate] = []
         for case .file(let path) in trust {
-            anchors += try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+            anchors += try authorities(in: path)
         }
         var timeouts = ProxyTimeouts()
         timeouts.handshake = defaults.handshakeTimeout

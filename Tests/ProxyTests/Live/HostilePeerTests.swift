@@ -85,6 +85,22 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `that sends garbage behind the end of TLS harms no other client of its lane`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])])
+            for _ in 0..<20 {
+                do {
+                    let hostile = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+                    try hostile.endTLS(thenSends: [0x16, 3, 1, 0xFF] + [UInt8](repeating: 7, count: 2000))
+                }
+                let honest = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+                try honest.send(startup())
+                #expect(try honest.receive(count: startup().count) == startup())
+            }
+            #expect(stage.refused(.plaintext) == 0)
+            await stage.proxy.stop()
+        }
+
         @Test func `makes room on whichever lane it sits`() async throws {
             let backend = try TestBackend.echo()
             var limits = ProxyLimits()

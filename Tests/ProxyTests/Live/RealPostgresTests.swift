@@ -39,7 +39,10 @@ extension LiveTests {
 
         @Test func `is cancelled by its own client and by nobody who guesses`() async throws {
             let postgres = try await TestPostgres()
-            let stage = try Stage([try Stage.listener(.postgres, backend: [postgres.address])])
+            let dead = try TestBackend.echo()
+            dead.stop()
+            // The request must find the address that the session was connected to.
+            let stage = try Stage([try Stage.listener(.postgres, backend: [dead.address, postgres.address])])
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
             let psql = try withSignals {
                 try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])

@@ -133,6 +133,14 @@ final class TestClient {
         socket.endWriting()
     }
 
+    /// close_notify and `bytes` in one packet, and then the connection is reset.
+    func endTLS(thenSends bytes: [UInt8]) throws {
+        session.close()
+        try socket.send(cipherOut.bytes() + bytes)
+        cipherOut.removeAll()
+        socket.resetOnClose()
+    }
+
     private func flush() throws {
         if cipherOut.isEmpty { return }
         if cipherOut.count > bytesLeft {

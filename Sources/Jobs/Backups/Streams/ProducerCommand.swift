@@ -14,9 +14,10 @@ final class ProducerCommand {
             throw BackupError(.internalFault, "a pipe without ends")
         }
         output = consume reader
-        // env(1) looks the command up in PATH; it ends with 127 if there is none.
+        // env(1) looks the command up in PATH; it ends with 127 if there is none. Foundation hands the signals that
+        // its thread blocks on, SIGALRM and SIGTERM among them: env unblocks them.
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["--"] + command
+        process.arguments = ["--default-signal", "--"] + command
         // The handle owns the write end and closes it here once the command has its own.
         let handle = FileHandle(fileDescriptor: writer.release(), closeOnDealloc: true)
         process.standardOutput = handle

@@ -32,7 +32,8 @@ actor StreamServer: LaneResident {
         self.context = context
         self.lane = lane
         poller = Poller(lane: lane)
-        socket = try SeqPacketSocket.listen(at: configuration.socket, mode: configuration.socketMode)
+        socket = try SeqPacketSocket.listen(
+            at: configuration.socket, mode: configuration.socketMode, group: configuration.socketGroup)
         (accepted, continuation) = AsyncStream.makeStream(
             bufferingPolicy: .bufferingOldest(BackupsConfiguration.streamLimit))
         slots = (1...BackupsConfiguration.streamLimit).map { number in
@@ -72,10 +73,15 @@ actor StreamServer: LaneResident {
         } catch { continuation.finish() }
     }
 
+    private static let rest = Duration.milliseconds(200)
+
     private func acceptAll() {
-        while let client = try? socket.accept() {
-            // Without a descriptor left for it, a client is let go.
-            if let connection = try? ClientConnection(client) { admit(connection) }
+        if isStopped { return }
+        do throws(IOError) {
+            while let client = try socket.accept() { admit(try ClientConnection(client)) }
+        } catch {
+            // No descriptor is left: whoever waits raises no second edge, so it is asked for again.
+            _ = poller.schedule(after: Self.rest, AcceptAgain { self.acceptAll() })
         }
     }
 
@@ -106,6 +112,15 @@ private final class Readable: Watcher {
     init(_ tell: @escaping () -> Void) { self.tell = tell }
 
     func becameReady(_ readiness: Readiness) { tell() }
+}
+
+/// Asks the socket again, once.
+private final class AcceptAgain: TimerTarget {
+    private let accept: () -> Void
+
+    init(_ accept: @escaping () -> Void) { self.accept = accept }
+
+    func timerFired(_ token: TimerToken) { accept() }
 }
 
 /// Lets a client go that has asked for nothing in time.

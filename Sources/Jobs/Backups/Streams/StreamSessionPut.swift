@@ -18,7 +18,6 @@ extension StreamSession {
             context.figures.made(name.text, outcome)
             return outcome
         } catch let error as BackupError {
-            report(.backupFailed, .failure, put.details.merging(["reason": .string(error.description)]) { $1 })
             context.figures.notMade(name.text, error)
             throw error
         }
@@ -63,8 +62,10 @@ extension StreamSession {
                 }
             case .reportCompletion: return outcome(of: put, sealed)
             case .abandon(let reason):
+                let error = failure ?? BackupError(reason)
+                report(.backupFailed, .failure, put.details.merging(["reason": .string(error.description)]) { $1 })
                 await abandon(put, writer)
-                throw failure ?? BackupError(reason)
+                throw error
             case .ignore: preconditionFailure("a put's events come in order")
             }
         }

@@ -12,11 +12,10 @@ final class CancelForwarding: Watcher, Occupant {
     private let done: () -> Void
 
     init?(
-        _ request: CancelRequest, to addresses: [SocketAddress], on ground: LaneGround,
-        done: @escaping () -> Void
+        _ request: CancelRequest, to address: SocketAddress, on ground: LaneGround, done: @escaping () -> Void
     ) {
-        guard let address = addresses.first, let stream = try? StreamSocket.connect(to: address) else { return nil }
-        backend = BackendSocket(stream)
+        guard let stream = try? StreamSocket.connect(to: address) else { return nil }
+        backend = BackendSocket(stream, to: address)
         self.ground = ground
         self.done = done
         leftovers = Leftovers(request.packet)

@@ -13,6 +13,13 @@ final class CancelRegistry: Sendable {
         let id: UInt64
         let peer: PeerAttributes
         let host: String?
+        let backend: SocketAddress
+    }
+
+    /// What a CancelRequest is meant for: the session, and the database that has it.
+    struct Target: Equatable {
+        let session: UInt64
+        let backend: SocketAddress
     }
 
     enum Asker {
@@ -22,9 +29,10 @@ final class CancelRegistry: Sendable {
 
     private let sessions = Mutex<[Place: Session]>([:])
 
-    func learn(_ key: CancelKey, of connection: AuthorizedConnection) {
+    func learn(_ key: CancelKey, of connection: AuthorizedConnection, at backend: SocketAddress) {
         let session = Session(
-            id: connection.id, peer: connection.peer.attributes, host: connection.socket.address.host)
+            id: connection.id, peer: connection.peer.attributes, host: connection.socket.address.host,
+            backend: backend)
         let place = Place(listener: connection.listener.name, key: key)
         sessions.withLock { $0[place] = session }
     }
@@ -36,12 +44,14 @@ final class CancelRegistry: Sendable {
     }
 
     /// The session that it may cancel: over TLS one of the same identity, in clear one of the same address.
-    func match(_ request: CancelRequest, listener: String, from asker: Asker) -> UInt64? {
+    func match(_ request: CancelRequest, listener: String, from asker: Asker) -> Target? {
         guard let session = sessions.withLock({ $0[Place(listener: listener, key: request.key)] }) else { return nil }
-        return switch asker {
-        case .overTLS(let peer): peer.isSameIdentity(as: session.peer) ? session.id : nil
-        case .clear(let address): session.host != nil && address.host == session.host ? session.id : nil
-        }
+        let isItsOwn =
+            switch asker {
+            case .overTLS(let peer): peer.isSameIdentity(as: session.peer)
+            case .clear(let address): session.host != nil && address.host == session.host
+            }
+        return isItsOwn ? Target(session: session.id, backend: session.backend) : nil
     }
 
     var count: Int { sessions.withLock { $0.count } }

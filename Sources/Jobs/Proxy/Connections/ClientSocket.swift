@@ -16,8 +16,10 @@ final class ClientSocket: Sendable {
 /// A connection to the database, closed with the last reference.
 final class BackendSocket: Sendable {
     let stream: StreamSocket
+    let address: SocketAddress
 
-    init(_ stream: consuming StreamSocket) {
+    init(_ stream: consuming StreamSocket, to address: SocketAddress) {
+        self.address = address
         stream.setNoDelay()
         stream.setKeepAlive()
         self.stream = stream

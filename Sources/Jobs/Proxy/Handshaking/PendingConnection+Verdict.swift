@@ -55,12 +55,12 @@ extension PendingConnection {
         let timeouts = listener.configuration.timeouts
         let id = self.id
         let client = socket
-        let forwarding = CancelForwarding(request, to: listener.configuration.backend, on: ground) { [weak floor] in
+        let forwarding = CancelForwarding(request, to: target.backend, on: ground) { [weak floor] in
             // The client's socket is kept until here.
             withExtendedLifetime(client) { floor?.departed(id) }
         }
         guard let forwarding else { return leave(.backendDown) }
-        house.reports.cancelForwarded(listener, socket.address, session: target, facts: facts)
+        house.reports.cancelForwarded(listener, socket.address, session: target.session, facts: facts)
         detachFromLane()
         floor.settle(id, forwarding)
         forwarding.start(within: timeouts.connect)

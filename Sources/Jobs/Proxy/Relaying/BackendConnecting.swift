@@ -49,7 +49,7 @@ final class BackendConnecting: Watcher, Occupant {
         unwatch()
         while let address = addresses.popFirst() {
             do throws(IOError) {
-                let backend = BackendSocket(try StreamSocket.connect(to: address))
+                let backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
                 self.backend = backend
                 watch = try floor.ground.poller.watch(backend.stream.rawValue, self)
                 return

@@ -158,7 +158,7 @@ extension RelayedConnection {
             case .learn(let key):
                 if let cancelKey { floor.house.cancels.forget(cancelKey, of: origin) }
                 cancelKey = key
-                floor.house.cancels.learn(key, of: origin)
+                floor.house.cancels.learn(key, of: origin, at: backend.address)
             case .stop: keyWatch = nil
             }
         }
