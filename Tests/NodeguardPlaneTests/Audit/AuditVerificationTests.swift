@@ -62,6 +62,10 @@ import Testing
         #expect(try log.checkpoint(12).hasPrefix(note.prefix(5).joined(separator: "\n")))
         #expect(note.last?.hasPrefix("\u{2014} nodeguard-plane/") == true)
         #expect(try plane.failingVerb("audit", "export", "--node", "db-2").standardError.contains("no such log"))
+        let keys = try plane.verb("audit", "keys", "--node", "db-1").split(separator: "\n")
+        #expect(keys.count == 2 && keys[0].hasPrefix("nodeguard/db-1/"))
+        let witness = try plane.call("GET", AuditBatches.witnessPath).text.trimmingCharacters(in: .newlines)
+        #expect(keys.last.map(String.init) == witness)
         #expect(try plane.failingVerb("audit", "verify", "--node", "db-2").standardError.contains("no audit log"))
     }
 }

@@ -7,6 +7,10 @@ import Testing
     @Test(arguments: [
         ("log: { level: loud }", "'loud' is no log level: write trace, debug, info, notice, warning, error, critical"),
         ("log: { level: wraning }", "'wraning' is no log level; did you mean 'warning'?"),
+        (
+            "audit: { witness: nodeguard-plane }",
+            "this is no witness key: copy the last line of 'nodeguard-plane audit keys'"
+        ),
         ("log: { destination: syslog }", "'syslog' is no log destination"),
         ("node: { name: a/b }", "'a/b' is no name"), ("node: { name: .. }", "'..' is no name"),
         ("node: { state: relative/path }", "'relative/path' is no path: it must begin with /"),
