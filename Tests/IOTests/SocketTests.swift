@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import IO
@@ -116,7 +117,8 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
 
 @Suite struct `A listening unix socket` {
     @Test func `replaces a file that nobody answers on, and not one that somebody does`() throws {
-        let path = "/tmp/nodeguard-io-\(getpid()).sock"
+        let folder = try temporaryDirectory()
+        let path = folder.file("socket")
         let address = try #require(SocketAddress("unix:" + path))
         do {
             let first = try ListeningSocket(address, mode: 0o600)
@@ -124,15 +126,14 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
             #expect(first.rawValue >= 0)
         }
         _ = try ListeningSocket(address, mode: 0o600)
-        unlink(path)
     }
 }
 
 @Suite struct `A seqpacket socket` {
     @Test func `keeps messages apart and passes a descriptor`() throws {
-        let path = "/tmp/nodeguard-seq-\(getpid()).sock"
+        let folder = try temporaryDirectory()
+        let path = folder.file("socket")
         let listener = try SeqPacketSocket.listen(at: path, mode: 0o600)
-        defer { unlink(path) }
         let client = try SeqPacketSocket.connect(to: path)
         guard let server = try listener.accept() else { throw IOError("accept", code: EIO) }
         var pipe = try Pipe()
