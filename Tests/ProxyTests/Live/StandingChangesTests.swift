@@ -77,6 +77,7 @@ extension LiveTests {
             #expect(Self.code(try client.receiveAll()) == "57P01")
             #expect(
                 Date.now.timeIntervalSince1970 >= Double(try Certificate.parsePEM(brief.certificatePEM)[0].notAfter))
+            #expect(await eventually(within: 5) { stage.open == 1 })
             let closed = try #require(stage.events.named(.connectionClosed).first)
             #expect(closed.fields["reason"] == "certificate-expired")
             try shop.send("Q")
