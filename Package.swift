@@ -104,6 +104,12 @@ let package = Package(
             settings: house),
 
         .target(
+            name: "Fuzzers",
+            dependencies: [
+                "Audit", "Backups", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Proxy", "Reports", "TestSupport",
+                "nodeguard",
+            ], path: "Tests/Fuzzers", exclude: ["Corpus"], swiftSettings: house),
+        .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
             swiftSettings: house),
         program(
@@ -128,6 +134,35 @@ let package = Package(
             uses: ["nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
         tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
+        tests("Fuzzers", uses: ["Fuzzers", "nodeguard"]),
         tests("Source", uses: []),
     ]
 )
+
+// For `packaging/sanitize --sample`: what holds pointers, and the proxy, without the long build of everything else.
+if Context.environment["NODEGUARD_SANITIZING"] != nil {
+    let sample: Set = [
+        "CLinux", "COpenSSL", "IO", "OpenSSL", "PlaneAPI", "Proxy", "Reports", "TestSupport", "IOTests", "OpenSSLTests",
+        "ProxyTests",
+    ]
+    package.products.removeAll()
+    package.targets.removeAll { !sample.contains($0.name) }
+}
+
+// For `packaging/fuzz`: libFuzzer brings the `main`, so no program is built, and of nodeguard only what reads its file.
+if Context.environment["NODEGUARD_FUZZING"] != nil {
+    package.products.removeAll()
+    package.targets.removeAll { $0.type == .executable || $0.type == .test }
+    package.targets += [
+        .target(
+            name: "nodeguard",
+            dependencies: [
+                "Audit", "Backups", "Certificates", "IO", "OpenSSL", "PlaneAPI", "Proxy", "Reports",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            exclude: ["Configuration/JobConfigurations.swift"], sources: ["Configuration"], swiftSettings: house),
+        .executableTarget(
+            name: "nodeguard-fuzz", dependencies: ["Fuzzers"], path: "Tests/LibFuzzer",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]),
+    ]
+}

@@ -25,10 +25,19 @@ step_end() {
     step_started=""
 }
 
+# swift ARGUMENT...: with temporary files of its own. SwiftPM leaves an empty folder for each manifest that it reads.
+swift() {
+    local place status=0
+    place=$(mktemp -d)
+    TMPDIR=$place command swift "$@" || status=$?
+    rm -rf "$place"
+    return $status
+}
+
 require_machine() {
     [ "$(id -u)" = 0 ] || die "must run as root: it installs Debian packages, and starts PostgreSQL as a user of its own"
     command -v apt-get >/dev/null || die "needs Debian 12: there is no apt-get here"
-    command -v swift >/dev/null ||
+    type -P swift >/dev/null ||
         die "needs a Swift toolchain, 6.2 or newer, on the PATH (https://www.swift.org/install/linux/)"
 }
 

@@ -54,6 +54,19 @@ import Testing
         }
     }
 
+    /// A folder of the target can have any name, and a public manifest any contents.
+    @Test func `of a year that no clock reaches, or of lengths that cannot be added, is no danger`() throws {
+        let far = try #require(BackupIdentifier("ffffffff-ffff-7fff-8fff-ffffffffffff"))
+        #expect(far.start.description.hasPrefix("2262-"))
+        for lengths in [[Int64.max, 1], [-1]] {
+            let objects = lengths.map { PublicManifest.StoredObject(object: "v", length: $0, crc32c: "0") }
+            let manifest = PublicManifest(
+                schema: PublicManifest.schema, backup: far.text, cluster: "a", node: "db-1", name: "base",
+                startedAt: "", completedAt: "", keyName: "k", objects: objects)
+            #expect(manifest.contradiction != nil && manifest.storedLength == 0)
+        }
+    }
+
     @Test func `of a cluster is one component of a path`() {
         for (cluster, folder) in [
             ("cluster-a", "cluster-a"), ("a.b_c", "a.b_c"), ("..", "%2E."), ("a/b", "a%2Fb"), ("ä", "%C3%A4"),

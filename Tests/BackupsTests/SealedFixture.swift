@@ -51,7 +51,7 @@ struct SealedFixture {
     var objects: [BackupObject] { sealed.volumes.map { identity.object(.volume($0.number)) } }
 
     func bytes(of object: BackupObject) throws -> [UInt8] {
-        try Files.read("\(target.root)/\(object.path)", limit: 1 << 30)
+        try Files.read("\(target.root)/\(object.path)", limit: 16 << 20)
     }
 
     /// What the reader expects, as the manifest would say it.
@@ -75,7 +75,7 @@ struct SealedFixture {
     func open(
         _ messages: [SealedMessage]? = nil, from target: (any BackupTarget)? = nil, width: Int = 2
     ) -> (released: [UInt8], error: BackupError?) {
-        let sink = MemorySink(limit: 1 << 30)
+        let sink = MemorySink(limit: 16 << 20)
         let opener = StreamOpener(
             messages ?? self.messages, key: key, from: target ?? self.target, to: sink, watch: StreamWatch())
         do throws(BackupError) {

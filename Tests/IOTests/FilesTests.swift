@@ -1,14 +1,17 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import IO
 
 @Suite struct `A file` {
-    private let folder = "/tmp/nodeguard-files-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    private let directory: TemporaryDirectory
+    private var folder: String { directory.file("files") }
+
+    init() throws { directory = try TemporaryDirectory() }
 
     @Test func `is written whole, with its mode, and replaces the old one`() throws {
         try Files.makeDirectory(folder + "/a/b", mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         let path = folder + "/a/b/file"
         try Files.write([1, 2, 3], to: path, mode: 0o600)
         try Files.write([4], to: path, mode: 0o640)
@@ -21,7 +24,6 @@ import Testing
 
     @Test func `that is longer than its limit is refused, not cut`() throws {
         try Files.makeDirectory(folder, mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         try Files.write([1, 2, 3], to: folder + "/f", mode: 0o600)
         #expect(try Files.read(folder + "/f", limit: 3).count == 3)
         #expect(throws: IOError("read \(folder)/f", code: EFBIG)) { try Files.read(folder + "/f", limit: 2) }
@@ -29,7 +31,6 @@ import Testing
 
     @Test func `that cannot be written leaves the old one and nothing else`() throws {
         try Files.makeDirectory(folder, mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         try Files.makeDirectory(folder + "/f", mode: 0o700)
         try Files.write([1], to: folder + "/f/x", mode: 0o600)
         #expect(throws: IOError.self) { try Files.write([1], to: folder + "/f", mode: 0o600) }
@@ -38,7 +39,6 @@ import Testing
 
     @Test func `folder that a symbolic link stands for is as good as one`() throws {
         try Files.makeDirectory(folder + "/real", mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         try Files.replaceSymbolicLink(folder + "/link", to: "real")
         try Files.makeDirectory(folder + "/link", mode: 0o700)
         try Files.makeDirectory(folder + "/link/a/b", mode: 0o700)
@@ -54,7 +54,6 @@ import Testing
 
     @Test func `lock is held once`() throws {
         try Files.makeDirectory(folder, mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         let first = try Files.lock(folder + "/lock")
         #expect(throws: IOError("lock \(folder)/lock", code: EWOULDBLOCK)) { _ = try Files.lock(folder + "/lock") }
         #expect(first.rawValue >= 0)
@@ -62,7 +61,6 @@ import Testing
 
     @Test func `link is replaced in one step`() throws {
         try Files.makeDirectory(folder, mode: 0o700)
-        defer { try? Files.removeTree(folder) }
         try Files.replaceSymbolicLink(folder + "/current", to: "g1")
         try Files.replaceSymbolicLink(folder + "/current", to: "g2")
         #expect(Files.symbolicLinkTarget(folder + "/current") == "g2")

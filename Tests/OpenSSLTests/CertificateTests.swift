@@ -61,6 +61,13 @@ import Testing
         #expect(throws: OpenSSLError.self) { try Certificate(der: [UInt8](repeating: 0x30, count: 100_000)) }
     }
 
+    /// One certificate must not have two fingerprints.
+    @Test func `in BER around what is signed is refused`() throws {
+        let der = try Scenery.client.certificate().der
+        try #require(der.starts(with: [0x30, 0x82]))
+        #expect(throws: OpenSSLError.self) { try Certificate(der: [0x30, 0x83, 0] + der[2...]) }
+    }
+
     @Test func `with any one byte changed is read or refused, without a crash`() throws {
         let original = try Scenery.server.certificate()
         let der = original.der

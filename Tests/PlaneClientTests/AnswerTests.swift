@@ -29,6 +29,8 @@ import Testing
         #expect(refusal.reason == "name-not-allowed")
         #expect(!refusal.detail.contains("\n") && !refusal.detail.contains("\u{1B}"))
         #expect(refusal.detail.utf8.count < 700)
+        let forged = error(403, nil, #"{"reason":"a\nb\u009b2J","detail":""}"#)
+        #expect(forged.reason == "ab2J" && !forged.detail.contains("\n"))
         #expect(error(403, nil, "<html>denied</html>").detail == "ask: the plane answered 403")
     }
 

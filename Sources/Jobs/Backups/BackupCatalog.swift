@@ -98,6 +98,7 @@ struct BackupCatalog {
         guard known.schema == PublicManifest.schema, known.backup == identity.backup.text,
             known.cluster == identity.cluster, BackupName(known.name) != nil
         else { throw BackupError(.corrupt, "\(object): it describes another backup") }
+        if let contradiction = known.contradiction { throw BackupError(.corrupt, "\(object): \(contradiction)") }
         return known
     }
 

@@ -33,10 +33,10 @@ package struct BackupIdentifier: Hashable, Comparable, Sendable, CustomStringCon
         self.text = text
     }
 
-    /// When the backup started, to the millisecond.
+    /// When the backup started, to the millisecond. A folder's name may say a year that no `Timestamp` reaches.
     package var start: Timestamp {
         let digits = text.filter { $0 != "-" }.prefix(12)
-        return Timestamp(nanoseconds: (Int64(digits, radix: 16) ?? 0) * 1_000_000)
+        return Timestamp(nanoseconds: min(Int64(digits, radix: 16) ?? 0, Int64.max / 1_000_000) * 1_000_000)
     }
 
     package static func < (left: BackupIdentifier, right: BackupIdentifier) -> Bool { left.text < right.text }

@@ -45,6 +45,8 @@ package final class Certificate: Sendable {
             }
         }
         try self.init(adopting: CertificateOwner(adopting: pointer))
+        // OpenSSL also takes BER around what is signed: one certificate would have many fingerprints.
+        guard self.der == der else { throw OpenSSLError("read a certificate", "it is not in DER") }
     }
 
     /// Reads what OpenSSL has parsed; takes a reference of its own.

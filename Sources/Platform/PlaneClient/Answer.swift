@@ -23,12 +23,12 @@ enum Answer {
     static func error(status: Int, body: [UInt8], retryAfter value: String?, doing what: String) -> PlaneError {
         let refusal = try? JSONDecoder().decode(PlaneRefusal.self, from: Data(body))
         var detail = "\(what): the plane answered \(status)"
-        if let refusal { detail += " (\(refusal.reason): \(printable(refusal.detail)))" }
+        if let refusal { detail += " (\(printable(refusal.reason)): \(printable(refusal.detail)))" }
         let retry = retryAfter(value)
         let kind = kind(status, body)
         return PlaneError(
             kind, detail, retryAfter: kind == .pending ? retry ?? .seconds(pendingDefault) : retry,
-            reason: refusal?.reason)
+            reason: refusal.map { printable($0.reason) })
     }
 
     private static func kind(_ status: Int, _ body: [UInt8]) -> PlaneError.Kind {
@@ -57,7 +57,7 @@ enum Answer {
 
     /// A server's words for a log: short, and without what could forge a line.
     private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.prefix(512).filter { $0.value >= 0x20 && $0.value != 0x7F }))
+        let kept = text.unicodeScalars.prefix(512).filter { $0.properties.generalCategory != .control }
+        return String(String.UnicodeScalarView(kept))
     }
 }

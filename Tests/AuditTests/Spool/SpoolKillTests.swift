@@ -43,11 +43,13 @@ import Testing
     /// Returns the last number that the process said to be durable.
     private func runAndKill(_ scenery: SpoolScenery, from first: Int, _ round: Int) async throws -> Int {
         if round == 0 { try scenery.create().close() }
+        // What the child leaves behind when it is killed.
+        let remains = try TemporaryDirectory()
         let child = try Subprocess(
             "/proc/self/exe",
             CommandLine.arguments.dropFirst().filter { $0.hasPrefix("--testing-library") || $0 == "swift-testing" }
                 + ["--filter", "A killed process"],
-            environment: [Self.childVariable: "\(scenery.directory.path) \(first)"])
+            environment: [Self.childVariable: "\(scenery.directory.path) \(first)", "TMPDIR": remains.path])
         guard await eventually(within: 30, { child.output.contains("durable ") || !child.isRunning }), child.isRunning
         else { throw TestSupportError("the child did not start: \(child.output)\(child.errors)") }
         let deadline = ContinuousClock.now + .milliseconds(.random(in: 0...150))

@@ -24,7 +24,12 @@ final class TestPostgres: Sendable {
         try await start()
     }
 
-    deinit { server.withLock { $0?.signal(SIGQUIT) } }
+    /// Its folder cannot be removed while it still writes there.
+    deinit {
+        let last = server.withLock { $0 }
+        last?.signal(SIGQUIT)
+        _ = try? last?.end(within: 10)
+    }
 
     private var data: String { folder.file("data") }
 

@@ -51,9 +51,9 @@ package struct Manifest: Codable, Equatable, Sendable {
         if volumes.isEmpty || volumes.map(\.number) != Array(0..<volumes.count) {
             return "the volumes are not numbered from 0 without gaps"
         }
-        if volumes.map(\.plaintextLength).reduce(0, +) != plaintextLength { return "plaintext lengths do not add up" }
-        if volumes.map(\.length).reduce(0, +) != ciphertextLength { return "ciphertext lengths do not add up" }
-        return volumes.map(\.frames).reduce(0, +) == frames ? nil : "frame counts do not add up"
+        if total(volumes.map(\.plaintextLength)) != plaintextLength { return "plaintext lengths do not add up" }
+        if total(volumes.map(\.length)) != ciphertextLength { return "ciphertext lengths do not add up" }
+        return total(volumes.map { Int64($0.frames) }) == Int64(frames) ? nil : "frame counts do not add up"
     }
 }
 
@@ -78,7 +78,24 @@ package struct PublicManifest: Codable, Equatable, Sendable {
     package let keyName: String
     package let objects: [StoredObject]
 
-    package var storedLength: Int64 { objects.map(\.length).reduce(0, +) }
+    /// Nothing where `contradiction` has something to say.
+    package var storedLength: Int64 { total(objects.map(\.length)) ?? 0 }
+
+    /// Whoever has the target can write this file.
+    var contradiction: String? {
+        total(objects.map(\.length)) == nil ? "the lengths of its objects do not add up" : nil
+    }
+}
+
+/// Nothing if one is negative, or if they are more than can be counted.
+private func total(_ lengths: [Int64]) -> Int64? {
+    var total: Int64 = 0
+    for length in lengths {
+        let (sum, hasOverflown) = total.addingReportingOverflow(length)
+        guard length >= 0, !hasOverflown else { return nil }
+        total = sum
+    }
+    return total
 }
 
 /// `keys.json`: the backup key under each wrap that can give it back. Replaceable, unlike all else in a backup.
