@@ -5,19 +5,18 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, backup, all
+        case proxy, postgres, backup, all
     }
 
     static let configuration = CommandConfiguration(
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
-    @Argument(help: "What to measure: proxy, backup or all.") var part = Part.all
+    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, backup or all.") var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
     @Flag(help: "Short windows: proves that everything runs, measures little.") var quick = false
     @Option(help: "Of the proxy's works only those whose name contains this.") var work: String?
     @Option(help: "The release build of nodeguard.") var nodeguard: String
-    @Option(help: "HAProxy.") var haproxy = "/usr/sbin/haproxy"
 
     func validate() throws {
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000") }
@@ -27,25 +26,32 @@ struct Benchmark: AsyncParsableCommand {
         ProcessUsage.raiseDescriptorLimit()
         let extent = quick ? Extent.quick : .full
         var results = Results()
-        if part != .backup {
-            let benchmark = try ProxyBenchmark(nodeguard: nodeguard, haproxy: haproxy, extent: extent, works: works)
+        if part == .proxy || part == .all {
+            let benchmark = try ProxyBenchmark(nodeguard: nodeguard, extent: extent, works: works)
             for round in 0..<rounds {
                 say("proxy, round \(round + 1) of \(rounds)")
                 try await benchmark.run(round: round, into: &results)
             }
         }
-        if part != .proxy {
+        if part != .backup, work.map({ "pgbench".contains($0) || $0.contains("pgbench") }) ?? true {
+            let benchmark = try await PostgresBenchmark(nodeguard: nodeguard, extent: extent)
+            for round in 0..<rounds {
+                say("pgbench, round \(round + 1) of \(rounds)")
+                try await benchmark.run(round: round, into: &results)
+            }
+        }
+        if part == .backup || part == .all {
             for round in 0..<rounds {
                 say("sealing, round \(round + 1) of \(rounds)")
                 try SealingBenchmark(extent: extent).run(into: &results)
             }
         }
-        Table(results: results).print(ratioOf: "nodeguard", to: part == .backup ? "openssl" : "haproxy")
+        Table(results: results).print(ratioOf: "nodeguard")
         let report = ReportFile(results, rounds: rounds)
         if let json { try report.write(to: json) }
-        let missed = report.marks.filter { !$0.holds }
-        for mark in missed { say("missed: \(mark.name): \(mark.measured) where the limit is \(mark.limit)") }
-        if !missed.isEmpty { throw ExitCode(1) }
+        for mark in report.marks { print(mark.holds ? "holds " : "MISSED", mark.name, "— measured", mark.shown) }
+        // Short windows prove nothing.
+        if !quick, report.marks.contains(where: { !$0.holds }) { throw ExitCode(1) }
     }
 
     private var works: [Work] { Work.proxy.filter { work == nil || $0.name.contains(work ?? "") } }

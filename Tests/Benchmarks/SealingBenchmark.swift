@@ -18,10 +18,12 @@ struct SealingBenchmark {
         let source = MemoryStream(length: extent.sealedMiB << 20)
         try seal(source)
         let sealed = Double(extent.sealedMiB) / (ProcessUsage.ownCPUSeconds - cpuBefore)
-        results.add(work, "one core", "MiB/s", "nodeguard", sealed)
+        results.add(work, Metric(name: "one core", unit: "MiB/s", isBetterWhenLarger: true), "nodeguard", sealed)
         let reference = try opensslRate()
-        results.add(work, "one core", "MiB/s", "openssl", reference)
-        results.add(work, "share of OpenSSL's rate", "%", "nodeguard", sealed / reference * 100)
+        results.add(work, Metric(name: "one core", unit: "MiB/s", isBetterWhenLarger: true), "openssl", reference)
+        results.add(
+            work, Metric(name: "share of OpenSSL's rate", unit: "%", isBetterWhenLarger: true), "nodeguard",
+            sealed / reference * 100)
     }
 
     private func seal(_ source: MemoryStream) throws {

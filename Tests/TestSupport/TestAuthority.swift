@@ -52,6 +52,31 @@ package final class TestAuthority: Sendable {
         try issue(name: name, usage: [.client])
     }
 
+    /// Clients of one key and one name whose certificates differ in their serial number, made in one go.
+    package func clients(_ count: Int, name: String = "client") throws -> [TestIdentity] {
+        if count == 0 { return [] }
+        let first = try client(name: name)
+        let base = URL(fileURLWithPath: first.certificatePath).deletingLastPathComponent().path
+        let issued = "\(base)/issued"
+        try FileManager.default.createDirectory(atPath: issued, withIntermediateDirectories: false)
+        try Subprocess.check(
+            "openssl",
+            [
+                "ca", "-batch", "-notext", "-config", "\(base)/openssl.cnf", "-extensions", "extensions", "-days", "1",
+                "-cert", intermediate.certificatePath, "-keyfile", intermediate.keyPath, "-outdir", issued, "-infiles",
+            ] + Array(repeating: "\(base)/request.pem", count: count), within: 120)
+        let above = try String(contentsOfFile: intermediate.certificatePath, encoding: .utf8)
+        return try FileManager.default.contentsOfDirectory(atPath: issued).map { file in
+            let path = "\(issued)/\(file)"
+            let chain = "\(path).chain"
+            try Data((String(contentsOfFile: path, encoding: .utf8) + above).utf8)
+                .write(to: URL(fileURLWithPath: chain))
+            return TestIdentity(
+                certificatePath: path, keyPath: first.keyPath, chainPath: chain, rootPath: first.rootPath,
+                owner: folder)
+        }
+    }
+
     private static func make(
         _ certificate: TestCertificate, signer: TestIdentity?, in folder: TemporaryDirectory
     ) throws -> TestIdentity {

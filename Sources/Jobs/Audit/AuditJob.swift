@@ -4,8 +4,8 @@ import Reports
 /// The audit job: takes events from everybody, makes them durable, and brings them to the plane. It never refuses to
 /// start.
 package final class AuditJob: Sendable {
-    /// Events wait so long for company; security events do not.
-    static let groupDelay = Duration.milliseconds(20)
+    /// Events wait so long for company; security events do not. A commit costs as much as some dozens of events.
+    static let groupDelay = Duration.milliseconds(100)
     private static let idle = Duration.seconds(5)
     private static let retry = Duration.seconds(1)
     /// A stop waits so long for the plane to take the last events; they are durable already.

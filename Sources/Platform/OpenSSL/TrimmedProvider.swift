@@ -44,13 +44,7 @@ enum TrimmedProvider {
         @convention(c) (UnsafeMutableRawPointer?, Int32, UnsafeMutablePointer<Int32>?)
             -> UnsafePointer<OSSL_ALGORITHM>? = { _, operation, isVolatile in
                 isVolatile?.pointee = 0
-                return switch operation {
-                case OSSL_OP_KEYMGMT: UnsafePointer(keyManagers)
-                case OSSL_OP_DECODER: UnsafePointer(decoders)
-                // Nothing of a handshake is written in a text form, or read from a store.
-                case OSSL_OP_ENCODER, OSSL_OP_STORE: nil
-                default: algorithms(operation)
-                }
+                return UnsafePointer(selections[operation])
             }
 
     private static let capabilities:
@@ -79,12 +73,35 @@ enum TrimmedProvider {
     /// Keys of certificates, and those that a handshake makes for itself.
     private static let keys: Set<String> = ["EC", "RSA", "RSA-PSS", "ED25519", "X25519"]
 
-    nonisolated(unsafe) private static let keyManagers = selection(OSSL_OP_KEYMGMT) { keys.contains($0.name) }
+    /// By operation. Whatever is here is looked at whenever OpenSSL walks through all that a library context has: so
+    /// nothing that only TLS's older suites need, no text forms and no stores. MD5 and SHA-1 are not for use in TLS, but
+    /// OpenSSL makes no context without them, and names certificates by SHA-1.
+    private static let names: [Int32: Set<String>] = [
+        OSSL_OP_DIGEST: [
+            "MD5", "SHA1", "MD5-SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", "SHA3-256", "SHA3-384",
+            "SHA3-512",
+        ],
+        OSSL_OP_CIPHER: ["AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"],
+        OSSL_OP_MAC: ["HMAC"],
+        OSSL_OP_KDF: ["HKDF", "TLS13-KDF", "TLS1-PRF"],
+        OSSL_OP_RAND: ["CTR-DRBG", "SEED-SRC"],
+        OSSL_OP_KEYMGMT: keys,
+        OSSL_OP_KEYEXCH: ["ECDH", "X25519"],
+        OSSL_OP_SIGNATURE: ["RSA", "ECDSA", "ED25519"],
+        OSSL_OP_DECODER: keys,
+    ]
 
-    /// A certificate's SubjectPublicKeyInfo.
-    nonisolated(unsafe) private static let decoders = selection(OSSL_OP_DECODER) { algorithm in
-        keys.contains(algorithm.name) && algorithm.properties.contains("input=der")
-            && algorithm.properties.contains("structure=SubjectPublicKeyInfo")
+    nonisolated(unsafe) private static let selections: [Int32: UnsafeMutablePointer<OSSL_ALGORITHM>] =
+        Dictionary(
+            uniqueKeysWithValues: names.map { operation, names in
+                (operation, selection(operation) { names.contains($0.name) && isOfUse($0, in: operation) })
+            })
+
+    /// Of the decoders, those of a certificate's SubjectPublicKeyInfo.
+    private static func isOfUse(_ algorithm: OSSL_ALGORITHM, in operation: Int32) -> Bool {
+        operation != OSSL_OP_DECODER
+            || algorithm.properties.contains("input=der")
+                && algorithm.properties.contains("structure=SubjectPublicKeyInfo")
     }
 
     private static func algorithms(_ operation: Int32) -> UnsafePointer<OSSL_ALGORITHM>? {

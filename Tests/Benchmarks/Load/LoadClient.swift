@@ -8,8 +8,8 @@ actor LoadClient: LaneResident {
     let poller: Poller
     private let floor: LoadFloor
 
-    init() {
-        let lane = Lane(label: "load")
+    init(label: String = "load") {
+        let lane = Lane(label: label)
         let progress = LoadProgress()
         self.lane = lane
         self.progress = progress
@@ -39,6 +39,7 @@ final class LoadFloor {
     private(set) var isEnding = false
     private var order: LoadOrder?
     private var unstarted = 0
+    private var startedCount = 0
     private var live: [ObjectIdentifier: LoadConnection] = [:]
     private var latencies: [UInt32] = []
 
@@ -65,7 +66,9 @@ final class LoadFloor {
     func startNext() {
         guard !isEnding, unstarted > 0, let order else { return }
         unstarted -= 1
-        let connection = LoadConnection(order, self)
+        let context = order.contexts.isEmpty ? nil : order.contexts[startedCount % order.contexts.count]
+        startedCount += 1
+        let connection = LoadConnection(order, context, self)
         live[ObjectIdentifier(connection)] = connection
         progress.open.add(1)
         connection.start()

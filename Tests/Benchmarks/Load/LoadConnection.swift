@@ -20,7 +20,7 @@ final class LoadConnection: Watcher, TimerTarget {
     /// Pieces before the others of the lane have their turn.
     private static let turn = 8
 
-    init(_ order: LoadOrder, _ floor: LoadFloor) {
+    init(_ order: LoadOrder, _ context: TLSContext?, _ floor: LoadFloor) {
         self.order = order
         self.floor = floor
         // In bulk a socket may take less than all of it: the rest must stay with its connection.
@@ -30,7 +30,7 @@ final class LoadConnection: Watcher, TimerTarget {
                 cipherIn: LaneBuffer(capacity: Self.bulkPiece),
                 cipherOut: LaneBuffer(capacity: Self.bulkPiece + 32 << 10))
             : floor.transport
-        session = order.context.map { [transport] in TLSSession($0, transport) }
+        session = context.map { [transport] in TLSSession($0, transport) }
     }
 
     func start() {

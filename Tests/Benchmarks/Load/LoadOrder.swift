@@ -20,7 +20,7 @@ enum Script: Sendable {
     /// Has one byte echoed and stays.
     case hold
 
-    static let exchangeLength = 64
+    static let exchangeLength = 256
 
     var wish: Wish {
         switch self {
@@ -36,8 +36,8 @@ enum Script: Sendable {
 struct LoadOrder: Sendable {
     var script: Script
     var address: SocketAddress
-    /// nil: plain TCP.
-    var context: TLSContext?
+    /// Taken in turn by the connections; none: plain TCP.
+    var contexts: [TLSContext]
     /// Connections at a time; for `hold`, those that are on their way at a time.
     var width: Int
     /// All connections.

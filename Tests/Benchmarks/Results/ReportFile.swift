@@ -20,14 +20,6 @@ struct ReportFile: Encodable {
         let max: Double
     }
 
-    /// A limit that a figure must keep.
-    struct Mark: Encodable {
-        let name: String
-        let limit: Double
-        let measured: Double
-        let holds: Bool
-    }
-
     let machine: Machine
     let rows: [Row]
     let marks: [Mark]
@@ -43,7 +35,7 @@ struct ReportFile: Encodable {
                     value: values.median, min: least, max: most)
             }
         }
-        marks = []
+        marks = Mark.all(in: results)
     }
 
     func write(to path: String) throws {

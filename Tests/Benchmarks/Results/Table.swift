@@ -1,17 +1,18 @@
 import Foundation
 
-/// Results for people: medians with their range, and the ratio between two subjects.
+/// Results for people: medians with their range, and the ratio to the best of the peers.
 struct Table {
     let results: Results
 
-    func print(ratioOf subject: String, to other: String) {
-        var rows = [["work", "metric"] + results.subjects + ["\(subject) : \(other)"]]
+    func print(ratioOf subject: String) {
+        var rows = [["work", "metric"] + results.subjects + ["\(subject) : best"]]
         var work = ""
         for key in results.keys {
             var row = [key.work == work ? "" : key.work, "\(key.metric.name), \(key.metric.unit)"]
             work = key.work
             row += results.subjects.map { results.values(key, $0).map(Self.text) ?? "" }
-            row.append(results.ratio(key, subject, to: other).map { String(format: "%.2f", $0) } ?? "")
+            let best = results.bestPeer(key, of: subject).flatMap { results.ratio(key, subject, to: $0) }
+            row.append(best.map { String(format: "%.2f", $0) } ?? "")
             rows.append(row)
         }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

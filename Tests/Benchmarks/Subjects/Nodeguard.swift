@@ -35,6 +35,6 @@ extension Scenery {
 
             """, to: "nodeguard-\(round).yaml")
         let process = try Subprocess(program, ["run", "--config", configuration])
-        return Subject(name: "nodeguard", process: process, address: .ipv4([127, 0, 0, 1], port: UInt16(port)))
+        return Subject("nodeguard", process, port: port)
     }
 }

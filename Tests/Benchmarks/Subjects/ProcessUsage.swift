@@ -1,8 +1,26 @@
 import Foundation
 import Glibc
 
-/// What a process has used so far.
+/// What a process and its children have used so far.
 enum ProcessUsage {
+    private static func family(_ process: Int32) -> [Int32] {
+        let children = try? String(contentsOfFile: "/proc/\(process)/task/\(process)/children", encoding: .utf8)
+        return [process] + (children ?? "").split(separator: " ").compactMap { Int32($0) }.flatMap(family)
+    }
+
+    static func cpuSeconds(ofFamily process: Int32) -> Double? {
+        let times = family(process).compactMap { cpuSeconds($0) }
+        return times.isEmpty ? nil : times.reduce(0, +)
+    }
+
+    static func memory(ofFamily process: Int32) throws -> Memory {
+        try family(process).map { try memory($0) }.reduce(Memory(residentKiB: 0, proportionalKiB: 0)) {
+            Memory(
+                residentKiB: $0.residentKiB + $1.residentKiB,
+                proportionalKiB: $0.proportionalKiB + $1.proportionalKiB)
+        }
+    }
+
     /// User and system time of all its threads, those that ended too, to the nanosecond (clock_getcpuclockid(3)).
     static func cpuSeconds(_ process: Int32) -> Double? {
         var clock = clockid_t()
