@@ -27,6 +27,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case wrongPurpose = "wrong-purpose"
     case authorityAsPeer = "authority-as-peer"
     case revoked
+    case revocationUnknown = "revocation-unknown"
     case invalidCertificate = "invalid-certificate"
     case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
@@ -61,6 +62,7 @@ extension RefusalReason {
             case .expired: .expired
             case .notYetValid: .notYetValid
             case .revoked: .revoked
+            case .revocationUnknown: .revocationUnknown
             case .wrongPurpose: .wrongPurpose
             case .authorityAsLeaf: .authorityAsPeer
             case .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate: .invalidCertificate

@@ -72,9 +72,21 @@ enum PeerVerification {
         // A server is judged by its name; many good ones have certificates without any extended key usage.
         guard session.isServer else { return .success(certificate) }
         let count = chain.map { Int(COpenSSL_sk_X509_num($0)) } ?? .max
-        let refusal = PeerRules.refusal(
-            of: certificate, chainCount: count, purpose: .client, at: Int64(time(nil)))
+        let now = Int64(time(nil))
+        let refusal =
+            PeerRules.refusal(of: certificate, chainCount: count, purpose: .client, at: now)
+            ?? revocation(chain, of: session, at: now)
         return refusal.map { .failure($0) } ?? .success(certificate)
+    }
+
+    private static func revocation(_ chain: OpaquePointer?, of session: TLSSession, at now: Int64) -> TLSFailure? {
+        guard let trust = session.trust, trust.revocation != nil else { return nil }
+        let certificates = certificateChain(chain, from: session.certificates)
+        // One that our strict reader refuses has no place of its own in the chain any more.
+        guard certificates.count == chain.map({ Int(COpenSSL_sk_X509_num($0)) }) else {
+            return TLSFailure(.invalidCertificate, "a certificate of the chain cannot be read")
+        }
+        return trust.refusal(of: certificates, at: now)
     }
 
     /// The session whose handshake this verification belongs to.

@@ -126,6 +126,7 @@ package final class TLSSession {
     var isServer: Bool { context.isServer }
 
     var certificates: CertificateCache { context.certificates }
+    var trust: TrustAnchors? { context.trust }
 
     func peerVerified(_ certificate: Certificate) { verifiedPeer = certificate }
 
