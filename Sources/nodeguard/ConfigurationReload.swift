@@ -47,6 +47,8 @@ final class ConfigurationReload: Sendable {
             let names = Set(started.proxy.listeners.map(\.name))
             let applied = changed.filter { Self.isLive($0, listeners: names) }
             apply(configuration)
+            // What is wrong with them changes nothing, and the status says so.
+            proxy.lookAtFiles(isForced: true)
             for key in applied { effective[key] = wanted[key] }
             let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
             tell(of: pending)

@@ -69,7 +69,7 @@ struct Node {
         heartbeats =
             audit.heartbeats + certificates.heartbeats + proxy.heartbeats + backups.heartbeats
             + (plane.map { [$0.queue] } ?? [])
-        queues = heartbeats + backups.patientQueues
+        queues = heartbeats + proxy.patientQueues + backups.patientQueues
     }
 
     /// What the status job shows and may set going.

@@ -26,11 +26,11 @@ extension DatabaseProxy {
         }
     }
 
-    private func review(_ listener: ListenerState) {
+    func review(_ listener: ListenerState) {
         for relay in relays { relay.submit { $0.floor.review(listener) } }
     }
 
-    private func renew(_ isConcerned: (ListenerState) -> Bool) {
+    func renew(_ isConcerned: (ListenerState) -> Bool) {
         for listener in listeners where isConcerned(listener) {
             let (identity, trust) = credentials.withLock {
                 ($0.identities[listener.configuration.certificateRole], $0.trust)
@@ -38,7 +38,8 @@ extension DatabaseProxy {
             guard let identity else { continue }
             let subject = "listener \(listener.name)"
             do throws(OpenSSLError) {
-                guard let (context, trust) = try Self.context(listener.configuration, identity, trust) else { continue }
+                let found = try Self.context(listener.configuration, identity, trust, files)
+                guard let (context, trust) = found else { continue }
                 listener.adopt(context, trust)
                 reloads.good.add()
                 health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
@@ -55,14 +56,20 @@ extension DatabaseProxy {
         publishStatus()
     }
 
-    /// nil while the trust that it needs is not there yet.
+    /// nil while the trust that it needs is not there yet, or what it has revoked.
     private static func context(
-        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
+        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?, _ files: RevocationFiles
     ) throws(OpenSSLError) -> (TLSContext, TrustAnchors)? {
         let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
         if listener.trustsCluster, ofCluster.isEmpty { return nil }
         let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
-        let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
+        var revocation: Revocation?
+        if let wanted = listener.revocation {
+            guard let lists = files.lists(of: wanted.files) else { return nil }
+            revocation = Revocation(lists, wanted.rules)
+        }
+        let trust = try TrustAnchors(
+            all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
         let context = try TLSContext.server(
             identity: identity, trust: trust, minimum: listener.minimumTLS,
             applicationProtocols: listener.databaseProtocol.applicationProtocols)

@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 import Reports
 import Synchronization
 
@@ -7,6 +8,8 @@ extension DatabaseProxy {
         house.reports.tick()
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
+        for listener in listeners where listener.trustEnded(at: now) { review(listener) }
+        revocationReports.looked(at: now, listeners)
         publishStatus()
     }
 
@@ -57,6 +60,15 @@ extension DatabaseProxy {
         metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
             [weak self] in
             [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
+        }
+        // The earliest of one authority: it may have two keys.
+        metrics.gauge("nodeguard_crl_next_update_timestamp_seconds", "When the next CRL of an authority is due") {
+            [weak self] in
+            (self?.listeners ?? []).flatMap { listener in
+                Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
+                    ([("listener", listener.name), ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
+                }
+            }
         }
         metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") { [weak self] in
             (self?.relays ?? []).map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }

@@ -23,12 +23,16 @@ package final class DatabaseProxy: Sendable {
     let limits: ProxyLimits
     let listeners: [ListenerState]
     let house: ProxyHouse
-    private let handshakes: [Handshakes]
+    let handshakes: [Handshakes]
     let relays: [Relay]
     let health: HealthBoard
     private let emptied = Alarm(label: "proxy-drain")
     let credentials = Mutex(Credentials())
     let reloads: (good: Counter, bad: Counter)
+    let files: RevocationFiles
+    let fileQueue = SerialQueue(label: "revocation")
+    let isLooking = Atomic(false)
+    let revocationReports: RevocationReports
 
     package init(_ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter) {
         self.configuration = configuration
@@ -52,11 +56,15 @@ package final class DatabaseProxy: Sendable {
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "adopted")]),
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "refused")])
         )
+        files = RevocationFiles(configuration.listeners)
+        revocationReports = RevocationReports(metrics: metrics, health: health, audit: audit)
         registerGauges(metrics)
     }
 
     /// Every lane, for the watchdog and the status.
     package var heartbeats: [any Heartbeat] { relays.map(\.lane) + handshakes.map(\.lane) }
+    /// May wait for a slow disk.
+    package var patientQueues: [any Heartbeat] { files.isEmpty ? [] : [fileQueue] }
 
     // MARK: life
 
@@ -64,6 +72,7 @@ package final class DatabaseProxy: Sendable {
     package func start() throws(ProxyError) {
         let mistakes = configuration.listeners.flatMap(\.mistakes)
         if !mistakes.isEmpty { throw ProxyError(description: mistakes.joined(separator: "; ")) }
+        try loadFiles()
         let ports = try bindAll()
         house.begin(relays)
         for relay in relays {
@@ -77,7 +86,8 @@ package final class DatabaseProxy: Sendable {
         open(ports)
         if limits != configuration.limits { reportScarcity() }
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
-        handshakes.first?.submit { $0.floor.tick(tick) }
+        handshakes.first?.submit { $0.floor.tick(every: .seconds(1), tick) }
+        watchFiles()
     }
 
     private func bindAll() throws(ProxyError) -> [(ListenerState, OpenPort)] {

@@ -35,6 +35,10 @@ package struct ListenerConfiguration: Sendable {
     /// A unix socket before PostgreSQL is refused without this: YugabyteDB's default HBA has `local all yugabyte
     /// trust`, which would make any client of that user a superuser without a password.
     package var acknowledgesLocalTrust: Bool
+    /// nil: certificates are not looked up.
+    package var revocation: RevocationConfiguration?
+    /// Files; who stands in one of them is refused.
+    package var denyLists: [String] = []
 
     package init(
         name: String, listen: [SocketAddress], databaseProtocol: DatabaseProtocol, backend: [SocketAddress],
@@ -72,6 +76,17 @@ package struct ListenerConfiguration: Sendable {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")
         }
         return found
+    }
+}
+
+/// Where a listener looks up whether certificates are revoked.
+package struct RevocationConfiguration: Sendable, Equatable {
+    package var files: [String]
+    package var rules: RevocationRules
+
+    package init(files: [String], rules: RevocationRules = RevocationRules()) {
+        self.files = files
+        self.rules = rules
     }
 }
 

@@ -42,6 +42,8 @@ enum ConfigurationExample {
             connect-timeout: 5s           # to the database
             idle-timeout: off             # or a duration without a byte in either direction
             drain: 30s                    # how long a stopping daemon lets its connections end
+            # Whom every listener refuses at once, one a line: 'serial 0A:1B CN=the issuer', 'spki sha256:…', 'uri …', …
+            deny-list: /etc/nodeguard/denied  # default: none
           listeners:
             - name: ysql
               listen: ["0.0.0.0:5433", "[::]:5433"]
@@ -49,6 +51,11 @@ enum ConfigurationExample {
               backend: 127.0.0.1:5432     # host:port or unix:/path
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem"
+              # What the authorities have revoked, read again when it changes. Default: nothing is looked up.
+              crl: ["file:/etc/nodeguard/crl/intermediate.pem", "file:/etc/nodeguard/crl/root.pem"]
+              crl-check: chain            # leaf, or chain: every certificate below the one that is trusted
+              crl-freshness: strict       # once a CRL has ended: strict refuses all; or grace 24h, or last-known
+              deny-list: /etc/nodeguard/denied-ysql     # beside the one for all
               # Keys of one rule: all must match. Values of one key: any. Rules: any. Without a rule nobody may connect.
               allow:
                 - uri: "spiffe://cluster-a/app/*"     # * is one path segment or a part of one, ** one or more segments

@@ -171,13 +171,14 @@ extension ProxySection {
         [
             (
                 "defaults",
-                .section([
-                    ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
-                    ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
-                    ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
-                    ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
-                    ("drain", .text(Quantity.text(defaults.drain))),
-                ])
+                .section(
+                    [
+                        ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
+                        ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
+                        ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
+                        ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
+                        ("drain", .text(Quantity.text(defaults.drain))),
+                    ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [
             ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
@@ -195,12 +196,14 @@ extension ListenerSection {
         }
         let acknowledged: ConfigurationText.Members =
             acknowledgesLocalTrust ? [("acknowledge-local-trust", .text("yes"))] : []
+        let denied: ConfigurationText.Members = denyList.map { [("deny-list", .text($0))] } ?? []
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
         ] + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trusted)), ("allow", .items(allow.map(\.shown))),
-            ("deny", .items(deny.map(\.shown))),
+            ("certificate", .text(certificate)), ("trust", .list(trusted)),
+        ] + (revocation?.shown ?? []) + denied + [
+            ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
         ]
     }
 }

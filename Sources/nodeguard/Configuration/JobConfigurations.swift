@@ -15,7 +15,7 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
-        let mistakes = trustMistakes
+        let mistakes = fileMistakes
         if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
         for listener in proxy.listeners {
             do {
@@ -33,16 +33,27 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
-    /// What is wrong with the files of authorities that listeners name, one line each.
-    var trustMistakes: [String] {
+    /// What is wrong with the files that listeners name: authorities, CRLs and deny lists. One line each.
+    var fileMistakes: [String] {
         proxy.listeners.flatMap { listener in
-            listener.trust.compactMap { trust in
-                guard case .file(let path) = trust else { return nil }
-                do {
-                    _ = try listener.authorities(in: path)
-                    return nil
-                } catch { return "listener \(listener.name): trust \"file:\(path)\": \(error)" }
+            var mistakes: [String] = []
+            var authorities: [Certificate] = []
+            for case .file(let path) in listener.trust {
+                do { authorities += try listener.authorities(in: path) } catch {
+                    mistakes.append("listener \(listener.name): trust \"file:\(path)\": \(error)")
+                }
             }
+            for path in listener.revocation?.files ?? [] {
+                do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
+                    mistakes.append("listener \(listener.name): crl \"file:\(path)\": \(error)")
+                }
+            }
+            for path in listener.denyLists(proxy.defaults) {
+                do { _ = try DenyList(path: path) } catch {
+                    mistakes.append("listener \(listener.name): deny-list: \(error)")
+                }
+            }
+            return mistakes
         }
     }
 }
@@ -80,6 +91,13 @@ extension ListenerSection {
         return found
     }
 
+    /// What holds for all listeners, and its own.
+    fileprivate func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
+        var all: [String] = []
+        for path in [defaults.denyList, denyList] { if let path, !all.contains(path) { all.append(path) } }
+        return all
+    }
+
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
         var anchors: [Certificate] = []
         for case .file(let path) in trust {
@@ -89,10 +107,13 @@ extension ListenerSection {
         timeouts.handshake = defaults.handshakeTimeout
         timeouts.connect = defaults.connectTimeout
         timeouts.idle = defaults.idleTimeout
-        return ListenerConfiguration(
+        var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
             certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust)
+        configuration.revocation = revocation
+        configuration.denyLists = denyLists(defaults)
+        return configuration
     }
 }

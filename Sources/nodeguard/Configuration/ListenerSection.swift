@@ -17,13 +17,17 @@ struct ListenerSection: Sendable, Equatable {
     /// A role of `certificates`.
     let certificate: String
     let trust: [Trust]
+    /// Where certificates are looked up; nil: they are not.
+    let revocation: RevocationConfiguration?
+    /// A file.
+    let denyList: String?
     let allow: [RuleSection]
     let deny: [RuleSection]
 
     var policy: AccessPolicy { AccessPolicy(allow: allow.map(\.rule), deny: deny.map(\.rule)) }
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
-        section.refuse("backend-tls", "crl", "audit")
+        section.refuse("backend-tls", "audit")
         let name = section.value("name", .name, isRequired: true)
         let listen = section.list("listen", .listenAddress, isRequired: true)
         let databaseProtocol = section.value(
@@ -32,6 +36,8 @@ struct ListenerSection: Sendable, Equatable {
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificate = section.located("certificate", .name, isRequired: true)
         let trust = section.list("trust", .trust, isRequired: true)
+        let revocation = RevocationConfiguration.read(section)
+        let denyList = section.value("deny-list", .path)
         let allow = section.sections("allow") { RuleSection.read($0, databaseProtocol) }
         let deny = section.sections("deny") { RuleSection.read($0, databaseProtocol) }
         if let certificate { check(certificate, section, roles) }
@@ -45,7 +51,7 @@ struct ListenerSection: Sendable, Equatable {
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
             acknowledgesLocalTrust: acknowledges, certificate: certificate.value, trust: trust.map(\.value),
-            allow: allow, deny: deny)
+            revocation: revocation, denyList: denyList, allow: allow, deny: deny)
     }
 
     private static let localTrust = """

@@ -1,3 +1,4 @@
+import OpenSSL
 import Proxy
 import Testing
 
@@ -43,6 +44,7 @@ import Testing
         ("proxy: { limits: { per-address: { rate: 500 } } }", "'500' is no rate"),
         ("proxy: { limits: { per-address: { rate: 0/s } } }", "'0/s' must be from 1/s"),
         ("proxy: { limits: { ban: { failures: 3, within: 1m } } }", "'for' is missing"),
+        ("proxy: { defaults: { deny-list: denied } }", "'denied' is no path: it must begin with /"),
         ("status: { mode: 888 }", "'888' are no permissions"), ("status: { mode: 7777 }", "are no permissions"),
         ("status: { socket: /a, control: /a }", "three different paths"),
         ("status: { socket: /\(String(repeating: "a", count: 103)) }", "at most 103 bytes"),
@@ -95,6 +97,24 @@ import Testing
         ("\"127.0.0.1:5432\"", "'unix:/run/pg'", "acknowledge-local-trust: yes"),
         ("certificate: own", "certificate: owm", "there is no role 'owm' under 'certificates'; did you mean 'own'?"),
         ("file:/ca.pem", "cluster", "there is no cluster to trust"), ("file:/ca.pem", "anybody", "nothing to trust"),
+        ("protocol: postgres", "protocol: tcp, crl: cluster", "CRLs of the cluster are not supported by this version"),
+        ("protocol: postgres", "protocol: tcp, crl: /crl.pem", "'/crl.pem' is no CRL: write \"file:/…/crl.pem\""),
+        ("protocol: postgres", "protocol: tcp, crl: []", "'crl' needs at least one value"),
+        ("protocol: postgres", "protocol: tcp, crl-check: leaf", "'crl-check' says nothing without 'crl'"),
+        ("protocol: postgres", "protocol: tcp, crl-freshness: strict", "'crl-freshness' says nothing without 'crl'"),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-check: chian",
+            "'chian' is no depth of looking up; did you mean 'chain'?"
+        ),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-freshness: lax",
+            "'lax' is no freshness: write strict, grace 24h or last-known"
+        ),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-freshness: grace 1s",
+            "'1s' must be from 1m to 90d"
+        ),
+        ("protocol: postgres", "protocol: tcp, deny-list: denied", "'denied' is no path"),
         ("common-name: a", "comon-name: a", "unknown key 'comon-name'; did you mean 'common-name'?"),
         ("common-name: a", "", "an empty rule would match nobody"),
         ("common-name: a", "uri: 'spiffe://*/app'", "`*` may stand in the path only"),
@@ -116,6 +136,26 @@ import Testing
         #expect(found.count == 2)
         #expect(found.contains { $0.contains("there is a listener 'ysql' already") })
         #expect(found.contains { $0.contains("127.0.0.1:5433 is taken by the listener 'ysql'") })
+    }
+
+    @Test(arguments: [
+        ("strict", RevocationRules.Freshness.strict), ("grace 24h", .grace(seconds: 86_400)),
+        ("last-known", .lastKnown),
+    ])
+    func `of revocation are strict and about the whole chain, unless told otherwise`(
+        text: String, freshness: RevocationRules.Freshness
+    ) throws {
+        let listener = """
+            certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+            proxy: { listeners: [ { name: a, listen: 127.0.0.1:1, protocol: tcp, backend: "a:80", certificate: own,
+                trust: "file:/ca.pem", crl: ["file:/one.pem", "file:/two.pem"] } ] }
+            """
+        let plain = try NodeConfiguration.parse(listener, path: "test").proxy.listeners[0].revocation
+        #expect(plain == RevocationConfiguration(files: ["/one.pem", "/two.pem"]))
+        #expect(plain?.rules == RevocationRules(depth: .chain, freshness: .strict))
+        let told = listener.replacing("crl:", with: "crl-check: leaf, crl-freshness: \(text), crl:")
+        let rules = try NodeConfiguration.parse(told, path: "test").proxy.listeners[0].revocation?.rules
+        #expect(rules == RevocationRules(depth: .leaf, freshness: freshness))
     }
 
     @Test func `that are wrong in one list are all named`() {

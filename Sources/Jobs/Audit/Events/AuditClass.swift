@@ -25,7 +25,7 @@ extension AuditEventName {
         switch self {
         case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished, .trustChanged,
             .configurationLoaded, .controlCall, .backupRead, .backupDeleted, .stateQuarantined, .auditGap,
-            .agentEndedUncleanly, .auditWitnessChanged:
+            .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
             .security
         case .connectionAccepted, .connectionRefused, .connectionClosed, .cancelDropped, .cancelForwarded:
             .connection

@@ -17,6 +17,10 @@ extension PendingConnection {
         guard sendCipher() else { return leave(.clientLeft) }
         attributes.databaseUser = startup?.user
         let above = facts.chain.dropFirst().map { PeerAttributes($0) }
+        if let entry = listener.denial(of: attributes, above) {
+            listener.counters.denied.add()
+            return refuse(.notAllowed("it is denied"), .denied, detail: "deny list: \(entry)", request: early)
+        }
         switch listener.policy.authorize(attributes, intermediates: above) {
         case .refused(let rule):
             listener.counters.denied.add()
@@ -38,7 +42,8 @@ extension PendingConnection {
         session.detach()
         let connection = AuthorizedConnection(
             id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts,
-            generation: generation, startup: startup, early: early, unsent: leftovers.takeAll(),
+            generation: generation, authorities: authorities, startup: startup, early: early,
+            unsent: leftovers.takeAll(),
             clientHasEnded: hasEnded)
         floor.house.reports.accepted(connection)
         floor.handedOver(id)
@@ -48,7 +53,8 @@ extension PendingConnection {
     func cancel(_ request: CancelRequest) {
         let asker: CancelRegistry.Asker = facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
         let house = floor.house
-        guard let target = house.cancels.match(request, listener: listener.name, from: asker) else {
+        let match = mayCancel ? house.cancels.match(request, listener: listener.name, from: asker) : nil
+        guard let target = match else {
             house.reports.cancelDropped(listener, socket.address, facts: facts)
             return leave(.cancelUnmatched)
         }
@@ -64,6 +70,16 @@ extension PendingConnection {
         detachFromLane()
         floor.settle(id, forwarding)
         forwarding.start(within: timeouts.connect)
+    }
+
+    /// Who is denied may not even end a session of the same name; in clear nobody says who he is.
+    private var mayCancel: Bool {
+        guard let facts, let peer = facts.peer else { return true }
+        let above = facts.chain.dropFirst().map { PeerAttributes($0) }
+        if listener.denial(of: peer, above) != nil { return false }
+        // A rule that allows may not fit only because a CancelRequest names no user.
+        if case .refused(_?) = listener.policy.authorize(peer, intermediates: above) { return false }
+        return true
     }
 
     // MARK: the other ends

@@ -30,6 +30,7 @@ final class PendingConnection: Watcher, Occupant {
     private(set) var session: TravellingSession?
     private(set) var facts: TLSFacts?
     private(set) var generation: UInt64 = 0
+    private(set) var authorities: UInt64 = 0
     var startup: StartupMessage?
     var leftovers = Leftovers()
     var watch: WatchToken?
@@ -190,7 +191,7 @@ final class PendingConnection: Watcher, Occupant {
     private func beginHandshake() {
         guard let (context, standing) = listener.admission else { return leave(.noCertificateYet) }
         phase = .handshaking
-        generation = standing.generation
+        (generation, authorities) = (standing.generation, standing.authorities)
         handshakeBegan = .now
         let session = TravellingSession(context)
         session.attach(ground.transport)

@@ -81,7 +81,7 @@ final class RelayFloor {
         let now = Timestamp.now.seconds
         while !running.isTurnOver, let id = running.next() {
             guard let connection = occupants[id] as? RelayedConnection else { continue }
-            if let reason = running.objection(to: connection.origin, at: now) { connection.end(reason) }
+            if let reason = running.objection(to: connection, at: now) { connection.end(reason) }
         }
         review = running.isOver ? nil : running.atNextTurn
         if review != nil { resident?.submit { $0.floor.goOnReviewing() } }

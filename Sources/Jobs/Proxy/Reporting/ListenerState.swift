@@ -8,6 +8,9 @@ final class ListenerState: Sendable {
     private struct Changing {
         var admission: (context: TLSContext, standing: Standing)?
         var policy: AccessPolicy
+        var denyLists: [DenyList] = []
+        /// The end of trust that was last acted on.
+        var ended: Int64?
         var addresses: [SocketAddress] = []
     }
 
@@ -34,10 +37,49 @@ final class ListenerState: Sendable {
     /// Handshakes that have begun, and live connections, keep the context that they have.
     func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
         changing.withLock { changing in
-            let generation = (changing.admission?.standing.generation ?? 0) + 1
-            let standing = Standing(generation: generation, trust: trust, policy: changing.policy)
-            changing.admission = (context, standing)
+            let before = changing.admission?.standing
+            let isSame = before?.trust.certificates == trust.certificates
+            changing.admission = (
+                context,
+                Standing(
+                    generation: (before?.generation ?? 0) + 1, trust: trust, policy: changing.policy,
+                    denyLists: changing.denyLists, authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
+            )
         }
+    }
+
+    var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
+
+    /// The list entry that denies such a peer.
+    func denial(of peer: PeerAttributes, _ authorities: [PeerAttributes]) -> String? {
+        denyLists.lazy.compactMap { $0.denial(of: peer, authorities) }.first
+    }
+
+    func adopt(_ denyLists: [DenyList]) {
+        changing.withLock { changing in
+            changing.denyLists = denyLists
+            Self.renew(&changing)
+        }
+    }
+
+    /// True once, when what was verified under the trust of now must be judged again because its time is over.
+    func trustEnded(at unixSeconds: Int64) -> Bool {
+        changing.withLock { changing in
+            guard let end = changing.admission?.standing.trust.validUntil, unixSeconds >= end, changing.ended != end
+            else { return false }
+            changing.ended = end
+            // Who was verified before, and is on the way to a data lane, is judged when he comes.
+            Self.renew(&changing)
+            return true
+        }
+    }
+
+    private static func renew(_ changing: inout Changing) {
+        guard let (context, before) = changing.admission else { return }
+        let standing = Standing(
+            generation: before.generation + 1, trust: before.trust, policy: changing.policy,
+            denyLists: changing.denyLists, authorities: before.authorities)
+        changing.admission = (context, standing)
     }
 
     /// The rules of now; at first those of the configuration.
@@ -48,9 +90,7 @@ final class ListenerState: Sendable {
         changing.withLock { changing in
             if changing.policy == policy { return false }
             changing.policy = policy
-            guard let (context, before) = changing.admission else { return true }
-            let standing = Standing(generation: before.generation + 1, trust: before.trust, policy: policy)
-            changing.admission = (context, standing)
+            Self.renew(&changing)
             return true
         }
     }
@@ -65,7 +105,7 @@ final class ListenerState: Sendable {
         let (context, addresses) = changing.withLock { ($0.admission?.context, $0.addresses) }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
-        return [
+        var members: [String: JSONValue] = [
             "name": .string(name),
             "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),
             "protocol": .string(configuration.databaseProtocol.rawValue),
@@ -76,5 +116,7 @@ final class ListenerState: Sendable {
             "refused": .object(counters.refused.mapValues { .count($0) }),
             "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
         ]
+        members.merge(revocationMembers(at: Timestamp.now.seconds)) { $1 }
+        return .object(members)
     }
 }
