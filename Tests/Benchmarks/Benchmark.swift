@@ -5,13 +5,13 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, backup, all
+        case proxy, backup, revocation, all
     }
 
     static let configuration = CommandConfiguration(
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
-    @Argument(help: "What to measure: proxy, backup or all.") var part = Part.all
+    @Argument(help: "What to measure: proxy, backup, revocation or all.") var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
     @Flag(help: "Short windows: proves that everything runs, measures little.") var quick = false
@@ -27,14 +27,21 @@ struct Benchmark: AsyncParsableCommand {
         ProcessUsage.raiseDescriptorLimit()
         let extent = quick ? Extent.quick : .full
         var results = Results()
-        if part != .backup {
+        if part == .proxy || part == .all {
             let benchmark = try ProxyBenchmark(nodeguard: nodeguard, haproxy: haproxy, extent: extent, works: works)
             for round in 0..<rounds {
                 say("proxy, round \(round + 1) of \(rounds)")
                 try await benchmark.run(round: round, into: &results)
             }
         }
-        if part != .proxy {
+        if part == .revocation || part == .all {
+            let benchmark = try RevocationBenchmark(nodeguard: nodeguard, isQuick: quick)
+            for round in 0..<rounds {
+                say("revocation, round \(round + 1) of \(rounds)")
+                try await benchmark.run(round: round, into: &results)
+            }
+        }
+        if part == .backup || part == .all {
             for round in 0..<rounds {
                 say("sealing, round \(round + 1) of \(rounds)")
                 try SealingBenchmark(extent: extent).run(into: &results)

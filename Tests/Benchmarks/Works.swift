@@ -59,7 +59,7 @@ extension LoadSample {
         case .upload, .download:
             results.add(name, "rate", "MiB/s", subject, Double(bytes) / Self.mebibyte / seconds)
             results.add(name, "CPU", "s/GiB", subject, subjectCPU.map { $0 / (Double(bytes) / Self.gibibyte) })
-        case .hold: break
+        case .hold, .waitForEnd: break
         }
         results.add(name, "subject busy", "cores", subject, subjectCPU.map { $0 / seconds })
         results.add(name, "generator busy", "cores", subject, generatorCPU / seconds)

@@ -43,7 +43,7 @@ struct ReportFile: Encodable {
                     value: values.median, min: least, max: most)
             }
         }
-        marks = []
+        marks = RevocationBenchmark.marks(results)
     }
 
     func write(to path: String) throws {
