@@ -184,6 +184,26 @@ import Testing
         }
     }
 
+    @Test func `is looked up though its chain is remembered`() throws {
+        let scene = try Self.scene.get()
+        let lists = try RevocationList.parse(scene.intermediate { $0.validity = -3600...3 })
+        let trust = try TrustAnchors(
+            [scene.authority.root.certificate()], revocation: Revocation(lists, RevocationRules(depth: .leaf)))
+        let context = try TLSContext.server(identity: try scene.authority.server().tlsIdentity(), trust: trust)
+        func outcome() throws -> HandshakeOutcome {
+            TLSPair(
+                context,
+                try TLSContext.client(identity: scene.client.tlsIdentity(), trust: nil, serverName: nil)
+            ).shakeHands().server
+        }
+        #expect(try outcome() == .finished)
+        let isRefused = try eventuallyBlocking(within: 10) {
+            guard case .failed(let failure) = try outcome() else { return false }
+            return failure.kind == .revocationUnknown
+        }
+        #expect(isRefused)
+    }
+
     @Test func `is told so by the alert`() throws {
         let scene = try Self.scene.get()
         let lists = try RevocationList.parse(scene.intermediate { $0.revoked = [scene.client] })

@@ -38,8 +38,7 @@ extension DatabaseProxy {
             guard let identity else { continue }
             let subject = "listener \(listener.name)"
             do throws(OpenSSLError) {
-                let found = try Self.context(listener.configuration, identity, trust, files)
-                guard let (context, trust) = found else { continue }
+                guard let (context, trust) = try context(listener.configuration, identity, trust) else { continue }
                 listener.adopt(context, trust)
                 reloads.good.add()
                 health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
@@ -57,8 +56,8 @@ extension DatabaseProxy {
     }
 
     /// nil while the trust that it needs is not there yet, or what it has revoked.
-    private static func context(
-        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?, _ files: RevocationFiles
+    private func context(
+        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
     ) throws(OpenSSLError) -> (TLSContext, TrustAnchors)? {
         let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
         if listener.trustsCluster, ofCluster.isEmpty { return nil }
@@ -72,7 +71,7 @@ extension DatabaseProxy {
             all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
         let context = try TLSContext.server(
             identity: identity, trust: trust, minimum: listener.minimumTLS,
-            applicationProtocols: listener.databaseProtocol.applicationProtocols)
+            applicationProtocols: listener.databaseProtocol.applicationProtocols, algorithms: configuration.algorithms)
         // Under the authority that came with it: whom clients are certified by may be somebody else.
         if let own = identity.chain.last(where: \.isAuthority) {
             try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))

@@ -52,6 +52,16 @@ extension DatabaseProxy {
                 action: "raise LimitNOFILE= in the unit (ulimit -n), or lower proxy: limits:"))
     }
 
+    func reportAlgorithms() {
+        guard configuration.algorithms == .trimmed, !AlgorithmSelection.isTrimmedUsable else { return }
+        health.raise(
+            HealthReason(
+                "TLS_ALGORITHMS_UNTRIMMED", .info,
+                detail: "\(OpenSSLLibrary.version) does not pass the test of its trimmed algorithms: all of them are "
+                    + "used, and handshakes cost more",
+                action: "write proxy: algorithms: all to have it so, and report the version"))
+    }
+
     /// The metrics outlive the proxy, and must not keep it.
     func registerGauges(_ metrics: Metrics) {
         metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") { [weak self] in

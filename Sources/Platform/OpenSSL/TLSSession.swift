@@ -32,13 +32,14 @@ package final class TLSSession {
     /// not count.
     package var recordsPerKey = 1 << 23
     private var recordCount = 0
-    /// A server's session that demands no certificate: only for the self-test of a context, with ourselves as peer.
-    private let isSelfTest: Bool
+    /// A session between ourselves, for the self-test of a context: the client shows the server's own certificate.
+    let isSelfTest: Bool
     private var isEstablished = false
     private var isClosed = false
     private var inputHasEnded = false
     private var refusal: TLSFailure?
-    private var verifiedPeer: Certificate?
+    /// Leaf first, anchor last; empty before the peer is verified.
+    private var verifiedChain: [Certificate] = []
     /// `.ended` or `.failed`, once reading has come to it.
     private var ending: TLSReadOutcome?
 
@@ -59,7 +60,6 @@ package final class TLSSession {
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         if context.isServer {
             SSL_set_accept_state(ssl)
-            if isSelfTest { SSL_set_verify(ssl, SSL_VERIFY_NONE, nil) }
         } else {
             SSL_set_connect_state(ssl)
             if let name = context.serverName, !PeerVerification.isAddress(name) {
@@ -115,7 +115,7 @@ package final class TLSSession {
     /// Trusts no single switch of OpenSSL's: the peer's certificate must have passed our own verification now.
     private func finishHandshake() -> HandshakeOutcome {
         if context.verifiesPeer, !isSelfTest {
-            guard verifiedPeer != nil, SSL_get0_peer_certificate(ssl) != nil,
+            guard !verifiedChain.isEmpty, SSL_get0_peer_certificate(ssl) != nil,
                 SSL_get_verify_result(ssl) == Int(X509_V_OK), SSL_session_reused(ssl) == 0
             else { return .failed(fail(TLSFailure(.noCertificate, "the peer's certificate was not verified"))) }
         }
@@ -127,8 +127,14 @@ package final class TLSSession {
 
     var certificates: CertificateCache { context.certificates }
     var trust: TrustAnchors? { context.trust }
+    var verifiedChains: VerifiedChains { context.verifiedChains }
 
-    func peerVerified(_ certificate: Certificate) { verifiedPeer = certificate }
+    /// Whether it is the certificate that this side has itself.
+    func isOwn(_ certificate: OpaquePointer) -> Bool {
+        context.identity.map { X509_cmp($0.leaf.pointer, certificate) == 0 } ?? false
+    }
+
+    func peerVerified(_ chain: [Certificate]) { verifiedChain = chain }
 
     func peerRefused(_ failure: TLSFailure) { refusal = failure }
 
@@ -258,15 +264,14 @@ extension TLSSession {
 
     /// Leaf first, anchor last, as verified; for a peer that was not verified, what it sent.
     package var peerChain: [Certificate] {
-        let verified = certificateChain(SSL_get0_verified_chain(ssl), from: certificates)
-        if !verified.isEmpty { return verified }
+        if !verifiedChain.isEmpty { return verifiedChain }
         let sent = certificateChain(SSL_get_peer_cert_chain(ssl))
         guard let leaf = peerCertificate, sent.first != leaf else { return sent }
         return [leaf] + sent
     }
 
     package var peerCertificate: Certificate? {
-        verifiedPeer ?? SSL_get0_peer_certificate(ssl).flatMap { try? Certificate(sharing: $0) }
+        verifiedChain.first ?? SSL_get0_peer_certificate(ssl).flatMap { try? Certificate(sharing: $0) }
     }
 
     /// What the verification of the peer's certificate said against it.

@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 import Proxy
 import Reports
 
@@ -181,6 +182,7 @@ extension ProxySection {
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [
+            ("algorithms", .text(algorithms.rawValue)),
             ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
         ]
     }
