@@ -124,7 +124,6 @@ package final class TLSSession {
     }
 
     var isServer: Bool { context.isServer }
-
     var certificates: CertificateCache { context.certificates }
     var trust: TrustAnchors? { context.trust }
     var verifiedChains: VerifiedChains { context.verifiedChains }
