@@ -43,20 +43,18 @@ enum PeerVerification {
         let isTrusted = X509_verify_cert(store) == 1
         guard let leaf = X509_STORE_CTX_get0_cert(store) else { return 0 }
         guard isTrusted, X509_STORE_CTX_get_error(store) == X509_V_OK else {
-            session.peerRefused(
+            return session.peerRefused(
                 PeerRules.failure(
                     code: X509_STORE_CTX_get_error(store), depth: X509_STORE_CTX_get_error_depth(store),
                     isAuthorityLeaf: X509_get_extension_flags(leaf) & UInt32(EXFLAG_CA) != 0))
-            return 0
         }
         switch judge(leaf, chain: X509_STORE_CTX_get0_chain(store), of: session) {
         case .success(let certificate):
             session.peerVerified(certificate)
             return 1
         case .failure(let refusal):
-            session.peerRefused(refusal)
             X509_STORE_CTX_set_error(store, refusal.alertingError)
-            return 0
+            return session.peerRefused(refusal)
         }
     }
 
