@@ -37,16 +37,20 @@ final class ConfigurationReload: Sendable {
     func perform() -> Outcome {
         effective.withLock { effective in
             let configuration: NodeConfiguration
+            let policies: [String: AccessPolicy]
             do throws(ConfigurationError) {
                 configuration = try NodeConfiguration.read(path)
             } catch {
+                return refuse(error.description)
+            }
+            do throws(ConfigurationFileError) { policies = try configuration.accessPolicies() } catch {
                 return refuse(error.description)
             }
             let wanted = ConfigurationText.values(of: configuration)
             let changed = Set(wanted.keys).union(effective.keys).filter { wanted[$0] != effective[$0] }
             let names = Set(started.proxy.listeners.map(\.name))
             let applied = changed.filter { Self.isLive($0, listeners: names) }
-            apply(configuration)
+            apply(configuration, policies)
             for key in applied { effective[key] = wanted[key] }
             let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
             tell(of: pending)
@@ -72,9 +76,8 @@ final class ConfigurationReload: Sendable {
         return .refused(reason)
     }
 
-    private func apply(_ configuration: NodeConfiguration) {
-        let policies = configuration.proxy.listeners.map { ($0.name, $0.policy) }
-        proxy.publish(policies: Dictionary(uniqueKeysWithValues: policies))
+    private func apply(_ configuration: NodeConfiguration, _ policies: [String: AccessPolicy]) {
+        proxy.publish(policies: policies)
         threshold.level = configuration.log.threshold
     }
 
@@ -92,7 +95,7 @@ final class ConfigurationReload: Sendable {
     private static func isLive(_ key: String, listeners: Set<String>) -> Bool {
         if key == "log.level" { return true }
         return listeners.contains { name in
-            key.hasPrefix("proxy.listeners.\(name).allow.") || key.hasPrefix("proxy.listeners.\(name).deny.")
+            ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
         }
     }
 

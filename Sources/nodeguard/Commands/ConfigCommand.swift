@@ -13,7 +13,8 @@ struct ConfigCommand: AsyncParsableCommand {
         @OptionGroup var location: ConfigurationOption
 
         func perform() async throws(VerbFailure) -> VerbStatus {
-            let mistakes = try location.read().trustMistakes
+            let configuration = try location.read()
+            let mistakes = configuration.trustMistakes + configuration.ruleFileMistakes
             if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
             Console.say("\(location.config): no mistake")
             return .ready

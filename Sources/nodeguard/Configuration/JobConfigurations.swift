@@ -15,7 +15,7 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
-        let mistakes = trustMistakes
+        let mistakes = trustMistakes + ruleFileMistakes
         if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
         for listener in proxy.listeners {
             do {
@@ -74,7 +74,7 @@ extension RoleSection {
 extension ListenerSection {
     private static let trustLimit = 1 << 20
 
-    fileprivate func authorities(in path: String) throws -> [Certificate] {
+    func authorities(in path: String) throws -> [Certificate] {
         let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
@@ -91,8 +91,9 @@ extension ListenerSection {
         timeouts.idle = defaults.idleTimeout
         return ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
+            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors,
+            policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
-            acknowledgesLocalTrust: acknowledgesLocalTrust)
+            acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
     }
 }

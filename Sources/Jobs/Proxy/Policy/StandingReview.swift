@@ -11,7 +11,7 @@ struct StandingReview {
         let listener: ObjectIdentifier
         let generation: UInt64
         let chain: [Certificate]
-        let user: [UInt8]?
+        let session: SessionRequest?
     }
 
     private var waiting: [UInt64]
@@ -37,7 +37,7 @@ struct StandingReview {
         guard let standing = connection.listener.standing else { return nil }
         let subject = Subject(
             listener: ObjectIdentifier(connection.listener), generation: standing.generation,
-            chain: connection.facts.chain, user: connection.peer.attributes.databaseUser)
+            chain: connection.facts.chain, session: connection.peer.attributes.session)
         if let verdict = known[subject] { return verdict }
         verifications += 1
         let verdict = standing.objection(to: connection.peer, connection.facts.chain, at: now)
