@@ -50,11 +50,11 @@ final class ConfigurationReload: Sendable {
             let changed = Set(wanted.keys).union(effective.keys).filter { wanted[$0] != effective[$0] }
             let names = Set(started.proxy.listeners.map(\.name))
             let applied = changed.filter { Self.isLive($0, listeners: names) }
-            apply(configuration, policies)
+            let renewed = apply(configuration, policies)
             for key in applied { effective[key] = wanted[key] }
             let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
             tell(of: pending)
-            let taken = Set(applied.map(Self.shortened)).sorted()
+            let taken = Set(applied.map(Self.shortened)).union(Self.filesBehind(renewed, applied)).sorted()
             audit.report(
                 AuditEvent(
                     .configurationLoaded,
@@ -76,9 +76,17 @@ final class ConfigurationReload: Sendable {
         return .refused(reason)
     }
 
-    private func apply(_ configuration: NodeConfiguration, _ policies: [String: AccessPolicy]) {
-        proxy.publish(policies: policies)
+    /// The listeners whose rules have changed.
+    private func apply(_ configuration: NodeConfiguration, _ policies: [String: AccessPolicy]) -> [String] {
         threshold.level = configuration.log.threshold
+        return proxy.publish(policies: policies)
+    }
+
+    /// Of listeners where no key has changed: then a file has that a key names.
+    private static func filesBehind(_ listeners: [String], _ applied: Set<String>) -> [String] {
+        listeners.map { "proxy.listeners.\($0)." }
+            .filter { prefix in !applied.contains { $0.hasPrefix(prefix) } }
+            .map { $0 + "database-user-map" }
     }
 
     private func tell(of pending: [String]) {

@@ -8,7 +8,8 @@ struct RuleClause: Sendable, Equatable {
         case any([RuleClause])
     }
 
-    /// Those of the session last, so that a mismatch there says that the certificate itself would do.
+    /// Those of the session last, so that a mismatch there says that the certificate itself would do; the user before
+    /// the database, which goes by the user's name.
     private let conditions: [Condition]
 
     init(_ terms: RuleTerms, depth: Int = 0) throws(AccessRule.Mistake) {
@@ -25,7 +26,11 @@ struct RuleClause: Sendable, Equatable {
         for (key, values) in terms.keys.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             guard !values.isEmpty else { throw .init(key: key, value: nil, reason: "needs at least one value") }
             let condition = try Self.condition(key, values)
-            if key.isOfSession { session.append(condition) } else { certificate.append(condition) }
+            switch key {
+            case .databaseUser: session.insert(condition, at: 0)
+            case .database: session.append(condition)
+            default: certificate.append(condition)
+            }
         }
         if let all = terms.all { certificate.append(.all(try Self.group("all", all, depth))) }
         if let any = terms.any { certificate.append(.any(try Self.group("any", any, depth))) }
