@@ -123,6 +123,63 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        /// What each protocol says of a full house and of a database that is down.
+        static func code(_ answer: [UInt8], _ spoken: DatabaseProtocol) -> String {
+            switch spoken {
+            case .postgres: `A PostgreSQL port`.errorFields(answer)["C"] ?? ""
+            case .cassandra: answer.count > 13 ? String(answer[9..<13].reduce(0) { $0 << 8 | Int($1) }, radix: 16) : ""
+            case .redis, .tcp: String(decoding: answer, as: UTF8.self)
+            }
+        }
+
+        @Test(arguments: [
+            (DatabaseProtocol.postgres, "53300", "57P03"), (.cassandra, "1001", "1002"),
+            (
+                .redis, "-ERR max number of clients reached\r\n",
+                "-ERR the database behind this port does not accept connections\r\n"
+            ),
+        ])
+        func `reads that the house is full or the database is down, wherever its request is cut`(
+            _ spoken: DatabaseProtocol, full: String, down: String
+        ) async throws {
+            let backend = try TestBackend.echo()
+            let dead = try TestBackend.echo()
+            dead.stop()
+            var limits = ProxyLimits()
+            limits.connections = 1
+            limits.perAddress = .init(connections: nil, unauthenticated: nil, rate: nil)
+            let stage = try Stage([try Stage.listener(spoken, backend: [backend.address])], limits: limits)
+            let without = try Stage([try Stage.listener(spoken, backend: [dead.address])])
+            let request = Self.request(spoken)
+            let held = try TestClient(
+                stage.port, as: try Stage.client.get(), spoken == .postgres ? .sslRequest : .direct)
+            try held.send(request)
+            _ = try held.receive(count: request.count)
+            for cut in request.indices {
+                let refused = try Self.asked(stage, spoken, as: try Stage.client.get(), cutAt: cut)
+                #expect(Self.code(refused, spoken) == full, "\(cut)")
+                let lost = try Self.asked(without, spoken, as: try Stage.client.get(), cutAt: cut)
+                #expect(Self.code(lost, spoken) == down, "\(cut)")
+            }
+            #expect(backend.count == 1)
+            await stage.proxy.stop()
+            await without.proxy.stop()
+        }
+
+        @Test func `reads that its StartupMessage is malformed, wherever it is cut`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Self.stage(.postgres, backend)
+            let message = [0, 0, 0, 15, 0, 3, 0, 0] + Array("user\0ab".utf8)
+            for cut in message.indices {
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
+                if cut > 0 { try client.send(Array(message[..<cut])) }
+                try client.send(Array(message[cut...]))
+                #expect(Self.code(try client.receiveAll(), .postgres) == "08P01", "\(cut)")
+            }
+            #expect(backend.count == 0)
+            await stage.proxy.stop()
+        }
+
         @Test func `that is not verified can do nothing else, whatever it sends`() async throws {
             let backend = try TestBackend.echo()
             let stage = try Self.stage(.postgres, backend)
