@@ -37,22 +37,26 @@ final class ConfigurationReload: Sendable {
     func perform() -> Outcome {
         effective.withLock { effective in
             let configuration: NodeConfiguration
+            let policies: [String: AccessPolicy]
             do throws(ConfigurationError) {
                 configuration = try NodeConfiguration.read(path)
             } catch {
+                return refuse(error.description)
+            }
+            do throws(ConfigurationFileError) { policies = try configuration.accessPolicies() } catch {
                 return refuse(error.description)
             }
             let wanted = ConfigurationText.values(of: configuration)
             let changed = Set(wanted.keys).union(effective.keys).filter { wanted[$0] != effective[$0] }
             let names = Set(started.proxy.listeners.map(\.name))
             let applied = changed.filter { Self.isLive($0, listeners: names) }
-            apply(configuration)
+            let renewed = apply(configuration, policies)
             // What is wrong with them changes nothing, and the status says so.
             proxy.lookAtFiles(isForced: true)
             for key in applied { effective[key] = wanted[key] }
             let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
             tell(of: pending)
-            let taken = Set(applied.map(Self.shortened)).sorted()
+            let taken = Set(applied.map(Self.shortened)).union(Self.filesBehind(renewed, applied)).sorted()
             audit.report(
                 AuditEvent(
                     .configurationLoaded,
@@ -74,10 +78,17 @@ final class ConfigurationReload: Sendable {
         return .refused(reason)
     }
 
-    private func apply(_ configuration: NodeConfiguration) {
-        let policies = configuration.proxy.listeners.map { ($0.name, $0.policy) }
-        proxy.publish(policies: Dictionary(uniqueKeysWithValues: policies))
+    /// The listeners whose rules have changed.
+    private func apply(_ configuration: NodeConfiguration, _ policies: [String: AccessPolicy]) -> [String] {
         threshold.level = configuration.log.threshold
+        return proxy.publish(policies: policies)
+    }
+
+    /// Of listeners where no key has changed: then a file has that a key names.
+    private static func filesBehind(_ listeners: [String], _ applied: Set<String>) -> [String] {
+        listeners.map { "proxy.listeners.\($0)." }
+            .filter { prefix in !applied.contains { $0.hasPrefix(prefix) } }
+            .map { $0 + "database-user-map" }
     }
 
     private func tell(of pending: [String]) {
@@ -94,7 +105,7 @@ final class ConfigurationReload: Sendable {
     private static func isLive(_ key: String, listeners: Set<String>) -> Bool {
         if key == "log.level" { return true }
         return listeners.contains { name in
-            key.hasPrefix("proxy.listeners.\(name).allow.") || key.hasPrefix("proxy.listeners.\(name).deny.")
+            ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
         }
     }
 

@@ -23,7 +23,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
     package static let all: [FuzzTarget] = [
         .postgresClear, .postgresInsideTLS, .postgresDirectTLS, .postgresServer, .refusedRequest, .messageHeader,
         .sealedStream, .manifest, .streamRequest, .certificateBag, .certificate, .joinBundle, .planeAnswer, .signedNote,
-        .configuration, .revocationList, .denyList,
+        .configuration, .databaseUserMap, .uriPattern, .accessRule, .revocationList, .denyList,
     ]
 }
 

@@ -19,11 +19,13 @@ extension DatabaseProxy {
     }
 
     /// New rules by the names of their listeners; names that nobody has are left alone. Live connections are judged
-    /// again: those that the new rules do not allow are cut.
-    package func publish(policies: [String: AccessPolicy]) {
-        for listener in listeners {
-            if let policy = policies[listener.name], listener.adopt(policy) { review(listener) }
-        }
+    /// again: those that the new rules do not allow are cut. Returns the listeners whose rules are others now.
+    @discardableResult
+    package func publish(policies: [String: AccessPolicy]) -> [String] {
+        let changed = listeners.filter { listener in policies[listener.name].map(listener.adopt) ?? false }
+        for listener in changed { review(listener) }
+        publishStatus()
+        return changed.map(\.name)
     }
 
     func review(_ listener: ListenerState) {

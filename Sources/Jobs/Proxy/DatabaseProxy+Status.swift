@@ -29,6 +29,7 @@ extension DatabaseProxy {
                 "listeners", isMet: unbound.isEmpty || isDraining,
                 detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
         for listener in listeners {
+            tellOfDryRun(listener)
             let subject = "listener \(listener.name)"
             if listener.context != nil {
                 health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
@@ -41,6 +42,21 @@ extension DatabaseProxy {
                         action: "wait for the first enrolment, or look at the certificates"))
             }
         }
+    }
+
+    /// As long as it lasts: rules that refuse nobody are easily forgotten.
+    private func tellOfDryRun(_ listener: ListenerState) {
+        let subject = "listener \(listener.name)"
+        guard listener.policy.mode == .dryRun else {
+            return health.clear("LISTENER_IN_DRY_RUN", subject: subject)
+        }
+        let count = listener.counters.tolerated.values.reduce(0, +)
+        health.raise(
+            HealthReason(
+                "LISTENER_IN_DRY_RUN", .warn, subject: subject,
+                detail: "the rules refuse nobody: every client with a trusted certificate gets through; "
+                    + "\(count) so far would have been refused",
+                action: "look at the events connection.tolerated, then set mode: enforce and reload"))
     }
 
     func reportScarcity() {

@@ -36,6 +36,9 @@ enum RefusalReason: String, Sendable, CaseIterable {
     // Policy and backend.
     case noRule = "no-rule"
     case denied
+    case userNotAllowed = "user-not-allowed"
+    case databaseNotAllowed = "database-not-allowed"
+    case replicationNotAllowed = "replication-not-allowed"
     case backendDown = "backend-down"
     case cancelUnmatched = "cancel-unmatched"
 
@@ -54,6 +57,17 @@ enum RefusalReason: String, Sendable, CaseIterable {
 }
 
 extension RefusalReason {
+    init(_ objection: Objection) {
+        self =
+            switch objection {
+            case .denied: .denied
+            case .noRule: .noRule
+            case .user: .userNotAllowed
+            case .database: .databaseNotAllowed
+            case .replication: .replicationNotAllowed
+            }
+    }
+
     init(_ failure: TLSFailure) {
         self =
             switch failure.kind {

@@ -39,6 +39,7 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case listenerOpened = "listener.opened"
     case connectionAccepted = "connection.accepted"
     case connectionRefused = "connection.refused"
+    case connectionTolerated = "connection.tolerated"
     case connectionClosed = "connection.closed"
     case cancelDropped = "cancel.dropped"
     case cancelForwarded = "cancel.forwarded"

@@ -62,7 +62,19 @@ enum ConfigurationExample {
                 - common-name: reporting
                   organization: Example
                   organizational-unit: [Analytics, Finance]
-                  database-user: [reporter]           # protocol postgres only
+                  database-user: [reporter]           # of the session; protocol postgres only, so with the next two
+                  database: [reports, archive]
+                - common-name: standby
+                  usage: clientAuth                   # an extended key usage, by name or object identifier
+                  replication: yes                    # replication as well; or only. Default: no
+                # Groups of rules: all of `all`, one of `any`; they may hold groups again.
+                - organization: Example
+                  all:
+                    - uri: "spiffe://cluster-a/**"
+                  any:
+                    - dns: batch-1.cluster-a.example
+                    - dns: batch-2.cluster-a.example
+                      any: [ { email: batch@example.org }, { common-name: batch } ]
                 - dns: batch.cluster-a.example
                   ip: [192.0.2.10, "2001:db8::10"]
                 - email: dba@example.org
@@ -71,6 +83,11 @@ enum ConfigurationExample {
               deny:
                 - issuer: "CN=cluster-a intermediate"
                   serial: "0A:1B"
+              # Which certificates may be which database users: lines such as `common-name:shop shop_app`. Whoever the
+              # rules allow must be in it. Protocol postgres only.
+              database-user-map: /etc/nodeguard/database-users
+              mode: enforce               # or dry-run: say what would be refused, and let it pass
+              explain-certificate-refusals: no    # yes: a client reads why its certificate is not accepted
             - name: local-socket
               listen: 127.0.0.1:5434
               protocol: postgres

@@ -34,7 +34,7 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
-    /// What is wrong with the files that listeners name: authorities, CRLs and deny lists. One line each.
+    /// What is wrong with the files that listeners name: authorities, CRLs, deny lists and maps. One line each.
     var fileMistakes: [String] {
         proxy.listeners.flatMap { listener in
             var mistakes: [String] = []
@@ -55,7 +55,7 @@ extension NodeConfiguration {
                 }
             }
             return mistakes
-        }
+        } + ruleFileMistakes
     }
 }
 
@@ -86,14 +86,14 @@ extension RoleSection {
 extension ListenerSection {
     private static let trustLimit = 1 << 20
 
-    fileprivate func authorities(in path: String) throws -> [Certificate] {
+    func authorities(in path: String) throws -> [Certificate] {
         let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
 
     /// What holds for all listeners, and its own.
-    fileprivate func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
+    func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
         var all: [String] = []
         for path in [defaults.denyList, denyList] { if let path, !all.contains(path) { all.append(path) } }
         return all
@@ -110,9 +110,10 @@ extension ListenerSection {
         timeouts.idle = defaults.idleTimeout
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
+            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors,
+            policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
-            acknowledgesLocalTrust: acknowledgesLocalTrust)
+            acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)
         return configuration

@@ -73,7 +73,8 @@ final class LoadConnection: Watcher, TimerTarget {
             guard flush() else { return }
             switch outcome {
             case .finished: return talk()
-            case .failed(let failure): return finish(failure: "handshake: \(failure)")
+            case .failed(let failure), .finishedUnverified(let failure):
+                return finish(failure: "handshake: \(failure)")
             case .wantsOutput: continue
             case .wantsInput:
                 switch socket.stream.read(into: transport.cipherIn) {

@@ -123,6 +123,26 @@ import Testing
         ("common-name: a", "spki: sha256:00", "is not sha256: and 64 hexadecimal digits"),
         ("common-name: a", "common-name: []", "'common-name' needs at least one value"),
         ("protocol: postgres", "protocol: redis, deny: [ { database-user: a } ]", "only the protocol postgres"),
+        ("protocol: postgres", "protocol: cassandra, deny: [ { database: a } ]", "says 'database'"),
+        ("protocol: postgres", "protocol: tcp, deny: [ { dns: a, replication: no } ]", "says 'replication'"),
+        ("protocol: postgres", "protocol: redis, database-user-map: /a", "only the protocol postgres"),
+        ("protocol: postgres", "protocol: tcp, explain-certificate-refusals: yes", "has no words"),
+        ("common-name: a", "replication: yes", "'replication' needs a key beside it"),
+        ("common-name: a", "common-name: a, replication: maybe", "'maybe' is no kind of replication"),
+        ("common-name: a", "usage: clientauth", "'clientauth' is no extended key usage"),
+        ("common-name: a", "all: []", "'all' needs a list of at least one rule"),
+        ("common-name: a", "any: [ {} ]", "an empty rule would match nobody"),
+        ("common-name: a", "any: [ { dns: a }, { all: [ { ip: x } ] } ]", "'x' is no IP address"),
+        ("common-name: a", "any: { dns: a }", "'any' must be a list of sections"),
+        ("common-name: a", "any: [ a ]", "each of 'any' must be a section"),
+        ("common-name: a", "any: [ { dns: a, replication: yes } ]", "unknown key 'replication'"),
+        ("common-name: a", "any: [ { serial: 0A } ]", "counts with its issuer"),
+        ("common-name: a", "any: [ { dsn: a } ]", "unknown key 'dsn'; did you mean 'dns'?"),
+        (
+            "common-name: a", String(repeating: "any: [ { ", count: 9) + "dns: a" + String(repeating: " } ]", count: 9),
+            "nested more than 8 levels deep"
+        ),
+        ("protocol: postgres", "protocol: postgres, mode: dryrun", "did you mean 'dry-run'?"),
         ("protocol: postgres", "protocol: tcp, backend-tls: off", "'backend-tls' is not supported by this version"),
     ])
     func `of a listener are checked where they stand`(part: String, replacement: String, expected: String) {
@@ -158,6 +178,11 @@ import Testing
         #expect(rules == RevocationRules(depth: .leaf, freshness: freshness))
     }
 
+    @Test func `of nested groups are right up to 8 levels`() {
+        let deep = String(repeating: "any: [ { ", count: 8) + "dns: a" + String(repeating: " } ]", count: 8)
+        #expect(listener { $0.replacing("common-name: a", with: deep) } == [])
+    }
+
     @Test func `that are wrong in one list are all named`() {
         let found = listener { $0.replacing("common-name: a", with: "ip: [x, 127.0.0.1, y], dns: '*'") }
         #expect(found.count == 3, "\(found)")
@@ -176,7 +201,7 @@ import Testing
         #expect(listener.name == "off")
         #expect(listener.certificate == "1e3")
         #expect(
-            listener.allow.map { $0.keys[.commonName] ?? [] } == [
+            listener.allow.map { $0.terms.keys[.commonName] ?? [] } == [
                 ["yes"], ["12:34", "0x10", "~", "null", "1_000", "2026-11-24"],
             ])
     }

@@ -27,7 +27,8 @@ extension AuditEventName {
             .configurationLoaded, .controlCall, .backupRead, .backupDeleted, .stateQuarantined, .auditGap,
             .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
             .security
-        case .connectionAccepted, .connectionRefused, .connectionClosed, .cancelDropped, .cancelForwarded:
+        case .connectionAccepted, .connectionRefused, .connectionTolerated, .connectionClosed, .cancelDropped,
+            .cancelForwarded:
             .connection
         case .backupStarted, .backupCompleted, .backupFailed, .backupVerified: .backup
         case .agentStarted, .agentStopped, .listenerOpened: .agent

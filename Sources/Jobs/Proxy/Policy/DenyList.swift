@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 
 /// Who is refused at once, whatever certificates, lists and rules say: read from a file with one entry a line, a key
 /// and its value. Immutable; shared by all lanes.
@@ -72,6 +73,11 @@ package final class DenyList: Sendable {
     }
 
     package var count: Int { entries.count }
+
+    /// The entry that denies a chain, leaf first.
+    package func denial(of chain: [Certificate]) -> String? {
+        chain.first.flatMap { denial(of: PeerAttributes($0), chain.dropFirst().map { PeerAttributes($0) }) }
+    }
 
     /// The entry that denies the peer, or an authority of its chain; nil if there is none.
     func denial(of peer: PeerAttributes, _ authorities: [PeerAttributes] = []) -> String? {

@@ -13,7 +13,7 @@ struct StandingReview {
         let listener: ObjectIdentifier
         let generation: UInt64
         let chain: [Certificate]
-        let user: [UInt8]?
+        let session: SessionRequest?
         let isKnown: Bool
     }
 
@@ -44,7 +44,7 @@ struct StandingReview {
         let isKnown = standing.isKnown(chain, under: connection.verifiedUnder)
         let subject = Subject(
             listener: ObjectIdentifier(origin.listener), generation: standing.generation, chain: chain,
-            user: origin.peer.attributes.databaseUser, isKnown: isKnown)
+            session: origin.peer.attributes.session, isKnown: isKnown)
         effort += 1
         let verdict: CloseReason?
         if let before = known[subject] {

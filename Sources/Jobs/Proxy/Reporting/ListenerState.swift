@@ -114,6 +114,8 @@ final class ListenerState: Sendable {
             "open": .count(counters.openCount),
             "accepted": .count(counters.accepted.value),
             "refused": .object(counters.refused.mapValues { .count($0) }),
+            "mode": .string(policy.mode.rawValue),
+            "tolerated": .object(counters.tolerated.mapValues { .count($0) }),
             "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
         ]
         members.merge(revocationMembers(at: Timestamp.now.seconds)) { $1 }
