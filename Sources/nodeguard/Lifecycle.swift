@@ -146,7 +146,7 @@ private struct Pulse {
         var reasons: [String] = []
         var stuckBefore: [String] = []
         while await alarm.wait(for: interval) != .cancelled {
-            let loads = node.heartbeats.map(\.load)
+            let loads = Heartbeats.all.map(\.load).filter { !$0.isPatient }
             switch machine.heartbeatsRead(loads.map { ($0.label, $0.lagSeconds) }) {
             case .ping:
                 manager.pingWatchdog()
@@ -157,7 +157,7 @@ private struct Pulse {
                 }
                 stuckBefore = stuck
             }
-            for heartbeat in node.heartbeats { heartbeat.beat() }
+            Heartbeats.beat()
             let snapshot = node.health.snapshot
             // A drain may be configured to take longer than the unit's TimeoutStopSec=.
             if snapshot.state == .draining { manager.extendTimeout(by: Self.stopExtension) }

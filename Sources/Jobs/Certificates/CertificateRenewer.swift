@@ -30,6 +30,8 @@ package actor CertificateRenewer: QueueConfined {
     /// What the plane handed out last: for building chains, trusted for nothing.
     var hints: [Certificate] = []
     var untrustedSince: Double?
+    /// For the labels of their lanes: two may be under way at once.
+    var provisionalCalls = 0
     private var isStopped = false
     private nonisolated let watchAlarm = Alarm(label: "certificates")
     private nonisolated let trustAlarm = Alarm(label: "certificates.trust")
@@ -65,8 +67,6 @@ package actor CertificateRenewer: QueueConfined {
         self.managed = managed
         self.files = files
     }
-
-    package nonisolated var heartbeats: [any Heartbeat] { [queue] }
 
     /// The cluster as the configuration, a former join or the bundle says.
     package var membership: Membership? { trust?.membership }

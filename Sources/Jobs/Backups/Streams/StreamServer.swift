@@ -4,7 +4,8 @@ import Synchronization
 /// Accepts clients of the stream socket, and serves a few of them at once, each on queues of its own. A client beyond
 /// the limit, and one that asks for nothing, is told so and let go.
 actor StreamServer: LaneResident {
-    /// The queues of one stream: where its client is listened to, and where its bytes are moved.
+    /// The queues of one stream: where its client is listened to, and where its bytes are moved. Both block for as long
+    /// as the other side pleases.
     private struct Slot {
         let listening: SerialQueue
         let moving: SerialQueue
@@ -38,8 +39,8 @@ actor StreamServer: LaneResident {
             bufferingPolicy: .bufferingOldest(BackupsConfiguration.streamLimit))
         slots = (1...BackupsConfiguration.streamLimit).map { number in
             Slot(
-                listening: SerialQueue(label: "backups.client-\(number)"),
-                moving: SerialQueue(label: "backups.stream-\(number)"))
+                listening: SerialQueue(label: "backups-client-\(number)", isPatient: true),
+                moving: SerialQueue(label: "backups-stream-\(number)", isPatient: true))
         }
     }
 
