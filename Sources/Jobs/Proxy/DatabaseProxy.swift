@@ -55,9 +55,6 @@ package final class DatabaseProxy: Sendable {
         registerGauges(metrics)
     }
 
-    /// Every lane, for the watchdog and the status.
-    package var heartbeats: [any Heartbeat] { relays.map(\.lane) + handshakes.map(\.lane) }
-
     // MARK: life
 
     /// Binds every port, or none. Clients are refused until an identity and trust were published.
@@ -154,10 +151,11 @@ package final class DatabaseProxy: Sendable {
 
     // MARK: live connections
 
-    package func connections() async -> [ConnectionSummary] {
+    /// In the order of their numbers; at most `limit` of those after one.
+    package func connections(after number: UInt64 = 0, limit: Int = .max) async -> [ConnectionSummary] {
         var all: [ConnectionSummary] = []
-        for relay in relays { all += await relay.connections }
-        return all.sorted { $0.id < $1.id }
+        for relay in relays { all += await relay.connections(after: number, limit: limit) }
+        return Array(all.sorted { $0.id < $1.id }.prefix(limit))
     }
 
     /// Cuts one connection; false if there is none of that number.

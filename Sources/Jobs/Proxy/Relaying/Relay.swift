@@ -42,7 +42,9 @@ actor Relay: LaneResident {
     /// Once, before anything else.
     func begin() { floor.begin(on: self) }
 
-    var connections: [ConnectionSummary] { floor.connections }
+    func connections(after number: UInt64, limit: Int) -> [ConnectionSummary] {
+        floor.connections(after: number, limit: limit)
+    }
 
     func kill(_ id: UInt64) -> Bool { floor.kill(id) }
 }

@@ -56,8 +56,10 @@ final class RelayFloor {
         for connection in ready { connection.resume() }
     }
 
-    var connections: [ConnectionSummary] {
-        relayed.map(\.summary)
+    /// In the order of their numbers. Only those of the page are described: this is the lane that moves their bytes.
+    func connections(after number: UInt64, limit: Int) -> [ConnectionSummary] {
+        let numbers = relayed.map(\.origin.id).filter { $0 > number }.sorted().prefix(limit)
+        return numbers.compactMap { (occupants[$0] as? RelayedConnection)?.summary }
     }
 
     func kill(_ id: UInt64) -> Bool {
