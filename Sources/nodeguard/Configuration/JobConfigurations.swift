@@ -75,7 +75,11 @@ extension ListenerSection {
     private static let trustLimit = 1 << 20
 
     fileprivate func authorities(in path: String) throws -> [Certificate] {
-        let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
+        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
+            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
+        }
+        let found = blocks.map(\.certificate)
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
