@@ -133,6 +133,7 @@ let package = Package(
             "Nodeguard",
             uses: [
                 "nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport", logging,
+                nio,
             ]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
         tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),

@@ -23,6 +23,8 @@ struct Node {
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
+    /// Rung when certificate or trust files should be read again.
+    let filesDue = Alarm(label: "files-due")
     private let configuration: NodeConfiguration
     private let cluster: String
     private let started = Timestamp.now
@@ -53,7 +55,8 @@ struct Node {
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
                 trust: { trust in
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
-                }),
+                },
+                filesDue: { [filesDue] in filesDue.ring() }),
             health: health, metrics: metrics, audit: reporter)
         backups = try BackupJob(
             BackupsConfiguration(
@@ -121,7 +124,11 @@ struct Node {
                 health.endDraining()
                 return .done(["state": "ready"])
             },
-            reload: { _ in reload.perform().controlOutcome })
+            reload: { waits in
+                let outcome = await reload.perform(.call)
+                if waits { await proxy.reviewed() }
+                return outcome.controlOutcome
+            })
     }
 
     /// The configuration's word, a former join's, or the bundle's that waits; nil if nothing tells.

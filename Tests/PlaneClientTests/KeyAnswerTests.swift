@@ -15,7 +15,8 @@ import Testing
     @Test func `gives the key, and what else it says`() throws {
         #expect(try unwrapped(#"{"key":"\#(Self.base64)"}"#) == Self.key)
         let text =
-            #" {"id":"bk-1", "n":[1,-2.5e+3,{"a":"}\"]"},[]],"wrapped":"AQI=","ok":true,"kek":"k","key":"\#(Self.base64)"} "#
+            #" {"id":"bk-1", "n":[1,-2.5e+3,{"a":"}\"]"},[]],"wrapped":"AQI=","ok":true,"kek":"k","#
+            + #""key":"\#(Self.base64)"} "#
         let created = try KeyAnswer.created(SecretReference(copying: Array(text.utf8)), doing: "ask")
         #expect(created.id == "bk-1" && created.kek == "k" && created.wrapped == [1, 2])
         #expect(created.secret.withSecret { $0.copy() } == Self.key)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A plane that answers what it is told to: a real HTTPS server in a process of its own. For `POST /v1/keys` it makes a
-/// key, and tells of it only disguised, so that the key is nowhere in the test's own memory but where the client has it.
+/// key, and tells of it only disguised, so that the key is in the test's own memory only where the client has it.
 final class PlaneDouble: Sendable {
     static let disguise: UInt8 = 0x5A
 

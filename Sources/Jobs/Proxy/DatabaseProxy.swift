@@ -13,9 +13,21 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
 /// verified and allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
     struct Credentials {
-        var identities: [String: TLSIdentity] = [:]
-        var trust: TrustAnchors?
+        private(set) var identities: [String: TLSIdentity] = [:]
+        private(set) var trust: TrustAnchors?
+        /// Of identities and trust: what was tested beside others is not put beside these.
+        private(set) var revision: UInt64 = 0
         var isDraining = false
+
+        mutating func put(_ new: [String: TLSIdentity]) {
+            identities.merge(new) { $1 }
+            revision += 1
+        }
+
+        mutating func put(_ new: TrustAnchors) {
+            trust = new
+            revision += 1
+        }
     }
 
     let configuration: ProxyConfiguration

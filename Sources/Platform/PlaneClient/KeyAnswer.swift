@@ -1,8 +1,8 @@
 import FoundationEssentials
 import OpenSSL
 
-/// The plane's answers that hold a key in clear, read from the memory that they arrived in: the key goes from there into
-/// a secret of its own, and is nowhere else.
+/// The plane's answers that hold a key in clear, read from the memory that they arrived in: the key goes from there
+/// into a secret of its own, and is nowhere else.
 enum KeyAnswer {
     private static let keyLength = 32
     /// With a wrap by some other service's key, which may be long.

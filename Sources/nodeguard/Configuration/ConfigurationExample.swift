@@ -48,7 +48,7 @@ enum ConfigurationExample {
               protocol: postgres          # postgres, cassandra, redis or tcp
               backend: 127.0.0.1:5432     # host:port or unix:/path
               certificate: database       # a role of above
-              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem"
+              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
               # Keys of one rule: all must match. Values of one key: any. Rules: any. Without a rule nobody may connect.
               allow:
                 - uri: "spiffe://cluster-a/app/*"     # * is one path segment or a part of one, ** one or more segments

@@ -33,6 +33,14 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
+    /// Files that others write and that are read again when they change.
+    var watchedFiles: [String] {
+        let certificates = certificates.roles.flatMap { role in
+            if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
+        }
+        return certificates + proxy.listeners.flatMap(\.trustFiles)
+    }
+
     /// What is wrong with the files of authorities that listeners name, one line each.
     var trustMistakes: [String] {
         proxy.listeners.flatMap { listener in
@@ -84,18 +92,25 @@ extension ListenerSection {
         return found
     }
 
+    var trustFiles: [String] {
+        trust.compactMap { trust in if case .file(let path) = trust { path } else { nil } }
+    }
+
+    /// As its files are now.
+    func currentTrust() throws -> ListenerTrust {
+        ListenerTrust(
+            trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+    }
+
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        var anchors: [Certificate] = []
-        for case .file(let path) in trust {
-            anchors += try authorities(in: path)
-        }
+        let trust = try currentTrust()
         var timeouts = ProxyTimeouts()
         timeouts.handshake = defaults.handshakeTimeout
         timeouts.connect = defaults.connectTimeout
         timeouts.idle = defaults.idleTimeout
         return ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
+            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors, policy: policy,
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust)
     }

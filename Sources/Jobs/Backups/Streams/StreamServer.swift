@@ -79,7 +79,12 @@ actor StreamServer: LaneResident {
     private func acceptAll() {
         if isStopped { return }
         do throws(IOError) {
-            while let client = try socket.accept() { admit(try ClientConnection(client)) }
+            while true {
+                // Made first: a client that was accepted and then could not be served would be let go without a word.
+                let interruption = try Interruption()
+                guard let client = try socket.accept() else { return }
+                admit(ClientConnection(client, interruption))
+            }
         } catch {
             // No descriptor is left: whoever waits raises no second edge, so it is asked for again.
             _ = poller.schedule(after: Self.rest, AcceptAgain { self.acceptAll() })

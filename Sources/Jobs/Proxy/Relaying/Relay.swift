@@ -46,5 +46,8 @@ actor Relay: LaneResident {
         floor.connections(after: number, limit: limit)
     }
 
+    /// Returns when the connections of this lane have been judged under what is in effect.
+    func reviewed() async { await withCheckedContinuation { floor.whenReviewed($0) } }
+
     func kill(_ id: UInt64) -> Bool { floor.kill(id) }
 }

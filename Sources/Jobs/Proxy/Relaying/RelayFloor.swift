@@ -12,6 +12,7 @@ final class RelayFloor {
     /// Connections that had used up their turn and wait for the next.
     private var waiting: [RelayedConnection] = []
     private var review: StandingReview?
+    private var reviewWaiters: [CheckedContinuation<Void, Never>] = []
     private weak var resident: Relay?
 
     /// Bytes that one connection may move before others have their turn.
@@ -86,7 +87,17 @@ final class RelayFloor {
             if let reason = running.objection(to: connection.origin, at: now) { connection.end(reason) }
         }
         review = running.isOver ? nil : running.atNextTurn
-        if review != nil { resident?.submit { $0.floor.goOnReviewing() } }
+        if review == nil { reviewEnded() } else { resident?.submit { $0.floor.goOnReviewing() } }
+    }
+
+    func whenReviewed(_ waiter: CheckedContinuation<Void, Never>) {
+        reviewWaiters.append(waiter)
+        if review == nil { reviewEnded() }
+    }
+
+    private func reviewEnded() {
+        for waiter in reviewWaiters { waiter.resume() }
+        reviewWaiters = []
     }
 
     func began(_ connection: RelayedConnection) {
@@ -102,5 +113,8 @@ final class RelayFloor {
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }
+        // Nobody is left to be judged.
+        review = nil
+        reviewEnded()
     }
 }

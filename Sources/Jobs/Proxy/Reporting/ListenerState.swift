@@ -8,6 +8,7 @@ final class ListenerState: Sendable {
     private struct Changing {
         var admission: (context: TLSContext, standing: Standing)?
         var policy: AccessPolicy
+        var trust: ListenerTrust
         var addresses: [SocketAddress] = []
     }
 
@@ -17,7 +18,8 @@ final class ListenerState: Sendable {
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
-        changing = Mutex(Changing(policy: configuration.policy))
+        let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
+        changing = Mutex(Changing(policy: configuration.policy, trust: trust))
         counters = ListenerCounters(listener: configuration.name, metrics: metrics)
     }
 
@@ -43,15 +45,20 @@ final class ListenerState: Sendable {
     /// The rules of now; at first those of the configuration.
     var policy: AccessPolicy { changing.withLock { $0.policy } }
 
-    /// False if these are the rules already.
-    func adopt(_ policy: AccessPolicy) -> Bool {
+    /// Whose clients it lets in now; at first as the configuration says.
+    var trust: ListenerTrust { changing.withLock { $0.trust } }
+
+    /// Certificate, trust and rules in one step: no handshake sees some of it.
+    func adopt(_ step: TestedChange.Step) {
         changing.withLock { changing in
-            if changing.policy == policy { return false }
-            changing.policy = policy
-            guard let (context, before) = changing.admission else { return true }
-            let standing = Standing(generation: before.generation + 1, trust: before.trust, policy: policy)
-            changing.admission = (context, standing)
-            return true
+            (changing.policy, changing.trust) = (step.policy, step.trust)
+            let before = changing.admission
+            guard let context = step.admission?.context ?? before?.context,
+                let anchors = step.admission?.anchors ?? before?.standing.trust
+            else { return }
+            // Who was let in is judged again only if there is something to judge by.
+            let generation = (before?.standing.generation ?? 0) + (step.changesStanding || before == nil ? 1 : 0)
+            changing.admission = (context, Standing(generation: generation, trust: anchors, policy: step.policy))
         }
     }
 
