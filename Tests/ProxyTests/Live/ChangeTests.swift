@@ -34,7 +34,10 @@ extension LiveTests {
 
         @Test func `is felt by no handshake and no connection, and leaves nothing behind`() async throws {
             let (rounds, count) = Self.isAll ? (1000, 2000) : (200, 50)
-            let backend = try TestBackend.echo()
+            let backend = try TestBackend { socket, _ in
+                socket.waitsForLong()
+                while case let bytes = try socket.receive(), !bytes.isEmpty { try socket.send(bytes) }
+            }
             let stage = try Self.stage(backend)
             let (first, second) = (try Stage.server.get(), try Stage.authority.get().server())
             let held = try (0..<count).map { _ in try TestClient(stage.port, as: try Stage.client.get(), .direct) }
@@ -65,6 +68,8 @@ extension LiveTests {
                 let isAdopted = stage.proxy.adopt(try stage.proxy.test(change))
                 #expect(isAdopted)
                 await stage.proxy.reviewed()
+                try held[round % count].send("z")
+                #expect(try held[round % count].receive(count: 1) == [UInt8(ascii: "z")])
                 resident.append(try Self.residentPages())
             }
             isOver.withLock { $0 = true }
@@ -80,6 +85,7 @@ extension LiveTests {
             #expect(await eventually(within: 60) { stage.open == count })
             let isFlat = await eventually(within: 60) { proxySockets(stage, backend) == 2 * count }
             #expect(isFlat, "\(proxySockets(stage, backend)) sockets for \(count) connections")
+            withExtendedLifetime(held) {}
             await stage.proxy.stop()
         }
 
