@@ -122,8 +122,10 @@ extension CertificateRenewer {
     func pinnedRoots(
         of plane: PlaneClient, label: String, pins: [String]
     ) async throws(CertificateProblem) -> [Certificate] {
+        provisionalCalls += 1
+        let lane = Lane(label: "join-\(provisionalCalls)")
         let fetched = try await answer(.identity) { () async throws(PlaneError) in
-            try await ESTClient.provisionalAuthorities(url: plane.estURL, label: label, lane: Lane(label: "join"))
+            try await ESTClient.provisionalAuthorities(url: plane.estURL, label: label, lane: lane)
         }
         compareClock(fetched.serverTime)
         let roots = PlaneTrust.pinnedRoots(among: fetched.certificates, pins: pins)

@@ -16,32 +16,32 @@ struct PEMBlocks {
         self.countLimit = countLimit
     }
 
-    /// The DER of each block, in the file's order.
-    func read(_ bytes: [UInt8], limit: Int) throws(OpenSSLError) -> [[UInt8]] {
+    /// The DER of each block, in the file's order, and where it stands: "block 2 (line 31)", counted from 1.
+    func read(_ bytes: [UInt8], limit: Int) throws(OpenSSLError) -> [(der: [UInt8], place: String)] {
         guard bytes.count <= limit else { throw refusal("it is too large") }
         OpenSSLLibrary.prepare()
-        var blocks: [[UInt8]] = []
+        let layout = PEMLayout(bytes)
+        var blocks: [(der: [UInt8], place: String)] = []
         let failure: OpenSSLError? = bytes.withUnsafeBytes { raw in
             let input = MemoryBIO(reading: raw)
             while blocks.count <= countLimit {
+                let place = layout.place(of: blocks.count)
                 do throws(OpenSSLError) {
-                    guard let block = try nextBlock(input.pointer) else { return nil }
-                    blocks.append(block)
+                    guard let block = try nextBlock(input.pointer, place) else { return nil }
+                    blocks.append((block, place))
                 } catch { return error }
             }
             return refusal("it has more than \(countLimit) \(noun)s")
         }
         if let failure { throw failure }
+        if let flaw = layout.flaw { throw refusal(flaw) }
         guard !blocks.isEmpty else { throw refusal("it has none") }
-        let marks = ["-----BEGIN ", "-----END "].map { lines(of: bytes, startingWith: $0) }
-        guard marks == [blocks.count, blocks.count], endsWithBlock(bytes) else {
-            throw refusal("there is a broken block, or text after the last one")
-        }
+        guard layout.beginnings.count == blocks.count else { throw refusal("there is a broken block") }
         return blocks
     }
 
     /// The DER of the next block; nil at the end.
-    private func nextBlock(_ input: OpaquePointer) throws(OpenSSLError) -> [UInt8]? {
+    private func nextBlock(_ input: OpaquePointer, _ place: String) throws(OpenSSLError) -> [UInt8]? {
         var name: UnsafeMutablePointer<CChar>?
         var header: UnsafeMutablePointer<CChar>?
         var data: UnsafeMutablePointer<UInt8>?
@@ -50,7 +50,7 @@ struct PEMBlocks {
         guard PEM_read_bio(input, &name, &header, &data, &count) == 1 else {
             let entries = ErrorStack.drain()
             guard entries.contains(where: { $0.reason == PEM_R_NO_START_LINE }) else {
-                throw refusal(entries.last?.text ?? "a block is broken")
+                throw refusal("\(place): \(entries.last?.text ?? "it is broken")")
             }
             return nil
         }
@@ -60,21 +60,44 @@ struct PEMBlocks {
             CRYPTO_clear_free(data, count, nil, 0)
         }
         guard let name, String(cString: name) == label, header.map({ $0.pointee == 0 }) ?? true else {
-            throw refusal("it has a block that is no \(noun)")
+            throw refusal("\(place): it is no \(noun)")
         }
         return Array(UnsafeBufferPointer(start: data, count: count))
     }
 
-    private func lines(of bytes: [UInt8], startingWith mark: String) -> Int {
-        let mark = Array(mark.utf8)
-        return bytes.split(separator: UInt8(ascii: "\n")).count { $0.starts(with: mark) }
+    func refusal(_ reason: String) -> OpenSSLError { OpenSSLError("read PEM \(noun)s", reason) }
+}
+
+/// Where the blocks of a PEM file begin, and what is wrong with their order.
+private struct PEMLayout {
+    /// Line numbers, from 1.
+    private(set) var beginnings: [Int] = []
+    private(set) var flaw: String?
+    private var isInside = false
+    private var strayLine: Int?
+
+    init(_ bytes: [UInt8]) {
+        let (beginning, end) = (Array("-----BEGIN ".utf8), Array("-----END ".utf8))
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        for (index, line) in lines.enumerated() {
+            if line.starts(with: beginning) {
+                if isInside { note("\(place(of: beginnings.count - 1)): it has no end") }
+                beginnings.append(index + 1)
+                (isInside, strayLine) = (true, nil)
+            } else if line.starts(with: end) {
+                if !isInside { note("line \(index + 1): the end of a block that has no beginning") }
+                isInside = false
+            } else if !isInside, strayLine == nil, line.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) {
+                strayLine = index + 1
+            }
+        }
+        if isInside { note("\(place(of: beginnings.count - 1)): it has no end") }
+        if let strayLine, !beginnings.isEmpty { note("line \(strayLine): there is text after the last block") }
     }
 
-    private func endsWithBlock(_ bytes: [UInt8]) -> Bool {
-        guard let last = bytes.lastIndex(where: { ![0x20, 0x09, 0x0D, 0x0A].contains($0) }) else { return false }
-        let end = Array("-----END \(label)-----".utf8)
-        return bytes[...last].suffix(end.count).elementsEqual(end)
-    }
+    private mutating func note(_ text: String) { flaw = flaw ?? text }
 
-    private func refusal(_ reason: String) -> OpenSSLError { OpenSSLError("read PEM \(noun)s", reason) }
+    func place(of index: Int) -> String {
+        beginnings.indices.contains(index) ? "block \(index + 1) (line \(beginnings[index]))" : "block \(index + 1)"
+    }
 }

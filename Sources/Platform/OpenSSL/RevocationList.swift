@@ -45,7 +45,7 @@ package final class RevocationList: Sendable {
         if bytes.first == 0x30 { return [try RevocationList(der: bytes, issuers: issuers)] }
         let blocks = try PEMBlocks(label: "X509 CRL", of: "CRL", countLimit: countLimit).read(bytes, limit: sizeLimit)
         var lists: [RevocationList] = []
-        for block in blocks { lists.append(try RevocationList(der: block, issuers: issuers)) }
+        for block in blocks { lists.append(try RevocationList(der: block.der, issuers: issuers)) }
         return lists
     }
 

@@ -76,6 +76,11 @@ package struct SecretBytes: ~Copyable, Sendable {
         body(UnsafeRawBufferPointer(start: storage, count: count))
     }
 
+    /// For the one who has it alone.
+    borrowing func withUnsafeMutableBytes(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        body(UnsafeMutableRawBufferPointer(start: storage, count: count))
+    }
+
     private static func lockedPages(_ count: Int) -> (UnsafeMutableRawPointer, Int) {
         let page = sysconf(Int32(_SC_PAGESIZE))
         let size = max(1, (count + page - 1) / page) * page

@@ -58,7 +58,7 @@ struct ExplainCommand: Verb {
         } catch { throw VerbFailure(.configuration, "\(error)") }
         let answer = ExplainedPeer(
             listener: section, leaf: leaf, explanation: explanation, denied: denied,
-            trust: ListenerTrust(section, state: configuration.node.state).verdict(
+            trust: ExplainedTrust(section, state: configuration.node.state).verdict(
                 on: chain, at: Timestamp.now.seconds))
         Console.say(form.json ? answer.document.text : answer.text)
         return answer.isLetIn ? .ready : .notAllowed
@@ -77,7 +77,7 @@ struct ExplainedPeer {
     let explanation: PolicyExplanation
     /// The entry of a deny list.
     let denied: String?
-    let trust: ListenerTrust.Verdict
+    let trust: ExplainedTrust.Verdict
 
     var isLetIn: Bool {
         if case .refused = trust { return false }

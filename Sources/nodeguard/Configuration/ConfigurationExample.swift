@@ -50,7 +50,7 @@ enum ConfigurationExample {
               protocol: postgres          # postgres, cassandra, redis or tcp
               backend: 127.0.0.1:5432     # host:port or unix:/path
               certificate: database       # a role of above
-              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem"
+              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
               # What the authorities have revoked, read again when it changes. Default: nothing is looked up.
               crl: ["file:/etc/nodeguard/crl/intermediate.pem", "file:/etc/nodeguard/crl/root.pem"]
               crl-check: chain            # leaf, or chain: every certificate below the one that is trusted

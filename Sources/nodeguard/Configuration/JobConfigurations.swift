@@ -34,16 +34,33 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
-    /// What is wrong with the files that listeners name: authorities, CRLs, deny lists and maps. One line each.
-    var fileMistakes: [String] {
+    /// Files that others write and that are read again when they change. Those of CRLs and deny lists the proxy watches.
+    var watchedFiles: [String] {
+        let certificates = certificates.roles.flatMap { role in
+            if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
+        }
+        return certificates + proxy.listeners.flatMap(\.trustFiles)
+    }
+
+    /// What is wrong with the files of authorities that listeners name, one line each.
+    var trustMistakes: [String] {
+        proxy.listeners.flatMap { listener in
+            listener.trustFiles.compactMap { path in
+                do {
+                    _ = try listener.authorities(in: path)
+                    return nil
+                } catch { return "listener \(listener.name): trust \"file:\(path)\": \(error)" }
+            }
+        }
+    }
+
+    /// And of CRLs, deny lists and maps.
+    var fileMistakes: [String] { trustMistakes + revocationMistakes + ruleFileMistakes }
+
+    private var revocationMistakes: [String] {
         proxy.listeners.flatMap { listener in
             var mistakes: [String] = []
-            var authorities: [Certificate] = []
-            for case .file(let path) in listener.trust {
-                do { authorities += try listener.authorities(in: path) } catch {
-                    mistakes.append("listener \(listener.name): trust \"file:\(path)\": \(error)")
-                }
-            }
+            let authorities = listener.trustFiles.flatMap { (try? listener.authorities(in: $0)) ?? [] }
             for path in listener.revocation?.files ?? [] {
                 do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
                     mistakes.append("listener \(listener.name): crl \"file:\(path)\": \(error)")
@@ -55,7 +72,7 @@ extension NodeConfiguration {
                 }
             }
             return mistakes
-        } + ruleFileMistakes
+        }
     }
 }
 
@@ -87,7 +104,11 @@ extension ListenerSection {
     private static let trustLimit = 1 << 20
 
     func authorities(in path: String) throws -> [Certificate] {
-        let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
+        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
+            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
+        }
+        let found = blocks.map(\.certificate)
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
@@ -99,18 +120,25 @@ extension ListenerSection {
         return all
     }
 
+    var trustFiles: [String] {
+        trust.compactMap { trust in if case .file(let path) = trust { path } else { nil } }
+    }
+
+    /// As its files are now.
+    func currentTrust() throws -> ListenerTrust {
+        ListenerTrust(
+            trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+    }
+
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        var anchors: [Certificate] = []
-        for case .file(let path) in trust {
-            anchors += try authorities(in: path)
-        }
+        let trust = try currentTrust()
         var timeouts = ProxyTimeouts()
         timeouts.handshake = defaults.handshakeTimeout
         timeouts.connect = defaults.connectTimeout
         timeouts.idle = defaults.idleTimeout
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors,
+            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
             policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)

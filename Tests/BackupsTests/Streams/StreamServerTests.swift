@@ -204,7 +204,10 @@ import Testing
         #expect(try await second.list().map(\.name) == ["base"])
         #expect(try await second.get("torn").error?.kind == .notFound)
         #expect(try await second.get("base").bytes == someBytes(9000))
-        #expect(second.metrics.openMetricsText.contains("last_success_timestamp_seconds{name=\"base\"}"))
+        let isFound = await eventually(within: 60) {
+            second.metrics.openMetricsText.contains("last_success_timestamp_seconds{name=\"base\"}")
+        }
+        #expect(isFound)
         await second.stop()
     }
 }

@@ -92,7 +92,9 @@ extension LiveTests {
                 }
             }
             #expect(hasReason)
-            stage.proxy.publish(policies: ["db": AccessPolicy(allow: [try AccessRule(rules)])])
+            var change = ProxyChange()
+            change.policies = ["db": AccessPolicy(allow: [try AccessRule(rules)])]
+            #expect(stage.proxy.adopt(try stage.proxy.test(change)))
             #expect(await eventually(within: 5) { stage.open == 0 }, "enforced, it ends what it would have refused")
             let isOver = await eventually(within: 5) {
                 !stage.health.snapshot.reasons.contains { $0.code == "LISTENER_IN_DRY_RUN" }

@@ -57,4 +57,20 @@ package struct ConnectionSummary: Sendable, Equatable {
     package let since: Timestamp
     package let bytesReceived: UInt64
     package let bytesSent: UInt64
+
+    package init(
+        id: UInt64, listener: String, peerAddress: String, peerSubject: String, peerSerial: String, user: String?,
+        database: String?, since: Timestamp, bytesReceived: UInt64, bytesSent: UInt64
+    ) {
+        self.id = id
+        self.listener = listener
+        self.peerAddress = peerAddress
+        self.peerSubject = peerSubject
+        self.peerSerial = peerSerial
+        self.user = user
+        self.database = database
+        self.since = since
+        self.bytesReceived = bytesReceived
+        self.bytesSent = bytesSent
+    }
 }

@@ -93,10 +93,9 @@ package final class DenyList: Sendable {
             return "serial \(peer.serial) \(peer.issuer)"
         }
         for (key, wanted) in entries.values {
-            for text in key == .uri ? peer.uris : peer.texts(key) where wanted.contains(Array(text.utf8)) {
+            for (value, text) in zip(peer.values(key), peer.shown(key)) where wanted.contains(value) {
                 return "\(key.rawValue) \(text)"
             }
-            for bytes in peer.bytes(key) where wanted.contains(bytes) { return key.rawValue }
         }
         return entries.patterns.first { peer.uris.contains(where: $0.pattern.matches) }.map { "uri \($0.text)" }
     }

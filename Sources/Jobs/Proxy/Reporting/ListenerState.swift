@@ -11,6 +11,7 @@ final class ListenerState: Sendable {
         var denyLists: [DenyList] = []
         /// The end of trust that was last acted on.
         var ended: Int64?
+        var trust: ListenerTrust
         var addresses: [SocketAddress] = []
     }
 
@@ -20,7 +21,8 @@ final class ListenerState: Sendable {
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
-        changing = Mutex(Changing(policy: configuration.policy))
+        let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
+        changing = Mutex(Changing(policy: configuration.policy, trust: trust))
         counters = ListenerCounters(listener: configuration.name, metrics: metrics)
     }
 
@@ -36,16 +38,20 @@ final class ListenerState: Sendable {
 
     /// Handshakes that have begun, and live connections, keep the context that they have.
     func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
-        changing.withLock { changing in
-            let before = changing.admission?.standing
-            let isSame = before?.trust.certificates == trust.certificates
-            changing.admission = (
-                context,
-                Standing(
-                    generation: (before?.generation ?? 0) + 1, trust: trust, policy: changing.policy,
-                    denyLists: changing.denyLists, authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
-            )
-        }
+        changing.withLock { Self.take(context, trust, changesStanding: true, &$0) }
+    }
+
+    /// Who was let in is judged again only if there is something to judge by.
+    private static func take(
+        _ context: TLSContext, _ anchors: TrustAnchors, changesStanding: Bool, _ changing: inout Changing
+    ) {
+        let before = changing.admission?.standing
+        let isSame = before?.trust.certificates == anchors.certificates
+        let standing = Standing(
+            generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
+            policy: changing.policy, denyLists: changing.denyLists,
+            authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
+        changing.admission = (context, standing)
     }
 
     var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
@@ -85,13 +91,18 @@ final class ListenerState: Sendable {
     /// The rules of now; at first those of the configuration.
     var policy: AccessPolicy { changing.withLock { $0.policy } }
 
-    /// False if these are the rules already.
-    func adopt(_ policy: AccessPolicy) -> Bool {
+    /// Whose clients it lets in now; at first as the configuration says.
+    var trust: ListenerTrust { changing.withLock { $0.trust } }
+
+    /// Certificate, trust and rules in one step: no handshake sees some of it.
+    func adopt(_ step: TestedChange.Step) {
         changing.withLock { changing in
-            if changing.policy == policy { return false }
-            changing.policy = policy
-            Self.renew(&changing)
-            return true
+            (changing.policy, changing.trust) = (step.policy, step.trust)
+            let before = changing.admission
+            guard let context = step.admission?.context ?? before?.context,
+                let anchors = step.admission?.anchors ?? before?.standing.trust
+            else { return }
+            Self.take(context, anchors, changesStanding: step.changesStanding, &changing)
         }
     }
 

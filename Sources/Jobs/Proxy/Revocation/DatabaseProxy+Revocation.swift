@@ -15,7 +15,7 @@ extension DatabaseProxy {
     }
 
     func watchFiles() {
-        if files.isEmpty { return }
+        guard let fileQueue else { return }
         let look: @Sendable () -> Void = { [weak self] in
             // A disk that does not answer is asked once.
             guard let self, isLooking.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
@@ -31,7 +31,7 @@ extension DatabaseProxy {
     /// Looks at the files of revocation lists and deny lists: what they say now counts at once, for new handshakes and
     /// live connections. What is wrong with them, a line each, changes nothing. Blocks; from any thread.
     ///
-    /// `isForced`: reads them even if they seem to be the same.
+    /// `isForced`: what is wrong with a file is told at once, though it may be half written, and once more.
     @discardableResult package func lookAtFiles(isForced: Bool = false) -> [String] {
         if files.isEmpty { return [] }
         return take(files.look(isForced: isForced, issuers: issuers))
@@ -40,7 +40,7 @@ extension DatabaseProxy {
     /// Those that the listeners trust which use the file.
     private func issuers(_ path: String) -> [Certificate] {
         let cluster = credentials.withLock { $0.trust?.certificates ?? [] }
-        return listeners.map(\.configuration).filter { $0.revocation?.files.contains(path) == true }
+        return listeners.filter { $0.configuration.revocation?.files.contains(path) == true }.map(\.trust)
             .flatMap { $0.anchors + ($0.trustsCluster ? cluster : []) }
     }
 
@@ -53,6 +53,7 @@ extension DatabaseProxy {
             guard let denyLists = files.denyLists(of: listener.configuration.denyLists) else { continue }
             listener.adopt(denyLists)
         }
+        if !lists.isEmpty { credentials.withLock { $0.listsChanged() } }
         if !lists.isEmpty { renew { !lists.isDisjoint(with: $0.configuration.revocation?.files ?? []) } }
         for listener in listeners {
             let configuration = listener.configuration

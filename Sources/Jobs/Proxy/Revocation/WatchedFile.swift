@@ -29,11 +29,11 @@ struct WatchedFile<Content: Sendable>: Sendable {
 
     init(_ path: String) { self.path = path }
 
-    /// `isForced`: reads the file even if it seems to be the same, and judges it at once.
+    /// `isForced`: what is wrong with it is told at once, and once more.
     mutating func look(
         isForced: Bool, at now: Int64, _ read: ([UInt8], Content?) throws -> Content, limit: Int
     ) -> Finding {
-        if isForced || retryAt.map({ now >= $0 }) == true { (judged, retryAt) = (nil, nil) }
+        if (isForced && flaw != nil) || retryAt.map({ now >= $0 }) == true { (judged, retryAt) = (nil, nil) }
         guard let mark = FileMark(of: path) else { return missing(isForced: isForced) }
         wasMissing = false
         if mark == judged { return .unchanged }

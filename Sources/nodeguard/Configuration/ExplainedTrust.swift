@@ -4,7 +4,7 @@ import Reports
 
 /// Whom a listener trusts, as far as files tell: those that it names, and what the daemon has stored of the cluster;
 /// with the CRLs that it looks clients up in.
-struct ListenerTrust {
+struct ExplainedTrust {
     enum Verdict: Sendable {
         case trusted(under: String)
         case refused(String)
@@ -57,7 +57,7 @@ struct ListenerTrust {
     }
 }
 
-extension ListenerTrust.Verdict {
+extension ExplainedTrust.Verdict {
     var text: String {
         switch self {
         case .trusted(let anchor): "verified under \(anchor)"
