@@ -42,6 +42,13 @@ import Testing
             log: fleet.folder + "/\(name).log")
     }
 
+    private func explain(_ fleet: Fleet, _ name: String) throws -> Outcome {
+        try fleet.nodeguard([
+            "explain", "--listener", "ysql", "--certificate", "\(fleet.folder)/\(name)/client.crt", "--user",
+            "postgres",
+        ])
+    }
+
     private func open(_ fleet: Fleet) -> Int? {
         ((try? fleet.status())?["proxy"] as? [String: Any])?["connections"] as? Int
     }
@@ -61,6 +68,9 @@ import Testing
         #expect(refused.status != 0 && refused.errors.contains("revoked"), "\(refused)")
         #expect(try fleet.psql("select 1", as: "desk").output == "1\n")
         #expect(desk.isRunning)
+        let explained = try explain(fleet, "shop")
+        #expect(explained.status == 4 && explained.output.contains("is revoked"), "\(explained)")
+        #expect(try explain(fleet, "desk").status == 0)
         let proxy = try fleet.status()["proxy"] as? [String: Any]
         let listener = (proxy?["listeners"] as? [[String: Any]])?.first
         let lists = (listener?["crl"] as? [String: Any])?["lists"] as? [[String: Any]]
@@ -78,16 +88,19 @@ import Testing
         #expect(isHeld)
         try "uri spiffe://\(Fleet.cluster)/app/shop\n"
             .write(toFile: fleet.folder + "/denied", atomically: true, encoding: .utf8)
-        let status = await shop.waitForExit(within: 10)
-        #expect(status != nil && shop.log.contains("is denied"), "\(shop.log)")
+        let exit = await shop.waitForExit(within: 10)
+        #expect(exit != nil && shop.log.contains("is denied"), "\(shop.log)")
         #expect(try fleet.psql("select 1", as: "shop").errors.contains("denied"))
+        let explained = try explain(fleet, "shop")
+        #expect(
+            explained.status == 4 && explained.output.contains("denied by a deny list: uri spiffe://"), "\(explained)")
         try "uri spiffe://\(Fleet.cluster)/app/desk\nuri\n"
             .write(toFile: fleet.folder + "/denied", atomically: true, encoding: .utf8)
         let isTold = await eventually(within: 10) { fleet.agent.log.contains("denied:2: 'uri' has no value") }
         #expect(isTold, "\(fleet.agent.log)")
         #expect(try fleet.psql("select 1", as: "desk").output == "1\n")
-        let explained = try fleet.nodeguard(["status"])
-        #expect(explained.output.contains("DENY_LIST_REFUSED"), "\(explained)")
+        let status = try fleet.nodeguard(["status"])
+        #expect(status.output.contains("DENY_LIST_REFUSED"), "\(status)")
     }
 
     @Test func `is there before a port opens: without it nothing starts`() async throws {

@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import Proxy
 import Reports
 
 /// Whom a listener trusts, as far as files tell: those that it names, and what the daemon has stored of the cluster;

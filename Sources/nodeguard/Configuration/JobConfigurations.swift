@@ -34,7 +34,7 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
-    /// Files that others write and that are read again when they change. Those of CRLs and deny lists the proxy watches.
+    /// Files that others write and that are read again when they change. The proxy watches CRLs and deny lists itself.
     var watchedFiles: [String] {
         let certificates = certificates.roles.flatMap { role in
             if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
