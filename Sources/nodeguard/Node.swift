@@ -137,8 +137,8 @@ struct Node {
         let joined = (try? TrustStore(stateDirectory: configuration.node.state).load())?.trust?.membership.cluster
         if let joined { return joined }
         guard let management = configuration.management else { return "standalone" }
-        let bytes = try? Files.read(management.join, limit: JoinBundle.sizeLimit)
-        return bytes.flatMap { try? JoinBundle(text: String(decoding: $0, as: UTF8.self)) }?.cluster
+        let text = try? SecretReference.contents(of: management.join)
+        return text.flatMap { try? JoinOffer(reading: $0) }?.bundle.cluster
     }
 }
 

@@ -79,7 +79,7 @@ final class PlaneDouble: Sendable {
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        print("listening", server.server_port)
+        print(f"listening {server.server_port}")
         server.serve_forever()
 
         """

@@ -85,6 +85,7 @@ extension DatabaseProxy {
     /// Returns when every live connection has been judged under what was published before the call.
     package func reviewed() async {
         for relay in relays { await relay.reviewed() }
+        publishStatus()
     }
 
     func review(_ listener: ListenerState) {

@@ -18,8 +18,7 @@ package enum OpenSSLLibrary {
         let options = UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT)
         precondition(OPENSSL_init_ssl(options, nil) == 1, "OpenSSL does not start")
         // 1 MiB, of which only what is used is resident: for our secrets (where it is full, `SecretBytes` locks pages
-        // of its own), and for the private keys of OpenSSL itself, ephemeral ones of handshakes under way too, which
-        // fail without it.
+        // of its own), and for private keys of OpenSSL, ephemeral ones of handshakes under way too, which fail without.
         CRYPTO_secure_malloc_init(1 << 20, 32)
         return true
     }()

@@ -4,18 +4,32 @@ extension SecretBytes {
     ///
     /// From one wiped memory into another: no copy of the text or of the bytes is made anywhere else.
     package static func decoding(base64 text: Span<UInt8>, in range: Range<Int>) -> SecretBytes? {
-        text.withUnsafeBufferPointer { decoding(UnsafeBufferPointer(rebasing: $0[range])) }
+        text.withUnsafeBufferPointer { text in
+            let text = UnsafeBufferPointer(rebasing: text[range])
+            guard let count = paddedCount(text) else { return nil }
+            return decoding(text, count, standard)
+        }
     }
 
-    private static func decoding(_ text: UnsafeBufferPointer<UInt8>) -> SecretBytes? {
-        guard let count = decodedCount(text) else { return nil }
+    /// The same of base64url (RFC 4648 §5) without padding.
+    package static func decoding(base64URL text: Span<UInt8>, in range: Range<Int>) -> SecretBytes? {
+        text.withUnsafeBufferPointer { text in
+            let text = UnsafeBufferPointer(rebasing: text[range])
+            guard text.count % 4 != 1, text.allSatisfy({ urlSafe($0) != nil }) else { return nil }
+            return decoding(text, text.count * 3 / 4, urlSafe)
+        }
+    }
+
+    private static func decoding(
+        _ text: UnsafeBufferPointer<UInt8>, _ count: Int, _ value: (UInt8) -> UInt8?
+    ) -> SecretBytes? {
         var isCanonical = true
         let decoded = SecretBytes(count: count) { space in
             var bits: UInt32 = 0
             var bitCount: UInt32 = 0
             var filled = 0
             for digit in text {
-                guard digit != UInt8(ascii: "\\"), let value = value(of: digit) else { continue }
+                guard digit != UInt8(ascii: "\\"), let value = value(digit) else { continue }
                 bits = bits << 6 | UInt32(value)
                 bitCount += 6
                 guard bitCount >= 8 else { continue }
@@ -30,7 +44,7 @@ extension SecretBytes {
     }
 
     /// nil if it is no base64.
-    private static func decodedCount(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
+    private static func paddedCount(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
         var digits = 0
         var padding = 0
         var isEscaped = false
@@ -41,7 +55,7 @@ extension SecretBytes {
             if character == UInt8(ascii: "=") {
                 padding += 1
             } else {
-                guard padding == 0, value(of: character) != nil else { return nil }
+                guard padding == 0, standard(character) != nil else { return nil }
                 digits += 1
             }
         }
@@ -49,7 +63,16 @@ extension SecretBytes {
         return digits * 3 / 4
     }
 
-    private static func value(of digit: UInt8) -> UInt8? {
+    private static func urlSafe(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        case UInt8(ascii: "+"), UInt8(ascii: "/"): nil
+        default: standard(digit)
+        }
+    }
+
+    private static func standard(_ digit: UInt8) -> UInt8? {
         switch digit {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
         case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26

@@ -10,6 +10,8 @@ struct FlatObject {
 
     /// The bytes between the quotes.
     private(set) var texts: [String: Range<Int>] = [:]
+    /// The bytes of members that are no text.
+    private(set) var others: [String: Range<Int>] = [:]
     private var names: Set<String> = []
     private var index = 0
 
@@ -25,10 +27,12 @@ struct FlatObject {
         return Self.text(bytes.extracting(range))
     }
 
-    private static func text(_ bytes: Span<UInt8>) -> String? {
+    private static func text(_ bytes: Span<UInt8>) -> String? { String(validating: copy(bytes), as: UTF8.self) }
+
+    static func copy(_ bytes: Span<UInt8>) -> [UInt8] {
         var copy: [UInt8] = []
         for index in bytes.indices { copy.append(bytes[index]) }
-        return String(validating: copy, as: UTF8.self)
+        return copy
     }
 
     private mutating func readObject(_ bytes: Span<UInt8>) -> Bool {
@@ -42,7 +46,9 @@ struct FlatObject {
                 guard let range = readText(bytes) else { return false }
                 texts[name] = range
             } else {
+                let start = index
                 guard skipValue(bytes, depth: 0) else { return false }
+                others[name] = start..<index
             }
             if take("}", bytes) { return true }
             guard take(",", bytes) else { return false }
