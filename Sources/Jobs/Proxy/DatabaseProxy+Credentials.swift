@@ -40,7 +40,7 @@ extension DatabaseProxy {
             guard let identity else { continue }
             let subject = "listener \(listener.name)"
             do throws(OpenSSLError) {
-                guard let (context, trust) = try Self.context(listener.configuration, identity, trust) else { continue }
+                guard let (context, trust) = try context(listener.configuration, identity, trust) else { continue }
                 listener.adopt(context, trust)
                 reloads.good.add()
                 health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
@@ -58,7 +58,7 @@ extension DatabaseProxy {
     }
 
     /// nil while the trust that it needs is not there yet.
-    private static func context(
+    private func context(
         _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
     ) throws(OpenSSLError) -> (TLSContext, TrustAnchors)? {
         let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
@@ -67,7 +67,7 @@ extension DatabaseProxy {
         let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
         let context = try TLSContext.server(
             identity: identity, trust: trust, minimum: listener.minimumTLS,
-            applicationProtocols: listener.databaseProtocol.applicationProtocols)
+            applicationProtocols: listener.databaseProtocol.applicationProtocols, algorithms: configuration.algorithms)
         // Under the authority that came with it: whom clients are certified by may be somebody else.
         if let own = identity.chain.last(where: \.isAuthority) {
             try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))

@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 import Reports
 import Synchronization
 
@@ -63,6 +64,16 @@ extension DatabaseProxy {
                 detail: "the limit of open files allows \(limits.connections) of \(configuration.limits.connections) "
                     + "connections and \(limits.unauthenticated) of \(configuration.limits.unauthenticated) strangers",
                 action: "raise LimitNOFILE= in the unit (ulimit -n), or lower proxy: limits:"))
+    }
+
+    func reportAlgorithms() {
+        guard configuration.algorithms == .trimmed, !AlgorithmSelection.isTrimmedUsable else { return }
+        health.raise(
+            HealthReason(
+                "TLS_ALGORITHMS_UNTRIMMED", .info,
+                detail: "\(OpenSSLLibrary.version) does not pass the test of its trimmed algorithms: all of them are "
+                    + "used, and handshakes cost more",
+                action: "write proxy: algorithms: all to have it so, and report the version"))
     }
 
     /// The metrics outlive the proxy, and must not keep it.

@@ -76,6 +76,7 @@ package final class DatabaseProxy: Sendable {
         }
         open(ports)
         if limits != configuration.limits { reportScarcity() }
+        reportAlgorithms()
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
         handshakes.first?.submit { $0.floor.tick(tick) }
     }

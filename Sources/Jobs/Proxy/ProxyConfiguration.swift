@@ -9,6 +9,7 @@ package struct ProxyConfiguration: Sendable {
     package var dataLanes: Int?
     /// Half as many as cores and at least one, unless told otherwise.
     package var handshakeLanes: Int?
+    package var algorithms = AlgorithmSelection.trimmed
 
     package init(listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits()) {
         self.listeners = listeners

@@ -39,40 +39,63 @@ enum PeerVerification {
     }
 
     private static let verify: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
-        guard let store, let session = session(of: store) else { return 0 }
-        let isTrusted = X509_verify_cert(store) == 1
-        guard let leaf = X509_STORE_CTX_get0_cert(store) else { return 0 }
-        guard isTrusted, X509_STORE_CTX_get_error(store) == X509_V_OK else {
-            return session.peerRefused(
-                PeerRules.failure(
-                    code: X509_STORE_CTX_get_error(store), depth: X509_STORE_CTX_get_error_depth(store),
-                    isAuthorityLeaf: X509_get_extension_flags(leaf) & UInt32(EXFLAG_CA) != 0))
-        }
-        switch judge(leaf, chain: X509_STORE_CTX_get0_chain(store), of: session) {
-        case .success(let certificate):
-            session.peerVerified(certificate)
+        guard let store, let session = session(of: store), let leaf = X509_STORE_CTX_get0_cert(store) else { return 0 }
+        if session.isSelfTest { return session.isOwn(leaf) ? 1 : 0 }
+        switch session.isServer ? verdictOnClient(leaf, in: store, of: session) : verdict(leaf, in: store, of: session)
+        {
+        case .success(let chain):
+            session.peerVerified(chain)
             return 1
         case .failure(let refusal):
-            X509_STORE_CTX_set_error(store, refusal.alertingError)
+            if X509_STORE_CTX_get_error(store) == X509_V_OK {
+                X509_STORE_CTX_set_error(store, refusal.alertingError)
+            }
             return session.peerRefused(refusal)
         }
     }
 
-    private static func judge(
-        _ leaf: OpaquePointer, chain: OpaquePointer?, of session: TLSSession
-    ) -> Result<Certificate, TLSFailure> {
-        let certificate: Certificate
-        do throws(OpenSSLError) {
-            certificate = try session.certificates.certificate(leaf)
-        } catch {
-            return .failure(TLSFailure(.invalidCertificate, error.description))
+    /// A chain that was verified before needs no second look at its signatures; our own rules hold each time.
+    private static func verdictOnClient(
+        _ leaf: OpaquePointer, in store: OpaquePointer, of session: TLSSession
+    ) -> Result<[Certificate], TLSFailure> {
+        let now = Int64(time(nil))
+        let key = VerifiedChains.key([leaf] + certificatePointers(X509_STORE_CTX_get0_untrusted(store)))
+        let known = key.flatMap { session.verifiedChains.chain($0, at: now) }
+        let chain: [Certificate]
+        if let known, VerifiedChains.adopt(known, in: store) {
+            chain = known
+        } else {
+            switch verdict(leaf, in: store, of: session) {
+            case .success(let verified): chain = verified
+            case .failure(let refusal): return .failure(refusal)
+            }
         }
-        // A server is judged by its name; many good ones have certificates without any extended key usage.
-        guard session.isServer else { return .success(certificate) }
-        let count = chain.map { Int(COpenSSL_sk_X509_num($0)) } ?? .max
-        let refusal = PeerRules.refusal(
-            of: certificate, chainCount: count, purpose: .client, at: Int64(time(nil)))
-        return refusal.map { .failure($0) } ?? .success(certificate)
+        guard let first = chain.first else { return .failure(TLSFailure(.noCertificate, "there is no certificate")) }
+        if let refusal = PeerRules.refusal(of: first, chainCount: chain.count, purpose: .client, at: now) {
+            return .failure(refusal)
+        }
+        if known == nil, let key { session.verifiedChains.remember(chain, key, until: nil) }
+        return .success(chain)
+    }
+
+    /// OpenSSL's own verification; then each certificate is read strictly. A server is judged by nothing more: many
+    /// good ones have certificates without any extended key usage.
+    private static func verdict(
+        _ leaf: OpaquePointer, in store: OpaquePointer, of session: TLSSession
+    ) -> Result<[Certificate], TLSFailure> {
+        guard X509_verify_cert(store) == 1, X509_STORE_CTX_get_error(store) == X509_V_OK else {
+            return .failure(
+                PeerRules.failure(
+                    code: X509_STORE_CTX_get_error(store), depth: X509_STORE_CTX_get_error_depth(store),
+                    isAuthorityLeaf: X509_get_extension_flags(leaf) & UInt32(EXFLAG_CA) != 0))
+        }
+        var chain: [Certificate] = []
+        for certificate in certificatePointers(X509_STORE_CTX_get0_chain(store)) {
+            do throws(OpenSSLError) { chain.append(try session.certificates.certificate(certificate)) } catch {
+                return .failure(TLSFailure(.invalidCertificate, error.description))
+            }
+        }
+        return .success(chain)
     }
 
     /// The session whose handshake this verification belongs to.

@@ -6,7 +6,8 @@ extension TLSContext {
     /// Shakes hands in memory with a reference client, in each version that the server speaks, before the context is
     /// put into service: key, chain, dates and, if given, the name must satisfy a client that trusts `trust`.
     ///
-    /// The client shows no certificate: whether clients are let in is not what is tested here.
+    /// The client shows the server's own certificate, so that the server reads one and checks its holder's signature.
+    /// Whether clients are let in is not what is tested here.
     package static func selfTest(
         _ server: TLSContext, trust: TrustAnchors, serverName: String? = nil
     ) throws(OpenSSLError) {
@@ -14,7 +15,7 @@ extension TLSContext {
         let minimum = SSL_CTX_ctrl(server.pointer, SSL_CTRL_GET_MIN_PROTO_VERSION, 0, nil)
         for version in TLSVersion.allCases where Int(version.number) >= minimum {
             let client = try TLSContext.client(
-                identity: nil, trust: trust, serverName: serverName, minimum: version, maximum: version)
+                identity: server.identity, trust: trust, serverName: serverName, minimum: version, maximum: version)
             try shakeHands(server, client, version)
         }
     }

@@ -13,6 +13,7 @@ package final class TLSContext: Sendable {
     let verifiesPeer: Bool
     private let protocols: ApplicationProtocols?
     let certificates = CertificateCache()
+    let verifiedChains = VerifiedChains()
 
     private init(
         adopting pointer: OpaquePointer, identity: TLSIdentity?, trust: TrustAnchors?, isServer: Bool,
@@ -35,10 +36,10 @@ package final class TLSContext: Sendable {
     /// and `TLSSession.applicationProtocol` is nil.
     package static func server(
         identity: TLSIdentity, trust: TrustAnchors, minimum: TLSVersion = .tls12, maximum: TLSVersion = .tls13,
-        applicationProtocols: [String] = []
+        applicationProtocols: [String] = [], algorithms: AlgorithmSelection = .all
     ) throws(OpenSSLError) -> TLSContext {
         let protocols = try wireFormat(applicationProtocols)
-        let pointer = try make(TLS_server_method()) { (context) throws(OpenSSLError) in
+        let pointer = try make(TLS_server_method(), algorithms.library) { (context) throws(OpenSSLError) in
             try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
             try identity.apply(to: context)
             try PeerVerification.install(in: context, trust: trust, purpose: .client)
@@ -64,7 +65,7 @@ package final class TLSContext: Sendable {
         maximum: TLSVersion = .tls13, applicationProtocols: [String] = []
     ) throws(OpenSSLError) -> TLSContext {
         let protocols = try wireFormat(applicationProtocols)
-        let pointer = try make(TLS_client_method()) { (context) throws(OpenSSLError) in
+        let pointer = try make(TLS_client_method(), nil) { (context) throws(OpenSSLError) in
             try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
             try identity?.apply(to: context)
             if let trust { try PeerVerification.install(in: context, trust: trust, purpose: .server) }
@@ -88,9 +89,10 @@ package final class TLSContext: Sendable {
     }
 
     private static func make(
-        _ method: OpaquePointer?, configure: (OpaquePointer) throws(OpenSSLError) -> Void
+        _ method: OpaquePointer?, _ library: OpaquePointer?,
+        configure: (OpaquePointer) throws(OpenSSLError) -> Void
     ) throws(OpenSSLError) -> OpaquePointer {
-        let pointer: OpaquePointer = try openSSL("make a TLS context") { SSL_CTX_new(method) }
+        let pointer: OpaquePointer = try openSSL("make a TLS context") { SSL_CTX_new_ex(library, nil, method) }
         do throws(OpenSSLError) {
             try TLSPolicy.apply(to: pointer)
             try TLSPolicy.forbidResumption(pointer)

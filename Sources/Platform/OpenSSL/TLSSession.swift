@@ -6,15 +6,15 @@ import IO
 /// In every outcome, failures too, there may be bytes in `cipherOut` (an alert, for instance) that the owner sends.
 /// After a failure all calls repeat it. Not `Sendable`: it moves to another lane as `sending`, detached.
 package final class TLSSession {
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     private let context: TLSContext
     private var transport: TLSTransport?
     /// Records under one TLS 1.3 key before it is replaced: AES-GCM allows 2^24.5 (RFC 8446 §5.5), and OpenSSL 3.0 does
     /// not count.
     package var recordsPerKey = 1 << 23
     private var recordCount = 0
-    /// A server's session that demands no certificate: only for the self-test of a context, with ourselves as peer.
-    private let isSelfTest: Bool
+    /// A session between ourselves, for the self-test of a context: the client shows the server's own certificate.
+    let isSelfTest: Bool
     /// A server's session whose handshake ends even if the peer's certificate is not accepted.
     private let explainsRefusal: Bool
     private var unverified: TLSFailure?
@@ -22,7 +22,8 @@ package final class TLSSession {
     private var isClosed = false
     private var inputHasEnded = false
     private var refusal: TLSFailure?
-    private var verifiedPeer: Certificate?
+    /// Leaf first, anchor last; empty before the peer is verified.
+    private var verifiedChain: [Certificate] = []
     /// `.ended` or `.failed`, once reading has come to it.
     private var ending: TLSReadOutcome?
 
@@ -44,9 +45,8 @@ package final class TLSSession {
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         if context.isServer {
             SSL_set_accept_state(ssl)
-            if isSelfTest { SSL_set_verify(ssl, SSL_VERIFY_NONE, nil) }
             // Without FAIL_IF_NO_PEER_CERT; `finishHandshake` sees that there was none.
-            if self.explainsRefusal { SSL_set_verify(ssl, SSL_VERIFY_PEER, nil) }
+            if explainsRefusal { SSL_set_verify(ssl, SSL_VERIFY_PEER, nil) }
         } else {
             SSL_set_connect_state(ssl)
             if let name = context.serverName, !PeerVerification.isAddress(name) {
@@ -102,7 +102,7 @@ package final class TLSSession {
     /// Trusts no single switch of OpenSSL's: the peer's certificate must have passed our own verification now.
     private func finishHandshake() -> HandshakeOutcome {
         if context.verifiesPeer, !isSelfTest {
-            guard verifiedPeer != nil, SSL_get0_peer_certificate(ssl) != nil,
+            guard !verifiedChain.isEmpty, SSL_get0_peer_certificate(ssl) != nil,
                 SSL_get_verify_result(ssl) == Int(X509_V_OK), SSL_session_reused(ssl) == 0
             else { return finishUnverified() }
         }
@@ -111,7 +111,7 @@ package final class TLSSession {
     }
 
     private func finishUnverified() -> HandshakeOutcome {
-        verifiedPeer = nil
+        verifiedChain = []
         guard explainsRefusal else {
             return .failed(fail(TLSFailure(.noCertificate, "the peer's certificate was not verified")))
         }
@@ -124,8 +124,14 @@ package final class TLSSession {
     var isServer: Bool { context.isServer }
 
     var certificates: CertificateCache { context.certificates }
+    var verifiedChains: VerifiedChains { context.verifiedChains }
 
-    func peerVerified(_ certificate: Certificate) { verifiedPeer = certificate }
+    /// Whether it is the certificate that this side has itself.
+    func isOwn(_ certificate: OpaquePointer) -> Bool {
+        context.identity.map { X509_cmp($0.leaf.pointer, certificate) == 0 } ?? false
+    }
+
+    func peerVerified(_ chain: [Certificate]) { verifiedChain = chain }
 
     /// What the verification callback returns: 0, unless the handshake is to end so that the peer can be told.
     func peerRefused(_ failure: TLSFailure) -> Int32 {
@@ -258,43 +264,20 @@ extension TLSSession {
     package var isHandshakeFinished: Bool { isEstablished }
 
     /// The handshake is over, and the peer's certificate has passed every check.
-    package var isPeerVerified: Bool { isEstablished && verifiedPeer != nil && unverified == nil }
+    package var isPeerVerified: Bool { isEstablished && !verifiedChain.isEmpty && unverified == nil }
 
     /// Leaf first, anchor last, as verified; for a peer that was not verified, what it sent.
     package var peerChain: [Certificate] {
-        let verified = certificateChain(SSL_get0_verified_chain(ssl), from: certificates)
-        if !verified.isEmpty { return verified }
+        if !verifiedChain.isEmpty { return verifiedChain }
         let sent = certificateChain(SSL_get_peer_cert_chain(ssl))
         guard let leaf = peerCertificate, sent.first != leaf else { return sent }
         return [leaf] + sent
     }
 
     package var peerCertificate: Certificate? {
-        verifiedPeer ?? SSL_get0_peer_certificate(ssl).flatMap { try? Certificate(sharing: $0) }
+        verifiedChain.first ?? SSL_get0_peer_certificate(ssl).flatMap { try? Certificate(sharing: $0) }
     }
 
     /// What the verification of the peer's certificate said against it.
     package var verifyError: String? { refusal?.detail }
-
-    /// "TLSv1.3".
-    package var version: String { String(cString: SSL_get_version(ssl)) }
-
-    /// "TLS_AES_128_GCM_SHA256"; empty before there is one.
-    package var cipher: String {
-        guard let current = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_get_name(current) else { return "" }
-        return String(cString: name)
-    }
-
-    package var applicationProtocol: String? {
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &count)
-        guard let name, count > 0 else { return nil }
-        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
-    }
-
-    /// What the client asked for (SNI).
-    package var serverName: String? {
-        SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
-    }
 }

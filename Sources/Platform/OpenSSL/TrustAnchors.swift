@@ -94,11 +94,12 @@ package final class TrustAnchors: Sendable {
 }
 
 /// Certificates of one of OpenSSL's stacks, those left out that our strict reader refuses.
-func certificateChain(_ stack: OpaquePointer?, from cache: CertificateCache? = nil) -> [Certificate] {
+func certificateChain(_ stack: OpaquePointer?) -> [Certificate] {
+    certificatePointers(stack).compactMap { try? Certificate(sharing: $0) }
+}
+
+/// The `X509`s of one of OpenSSL's stacks, which may be nil.
+func certificatePointers(_ stack: OpaquePointer?) -> [OpaquePointer] {
     guard let stack else { return [] }
-    return (0..<COpenSSL_sk_X509_num(stack)).compactMap { index in
-        COpenSSL_sk_X509_value(stack, index).flatMap { pointer in
-            cache.map { try? $0.certificate(pointer) } ?? (try? Certificate(sharing: pointer))
-        }
-    }
+    return (0..<COpenSSL_sk_X509_num(stack)).compactMap { COpenSSL_sk_X509_value(stack, $0) }
 }

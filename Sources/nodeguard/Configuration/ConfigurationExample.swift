@@ -95,6 +95,7 @@ enum ConfigurationExample {
           lanes:                          # threads; default: data one for each core, handshake half of that
             data: 4
             handshake: 2
+          algorithms: trimmed             # trimmed: of OpenSSL's only what TLS needs, for cheaper handshakes; or all
           limits:
             connections: 10000            # authenticated
             unauthenticated: 512          # a full budget closes the connection that has been silent longest

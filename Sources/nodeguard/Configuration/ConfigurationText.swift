@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 import Proxy
 import Reports
 
@@ -180,6 +181,7 @@ extension ProxySection {
                 ])
             )
         ] + lanes + [
+            ("algorithms", .text(algorithms.rawValue)),
             ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
         ]
     }

@@ -28,6 +28,7 @@ extension NodeConfiguration {
         var configuration = ProxyConfiguration(listeners: listeners, limits: proxy.limits)
         configuration.dataLanes = proxy.dataLanes
         configuration.handshakeLanes = proxy.handshakeLanes
+        configuration.algorithms = proxy.algorithms
         return configuration
     }
 }

@@ -1,4 +1,5 @@
 import IO
+import OpenSSL
 import Proxy
 
 /// `proxy:`: the ports, what holds for all of them, and the limits.
@@ -24,6 +25,7 @@ struct ProxySection: Sendable, Equatable {
     var dataLanes: Int?
     /// nil: one for every two cores.
     var handshakeLanes: Int?
+    var algorithms = AlgorithmSelection.trimmed
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ProxySection? {
         section.refuse("tunnels", "exposure")
@@ -35,6 +37,9 @@ struct ProxySection: Sendable, Equatable {
         }
         proxy.dataLanes = lanes?.data
         proxy.handshakeLanes = lanes?.handshake
+        if let value = section.value("algorithms", Form<AlgorithmSelection>.word("selection of algorithms")) {
+            proxy.algorithms = value
+        }
         var names: Set<String> = []
         var addresses: [String: String] = [:]
         proxy.listeners = section.sections("listeners") { section in
