@@ -6,7 +6,7 @@ import IO
 /// In every outcome, failures too, there may be bytes in `cipherOut` (an alert, for instance) that the owner sends.
 /// After a failure all calls repeat it. Not `Sendable`: it moves to another lane as `sending`, detached.
 package final class TLSSession {
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     let context: TLSContext
     private var transport: TLSTransport?
     /// Records under one TLS 1.3 key before it is replaced: AES-GCM allows 2^24.5 (RFC 8446 §5.5), and OpenSSL 3.0 does
@@ -272,26 +272,4 @@ extension TLSSession {
 
     /// What the verification of the peer's certificate said against it.
     package var verifyError: String? { refusal?.detail }
-
-    /// "TLSv1.3".
-    package var version: String { String(cString: SSL_get_version(ssl)) }
-
-    /// "TLS_AES_128_GCM_SHA256"; empty before there is one.
-    package var cipher: String {
-        guard let current = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_get_name(current) else { return "" }
-        return String(cString: name)
-    }
-
-    package var applicationProtocol: String? {
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &count)
-        guard let name, count > 0 else { return nil }
-        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
-    }
-
-    /// What the client asked for (SNI).
-    package var serverName: String? {
-        SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
-    }
 }
