@@ -131,7 +131,10 @@ let package = Package(
         tests("Status", uses: ["Status", "IO", "Reports", "TestSupport", hummingbird]),
         tests(
             "Nodeguard",
-            uses: ["nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport"]),
+            uses: [
+                "nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport", logging,
+                nio,
+            ]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
         tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
         tests("Fuzzers", uses: ["Fuzzers", "nodeguard"]),

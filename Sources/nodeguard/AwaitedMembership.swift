@@ -57,8 +57,8 @@ struct AwaitedMembership {
             },
             health: health, metrics: metrics, lanes: { [] },
             control: ControlActions(
-                connections: { ["connections": []] }, events: { _ in ["events": []] }, renew: { _ in refusal },
-                kill: { _ in refusal }, drain: { refusal }, undrain: { refusal }, reload: { refusal }))
+                connections: { _, _ in ["connections": []] }, events: { _ in ["events": []] }, renew: { _ in refusal },
+                kill: { _ in refusal }, drain: { refusal }, undrain: { refusal }, reload: { _ in refusal }))
     }
 }
 

@@ -1,98 +1,173 @@
 import Audit
+import Certificates
+import IO
+import OpenSSL
 import Proxy
 import Reports
 import Status
-import Synchronization
 import Systemd
 
-/// Takes a changed configuration file over while the node runs: the access rules and the log level.
+/// Takes what has changed over while the node runs: access rules, whom a listener trusts, certificates in files, the
+/// log level.
 ///
-/// The file is read as a whole, and a mistake anywhere changes nothing. What else differs needs a restart, and is
-/// named.
-final class ConfigurationReload: Sendable {
+/// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
+/// What else differs in the configuration needs a restart, and is named.
+actor ConfigurationReload: QueueConfined {
+    enum Trigger: String {
+        case call, signal
+        /// Files of certificates or authorities have changed; the configuration file is not read again.
+        case files
+    }
+
     enum Outcome: Equatable {
         case refused(String)
         /// Paths of keys.
         case taken(applied: [String], needsRestart: [String])
     }
 
+    private static let map = "database-user-map"
+    /// Others may publish while a change is tested: it is tested again.
+    private static let attempts = 16
+
+    nonisolated let queue = SerialQueue(label: "reload", isPatient: true)
     private let path: String
-    private let started: NodeConfiguration
+    private let listeners: Set<String>
+    private let watch: FileWatch
+    private let filesDue: Alarm
     /// What is in effect, by paths of keys.
-    private let effective: Mutex<[String: String]>
+    private var effective: [String: String]
+    /// Where it names files: those of what was last taken.
+    private var configuration: NodeConfiguration
     private let proxy: DatabaseProxy
-    private let health: HealthBoard
-    private let audit: AuditReporter
+    private let certificates: CertificateRenewer
+    private let reports: ReloadReports
     private let threshold: LogThreshold
+    /// One at a time.
+    private var last: Task<Outcome, Never>?
 
     init(of path: String, running: NodeConfiguration, node: Node, threshold: LogThreshold) {
         self.path = path
-        started = running
-        effective = Mutex(ConfigurationText.values(of: running))
-        (proxy, health, audit) = (node.proxy, node.health, node.reporter)
+        listeners = Set(running.proxy.listeners.map(\.name))
+        effective = ConfigurationText.values(of: running)
+        configuration = running
+        (proxy, certificates, filesDue) = (node.proxy, node.certificates, node.filesDue)
+        reports = ReloadReports(path: path, health: node.health, audit: node.reporter)
         self.threshold = threshold
+        watch = FileWatch { [filesDue] in filesDue.ring() }
     }
 
-    /// From any thread; a second reload waits for the first.
-    func perform() -> Outcome {
-        effective.withLock { effective in
-            let configuration: NodeConfiguration
-            do throws(ConfigurationError) {
-                configuration = try NodeConfiguration.read(path)
-            } catch {
-                return refuse(error.description)
+    /// Before the files are read for the first time, so that no change is missed.
+    func begin() async { await watch.watch(configuration.watchedFiles) }
+
+    /// Reads files again whenever they change, until the task is cancelled.
+    nonisolated func run() async {
+        while true {
+            switch await filesDue.wait(for: .seconds(3600)) {
+            case .rung: _ = await perform(.files)
+            case .elapsed: continue
+            case .cancelled: return await watch.stop()
             }
-            let wanted = ConfigurationText.values(of: configuration)
-            let changed = Set(wanted.keys).union(effective.keys).filter { wanted[$0] != effective[$0] }
-            let names = Set(started.proxy.listeners.map(\.name))
-            let applied = changed.filter { Self.isLive($0, listeners: names) }
-            apply(configuration)
-            for key in applied { effective[key] = wanted[key] }
-            let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
-            tell(of: pending)
-            let taken = Set(applied.map(Self.shortened)).sorted()
-            audit.report(
-                AuditEvent(
-                    .configurationLoaded,
-                    fields: [
-                        "path": .string(path), "applied": .strings(taken), "needs.restart": .strings(pending),
-                    ]))
-            return .taken(applied: taken, needsRestart: pending)
         }
     }
 
-    private func refuse(_ reason: String) -> Outcome {
-        health.raise(
-            HealthReason(
-                "CONFIGURATION_REFUSED", .warn, detail: "the changed configuration has mistakes and is not used",
-                action: "run nodeguard config check, mend them, then nodeguard reload"))
-        audit.report(
-            AuditEvent(
-                .configurationLoaded, .failure, fields: ["path": .string(path), "reason": .string(reason)]))
-        return .refused(reason)
+    /// A second reload waits for the first.
+    func perform(_ trigger: Trigger) async -> Outcome {
+        let before = last
+        let task = Task {
+            _ = await before?.value
+            return await self.take(trigger)
+        }
+        last = task
+        return await task.value
     }
 
-    private func apply(_ configuration: NodeConfiguration) {
-        let policies = configuration.proxy.listeners.map { ($0.name, $0.policy) }
-        proxy.publish(policies: Dictionary(uniqueKeysWithValues: policies))
-        threshold.level = configuration.log.threshold
+    private func take(_ trigger: Trigger) async -> Outcome {
+        do throws(ReloadRefusal) {
+            let wanted = trigger == .files ? configuration : try read()
+            let files = try await takeFiles(wanted, trigger)
+            if trigger == .files { return tell(trigger, files.sorted(), []) }
+            return await takeKeys(wanted, files, trigger)
+        } catch {
+            reports.refused(trigger, error.description)
+            return .refused(error.description)
+        }
     }
 
-    private func tell(of pending: [String]) {
-        health.clear("CONFIGURATION_REFUSED")
-        guard !pending.isEmpty else { return health.clear("CONFIGURATION_NEEDS_RESTART") }
-        health.raise(
-            HealthReason(
-                "CONFIGURATION_NEEDS_RESTART", .info,
-                detail: "changed in the file, not yet in effect: \(pending.joined(separator: ", "))",
-                action: "systemctl restart nodeguard when it suits"))
+    private func read() throws(ReloadRefusal) -> NodeConfiguration {
+        do throws(ConfigurationError) {
+            return try NodeConfiguration.read(path)
+        } catch {
+            throw ReloadRefusal(description: error.description)
+        }
     }
 
-    /// The rules of a listener that runs, and the log level.
+    // MARK: what the proxy works with
+
+    /// Tries everything, then puts it into effect in one step; which files were new, as paths of keys.
+    private func takeFiles(
+        _ wanted: NodeConfiguration, _ trigger: Trigger
+    ) async throws(ReloadRefusal) -> Set<String> {
+        let found = await certificates.readFiles()
+        // A CRL that is wrong keeps no certificate from being renewed: the proxy watches it by itself, and says so.
+        let mistakes = found.mistakes + (trigger == .files ? wanted.trustMistakes : wanted.fileMistakes)
+        guard mistakes.isEmpty else { throw ReloadRefusal(description: mistakes.joined(separator: "\n")) }
+        var change = ProxyChange()
+        change.identities = found.new
+        for listener in wanted.proxy.listeners {
+            do {
+                change.policies[listener.name] = try listener.policy()
+                change.trust[listener.name] = try listener.currentTrust()
+            } catch { throw ReloadRefusal(description: "listener \(listener.name): \(error)") }
+        }
+        if trigger != .files {
+            let refused = proxy.lookAtFiles(isForced: true)
+            guard refused.isEmpty else { throw ReloadRefusal(description: refused.joined(separator: "\n")) }
+        }
+        var taken = Set(found.new.keys.map { "certificates.roles.\($0).files" })
+        for _ in 0..<Self.attempts {
+            let tested: TestedChange
+            do throws(ProxyError) {
+                tested = try proxy.test(change)
+            } catch { throw ReloadRefusal(description: error.description) }
+            taken.formUnion(tested.newTrust.map { "proxy.listeners.\($0).trust" })
+            taken.formUnion(tested.newPolicies.map { "proxy.listeners.\($0)." + Self.map })
+            guard proxy.adopt(tested) else { continue }
+            await certificates.adopt(found)
+            return taken
+        }
+        throw ReloadRefusal(description: "certificates were published \(Self.attempts) times meanwhile; try again")
+    }
+
+    // MARK: keys of the configuration
+
+    private func takeKeys(_ wanted: NodeConfiguration, _ files: Set<String>, _ trigger: Trigger) async -> Outcome {
+        let values = ConfigurationText.values(of: wanted)
+        let changed = Set(values.keys).union(effective.keys).filter { values[$0] != effective[$0] }
+        let applied = changed.filter { Self.isLive($0, listeners: listeners) }
+        threshold.level = wanted.log.threshold
+        for key in applied { effective[key] = values[key] }
+        configuration = wanted
+        await watch.watch(configuration.watchedFiles)
+        // Rules that are others though no key of theirs has changed: then the map has that they name.
+        let files = files.filter { file in
+            guard file.hasSuffix(Self.map) else { return true }
+            return !applied.contains { $0.hasPrefix(file.dropLast(Self.map.count)) }
+        }
+        let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
+        return tell(trigger, files.union(applied.map(Self.shortened)).sorted(), pending)
+    }
+
+    private func tell(_ trigger: Trigger, _ applied: [String], _ pending: [String]) -> Outcome {
+        reports.taken(trigger, applied: applied, needsRestart: pending)
+        return .taken(applied: applied, needsRestart: pending)
+    }
+
+    /// Rules and trust of a listener that runs, and the log level.
     private static func isLive(_ key: String, listeners: Set<String>) -> Bool {
         if key == "log.level" { return true }
         return listeners.contains { name in
-            key.hasPrefix("proxy.listeners.\(name).allow.") || key.hasPrefix("proxy.listeners.\(name).deny.")
+            ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
+                || key == "proxy.listeners.\(name).trust"
         }
     }
 
@@ -103,6 +178,11 @@ final class ConfigurationReload: Sendable {
         else { return key }
         return words[...end].joined(separator: ".")
     }
+}
+
+/// Why nothing was changed.
+private struct ReloadRefusal: Error {
+    let description: String
 }
 
 extension ConfigurationReload.Outcome {

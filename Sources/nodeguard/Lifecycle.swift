@@ -38,12 +38,14 @@ enum Lifecycle {
         let node = try Node(configuration, cluster: cluster)
         let reload = ConfigurationReload(
             of: configurationPath, running: configuration, node: node, threshold: threshold)
-        let hangUps = SignalWatch([.hangUp]) { _ in _ = reload.perform() }
+        let hangUps = SignalWatch([.hangUp]) { _ in Task { await reload.perform(.signal) } }
+        await reload.begin()
         await node.audit.start()
         node.reporter.report(AuditEvent(.agentStarted, fields: ["version": .string(Nodeguard.version)]))
         node.reporter.report(AuditEvent(.configurationLoaded, fields: ["path": .string(configurationPath)]))
+        let failure: String?
         do {
-            try await serve(node, configuration, reload, stop, log)
+            failure = try await serve(node, configuration, reload, stop, log)
         } catch {
             node.reporter.report(AuditEvent(.agentStopped, .failure, fields: ["reason": .string("\(error)")]))
             await node.audit.stop()
@@ -52,12 +54,14 @@ enum Lifecycle {
         log.notice("stopped")
         withExtendedLifetime((interrupts, hangUps)) {}
         _ = lock.rawValue
+        if let failure { throw VerbFailure(.failed, failure) }
     }
 
+    /// Returns when the node has stopped; why, if nobody had asked for it.
     private static func serve(
         _ node: Node, _ configuration: NodeConfiguration, _ reload: ConfigurationReload, _ stop: StopRequest,
         _ log: Logger
-    ) async throws {
+    ) async throws -> String? {
         let manager = ServiceManager()
         let status: StatusServer
         do {
@@ -76,23 +80,39 @@ enum Lifecycle {
         ProcessMemory.forgetStartUp()
         log.notice("started", metadata: ["version": "\(Nodeguard.version)", "node": "\(configuration.node.name)"])
 
+        let failure = Failure()
+        let streams = Task { await node.backups.run() }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                do { try await status.run() } catch is CancellationError {} catch {
-                    // Nobody could ask any more how the node is: systemd starts it anew.
-                    log.critical("the local sockets have failed", metadata: ["error": "\(error)"])
-                    stop.request()
-                }
-            }
+            group.addTask { await answer(status, stop, failure) }
             group.addTask { await node.audit.run() }
             group.addTask { await node.certificates.run() }
-            group.addTask { await node.backups.run() }
+            group.addTask { await reload.run() }
             group.addTask { await Pulse(node: node, manager: manager, log: log).run() }
             await stop.wait()
             await end(node, configuration, manager, log)
             group.cancelAll()
         }
+        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time.
+        withExtendedLifetime(streams) {}
         await status.close()
+        return failure.reason.withLock(\.self)
+    }
+
+    /// Why a daemon that nobody told to stop had to.
+    final class Failure: Sendable {
+        let reason = Mutex<String?>(nil)
+    }
+
+    /// Nobody could ask any more how the node is if this ended: the node stops, and systemd starts it anew.
+    static func answer(_ status: StatusServer, _ stop: StopRequest, _ failure: Failure) async {
+        var reason = "the local sockets were closed"
+        do {
+            try await status.run()
+        } catch { reason = "the local sockets have failed: \(error)" }
+        if Task.isCancelled { return }
+        Logger(label: "nodeguard").critical("\(reason)")
+        failure.reason.withLock { $0 = reason }
+        stop.request()
     }
 
     /// Ports first, then streams, then certificates; the audit log last, so that all of this is in it.
@@ -146,7 +166,7 @@ private struct Pulse {
         var reasons: [String] = []
         var stuckBefore: [String] = []
         while await alarm.wait(for: interval) != .cancelled {
-            let loads = node.heartbeats.map(\.load)
+            let loads = Heartbeats.all.map(\.load).filter { !$0.isPatient }
             switch machine.heartbeatsRead(loads.map { ($0.label, $0.lagSeconds) }) {
             case .ping:
                 manager.pingWatchdog()
@@ -157,7 +177,7 @@ private struct Pulse {
                 }
                 stuckBefore = stuck
             }
-            for heartbeat in node.heartbeats { heartbeat.beat() }
+            Heartbeats.beat()
             let snapshot = node.health.snapshot
             // A drain may be configured to take longer than the unit's TimeoutStopSec=.
             if snapshot.state == .draining { manager.extendTimeout(by: Self.stopExtension) }

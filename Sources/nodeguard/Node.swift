@@ -23,10 +23,8 @@ struct Node {
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
-    /// Every lane and queue that must always answer: systemd's watchdog is fed only if all do.
-    let heartbeats: [any Heartbeat]
-    /// Those, and the ones that may wait for a slow disk.
-    private let queues: [any Heartbeat]
+    /// Rung when certificate or trust files should be read again.
+    let filesDue = Alarm(label: "files-due")
     private let configuration: NodeConfiguration
     private let cluster: String
     private let started = Timestamp.now
@@ -57,7 +55,8 @@ struct Node {
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
                 trust: { trust in
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
-                }),
+                },
+                filesDue: { [filesDue] in filesDue.ring() }),
             health: health, metrics: metrics, audit: reporter)
         backups = try BackupJob(
             BackupsConfiguration(
@@ -66,15 +65,10 @@ struct Node {
                 memory: configuration.backups.memory, socket: configuration.status.stream,
                 socketGroup: configuration.status.group),
             custody: plane.map { KeyCustody($0) } ?? .withoutPlane, audit: reporter, metrics: metrics, board: health)
-        heartbeats =
-            audit.heartbeats + certificates.heartbeats + proxy.heartbeats + backups.heartbeats
-            + (plane.map { [$0.queue] } ?? [])
-        queues = heartbeats + backups.patientQueues
     }
 
     /// What the status job shows and may set going.
     func statusSource(_ reload: ConfigurationReload) -> StatusSource {
-        let queues = self.queues
         let node = configuration.node.name
         let cluster = self.cluster
         let started = self.started
@@ -84,10 +78,10 @@ struct Node {
             },
             health: health, metrics: metrics,
             lanes: {
-                queues.map(\.load).map { load in
+                Heartbeats.all.map(\.load).map { load in
                     LaneSample(
                         label: load.label, jobCount: load.jobCount, busySeconds: load.busySeconds,
-                        lagSeconds: load.lagSeconds)
+                        lagSeconds: load.lagSeconds, isPatient: load.isPatient)
                 }
             },
             control: controlActions(reload))
@@ -96,7 +90,10 @@ struct Node {
     private func controlActions(_ reload: ConfigurationReload) -> ControlActions {
         let (proxy, certificates, audit, health) = (self.proxy, self.certificates, self.audit, self.health)
         return ControlActions(
-            connections: { ["connections": .array(await proxy.connections().map(Self.json))] },
+            connections: { after, limit in
+                // One more tells whether there is another page.
+                ConnectionPage(await proxy.connections(after: after, limit: limit + 1), limit: limit).document
+            },
             events: { count in
                 ["events": .array(await audit.tail(count).compactMap { ReadJSON.parse(Array($0.utf8)) })]
             },
@@ -127,18 +124,11 @@ struct Node {
                 health.endDraining()
                 return .done(["state": "ready"])
             },
-            reload: { reload.perform().controlOutcome })
-    }
-
-    private static func json(_ connection: ConnectionSummary) -> JSONValue {
-        [
-            "id": .count(connection.id), "listener": .string(connection.listener),
-            "peer_address": .string(connection.peerAddress), "peer_subject": .string(connection.peerSubject),
-            "peer_serial": .string(connection.peerSerial), "user": connection.user.map { .string($0) } ?? .null,
-            "database": connection.database.map { .string($0) } ?? .null,
-            "since": .string(connection.since.description),
-            "bytes_received": .count(connection.bytesReceived), "bytes_sent": .count(connection.bytesSent),
-        ]
+            reload: { waits in
+                let outcome = await reload.perform(.call)
+                if waits { await proxy.reviewed() }
+                return outcome.controlOutcome
+            })
     }
 
     /// The configuration's word, a former join's, or the bundle's that waits; nil if nothing tells.
@@ -147,8 +137,8 @@ struct Node {
         let joined = (try? TrustStore(stateDirectory: configuration.node.state).load())?.trust?.membership.cluster
         if let joined { return joined }
         guard let management = configuration.management else { return "standalone" }
-        let bytes = try? Files.read(management.join, limit: JoinBundle.sizeLimit)
-        return bytes.flatMap { try? JoinBundle(text: String(decoding: $0, as: UTF8.self)) }?.cluster
+        let text = try? SecretReference.contents(of: management.join)
+        return text.flatMap { try? JoinOffer(reading: $0) }?.bundle.cluster
     }
 }
 

@@ -5,13 +5,14 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, postgres, backup, all
+        case proxy, postgres, revocation, backup, all
     }
 
     static let configuration = CommandConfiguration(
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
-    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, backup or all.") var part = Part.all
+    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, revocation, backup or all.")
+    var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
     @Flag(help: "Short windows: proves that everything runs, measures little.") var quick = false
@@ -28,23 +29,18 @@ struct Benchmark: AsyncParsableCommand {
         var results = Results()
         if part == .proxy || part == .all {
             let benchmark = try ProxyBenchmark(nodeguard: nodeguard, extent: extent, works: works)
-            for round in 0..<rounds {
-                say("proxy, round \(round + 1) of \(rounds)")
-                try await benchmark.run(round: round, into: &results)
-            }
+            try await repeated("proxy") { try await benchmark.run(round: $0, into: &results) }
         }
-        if part != .backup, work.map({ "pgbench".contains($0) || $0.contains("pgbench") }) ?? true {
+        if part == .postgres || part != .backup && part != .revocation && work == nil {
             let benchmark = try await PostgresBenchmark(nodeguard: nodeguard, extent: extent)
-            for round in 0..<rounds {
-                say("pgbench, round \(round + 1) of \(rounds)")
-                try await benchmark.run(round: round, into: &results)
-            }
+            try await repeated("pgbench") { try await benchmark.run(round: $0, into: &results) }
+        }
+        if part == .revocation || part == .all {
+            let benchmark = try RevocationBenchmark(nodeguard: nodeguard, isQuick: quick)
+            try await repeated("revocation") { try await benchmark.run(round: $0, into: &results) }
         }
         if part == .backup || part == .all {
-            for round in 0..<rounds {
-                say("sealing, round \(round + 1) of \(rounds)")
-                try SealingBenchmark(extent: extent).run(into: &results)
-            }
+            try await repeated("sealing") { _ in try SealingBenchmark(extent: extent).run(into: &results) }
         }
         Table(results: results).print(ratioOf: "nodeguard")
         let report = ReportFile(results, rounds: rounds)
@@ -55,6 +51,13 @@ struct Benchmark: AsyncParsableCommand {
     }
 
     private var works: [Work] { Work.proxy.filter { work == nil || $0.name.contains(work ?? "") } }
+
+    private func repeated(_ name: String, _ body: (Int) async throws -> Void) async throws {
+        for round in 0..<rounds {
+            say("\(name), round \(round + 1) of \(rounds)")
+            try await body(round)
+        }
+    }
 
     private func say(_ text: String) { FileHandle.standardError.write(Data("    \(text)\n".utf8)) }
 }

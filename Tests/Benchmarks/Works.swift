@@ -82,7 +82,7 @@ extension LoadSample {
         case .upload, .download:
             results.add(name, .throughput, subject, Double(bytes) / Self.mebibyte / seconds)
             results.add(name, .cpuOfBytes, subject, subjectCPU.map { $0 / (Double(bytes) / Self.gibibyte) })
-        case .hold: break
+        case .hold, .waitForEnd: break
         }
         results.add(name, .subjectBusy, subject, subjectCPU.map { $0 / seconds })
         results.add(name, .generatorBusy, subject, generatorCPU / seconds)

@@ -41,10 +41,17 @@ import Testing
         let labels = lanes.compactMap { $0["label"] as? String }.filter {
             !$0.hasPrefix("relay-") && !$0.hasPrefix("hand")
         }
-        let expected = [
-            "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "plane",
-        ]
-        #expect(labels.sorted() == expected)
+        let slots = (1...4).flatMap { ["backups-client-\($0)", "backups-stream-\($0)"] }
+        let expected =
+            slots + [
+                "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "files",
+                "plane", "reload",
+            ]
+        // Each generation of credentials has a lane of its own; the one before may be ending.
+        #expect(labels.filter { !$0.hasPrefix("plane-") }.sorted() == expected.sorted())
+        #expect(labels.contains { $0.wholeMatch(of: /plane-[0-9]+/) != nil })
+        #expect(Set(labels).count == labels.count)
+        #expect(lanes.allSatisfy { $0["load"] is NSNumber && $0["lag_seconds"] is NSNumber })
     }
 
     private func keys(of value: Any, except names: [String]) -> [String] {

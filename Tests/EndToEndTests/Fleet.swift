@@ -14,7 +14,7 @@ final class PostgresCluster: @unchecked Sendable {
         let script = """
             install -d -o postgres -g postgres -m 700 \(folder) &&
             runuser -u postgres -- \(Self.programs)/initdb -D \(folder) -U postgres -A trust --no-sync &&
-            printf '%s\\n' "listen_addresses='127.0.0.1'" port=\(port) "unix_socket_directories=''" \
+            printf '%s\\n' "listen_addresses='127.0.0.1'" port=\(port) "unix_socket_directories='\(folder)'" \
                 log_connections=on fsync=off \
                 >>\(folder)/postgresql.conf
             """
@@ -178,8 +178,10 @@ final class Fleet: @unchecked Sendable {
 
     // MARK: the agent
 
-    func startAgent() throws {
-        agent = try Program(Program.nodeguard, ["run", "--config", configPath], log: folder + "/nodeguard.log")
+    func startAgent(environment: [String: String] = [:]) throws {
+        agent = try Program(
+            Program.nodeguard, ["run", "--config", configPath], log: folder + "/nodeguard.log", environment: environment
+        )
     }
 
     func waitUntilReady(within seconds: Double = 30) async throws {

@@ -38,6 +38,42 @@ import Testing
         #expect(try fleet.psql("select 1").output == "1\n")
     }
 
+    @Test func `a database is reached through its unix socket where that was acknowledged, and only there`()
+        async throws
+    {
+        let port = try freePort()
+        let fleet = try await Fleet(start: false)
+        let listener = """
+                - name: local
+                  listen: ["127.0.0.1:\(port)"]
+                  protocol: postgres
+                  backend: "unix:\(fleet.postgres.folder)/.s.PGSQL.\(fleet.postgres.port)"
+                  acknowledge-local-trust: yes
+                  certificate: database
+                  trust: [cluster]
+                  allow: [ { uri: "spiffe://\(Fleet.cluster)/app/*" } ]
+            backups:
+            """
+        let whole = fleet.configuration.replacing("\nbackups:", with: "\n" + listener)
+        try whole.replacing("acknowledge-local-trust: yes", with: "acknowledge-local-trust: no")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        let refused = try fleet.nodeguard(["run"])
+        #expect(refused.status == 78 && refused.errors.contains("local all yugabyte trust"), "\(refused)")
+        try whole.write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        try fleet.startAgent()
+        try await fleet.waitUntilReady()
+        func ask(_ query: String, as client: String) throws -> Outcome {
+            let connection = fleet.connection(as: client).replacing("port=\(fleet.listenPort)", with: "port=\(port)")
+            return try Program.run("/usr/bin/psql", ["-XAtq", "-d", connection, "-c", query])
+        }
+        let answer = try ask("select coalesce(host(inet_client_addr()), 'local')", as: "shop")
+        #expect(answer.output == "local\n", "\(answer)")
+        try fleet.clientCertificate("desk", uri: "spiffe://\(Fleet.cluster)/desk/a")
+        #expect(try ask("select 1", as: "desk").errors.contains("28000") || ask("select 1", as: "desk").status != 0)
+        fleet.postgres.stop()
+        #expect(try ask("select 1", as: "shop").errors.contains(/FATAL:.*(database|backend)/))
+    }
+
     @Test func `a database that is down is said in the client's own protocol`() async throws {
         let fleet = try await Fleet()
         fleet.postgres.stop()

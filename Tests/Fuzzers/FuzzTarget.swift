@@ -22,8 +22,8 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
 
     package static let all: [FuzzTarget] = [
         .postgresClear, .postgresInsideTLS, .postgresDirectTLS, .postgresServer, .refusedRequest, .messageHeader,
-        .sealedStream, .manifest, .streamRequest, .certificateBag, .certificate, .joinBundle, .planeAnswer, .signedNote,
-        .configuration,
+        .sealedStream, .manifest, .streamRequest, .certificateBag, .certificate, .joinBundle, .planeAnswer, .keyAnswer,
+        .signedNote, .configuration, .databaseUserMap, .uriPattern, .accessRule, .revocationList, .denyList,
     ]
 }
 

@@ -187,6 +187,34 @@ import Testing
         }
     }
 
+    @Test func `that is broken says in which block and line`() throws {
+        let chain = String(decoding: try Scenery.client.chainPEM, as: UTF8.self)
+        let lineCount = chain.split(separator: "\n").count
+        let second = try #require(
+            chain.split(separator: "\n").lastIndex { $0.hasPrefix("-----BEGIN") }.map { $0 + 1 })
+        let end = "-----END CERTIFICATE-----\n"
+        let broken: [(String, String)] = [
+            (chain + chain.replacing("MII", with: "M!I"), "block 3 (line \(lineCount + 1))"),
+            (String(chain.dropLast(end.count)), "block 2 (line \(second))"),
+            (chain + "\nrest\n", "line \(lineCount + 2): there is text"),
+            (chain + end, "line \(lineCount + 1): the end"),
+            (
+                chain + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "block 3 (line \(lineCount + 1))"
+            ),
+            (chain + "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "block 3 (line \(lineCount + 1))"),
+            (chain.dropLast() + "x", "block 2 (line \(second))"),
+        ]
+        for (text, place) in broken {
+            let error = #expect(throws: OpenSSLError.self) { try Certificate.parsePEM(Array(text.utf8)) }
+            #expect(error?.description.contains(place) == true, "\(place): \(error?.description ?? "")")
+        }
+        #expect(
+            try Certificate.blocks(ofPEM: Array(chain.utf8)).map(\.place) == [
+                "block 1 (line 1)", "block 2 (line \(second))",
+            ])
+    }
+
     @Test func `cut anywhere never gives more than whole certificates, and never silently fewer`() throws {
         let chain = try Scenery.client.chainPEM
         let end = Array("-----END CERTIFICATE-----".utf8)

@@ -106,6 +106,38 @@ import Testing
         #expect(pair.server.handshake() == .failed(failure))
     }
 
+    @Test(arguments: rows, TLSVersion.allCases)
+    func `and may finish the handshake to say why, but the peer is not verified`(row: Row, version: TLSVersion) throws {
+        let pair = TLSPair(
+            try Scenery.serverContext(),
+            try TLSContext.client(
+                identity: try row.make(try Scenery.authority), trust: Scenery.trust, serverName: "localhost",
+                minimum: version, maximum: version), explainsRefusal: true)
+        let outcomes = pair.shakeHands()
+        guard case .finishedUnverified(let failure) = outcomes.server, outcomes.client == .finished else {
+            Issue.record("\(row.testDescription): \(outcomes)")
+            return
+        }
+        #expect(failure.kind == row.kind, "\(failure)")
+        #expect(!pair.server.isPeerVerified && pair.server.isHandshakeFinished)
+        #expect(pair.server.handshake() == .finishedUnverified(failure), "never finished otherwise")
+        let plain = LaneBuffer(Array("why".utf8))
+        #expect(pair.server.write(from: plain) == .bytes(3))
+        let heard = LaneBuffer(capacity: 100)
+        #expect(pair.client.read(into: heard) == .bytes(3))
+    }
+
+    @Test(arguments: TLSVersion.allCases)
+    func `and takes a good one for verified where it would explain a bad one`(version: TLSVersion) throws {
+        let pair = TLSPair(
+            try Scenery.serverContext(),
+            try TLSContext.client(
+                identity: try Scenery.client.tlsIdentity(), trust: Scenery.trust, serverName: "localhost",
+                minimum: version, maximum: version), explainsRefusal: true)
+        #expect(pair.shakeHands() == (.finished, .finished))
+        #expect(pair.server.isPeerVerified)
+    }
+
     @Test(arguments: TLSVersion.allCases)
     func `and accepts a good one, whose names can then be read`(version: TLSVersion) throws {
         let pair = try TLSPair.established(version: version)

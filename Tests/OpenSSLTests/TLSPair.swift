@@ -9,10 +9,14 @@ final class TLSPair {
     let server: TLSSession
     let client: TLSSession
 
-    init(_ serverContext: TLSContext, _ clientContext: TLSContext, capacity: Int = 64 << 10) {
+    init(
+        _ serverContext: TLSContext, _ clientContext: TLSContext, capacity: Int = 64 << 10,
+        explainsRefusal: Bool = false
+    ) {
         upward = LaneBuffer(capacity: capacity)
         downward = LaneBuffer(capacity: capacity)
-        server = TLSSession(serverContext, TLSTransport(cipherIn: upward, cipherOut: downward))
+        server = TLSSession(serverContext, explainsRefusal: explainsRefusal)
+        server.attach(TLSTransport(cipherIn: upward, cipherOut: downward))
         client = TLSSession(clientContext, TLSTransport(cipherIn: downward, cipherOut: upward))
     }
 

@@ -62,20 +62,15 @@ import Testing
         #expect(keys.count == 5)
     }
 
-    @Test func `lets a verdict count only while every certificate is valid, and no longer than it is told`() throws {
+    @Test func `lets a verdict count only while every certificate is valid`() throws {
         let chains = VerifiedChains()
         let chain = try Scenery.client.tlsIdentity().chain
         let begin = try #require(chain.map(\.notBefore).max())
         let end = try #require(chain.map(\.notAfter).min())
-        chains.remember(chain, [1], until: nil)
+        chains.remember(chain, [1])
         #expect(chains.chain([1], at: begin) != nil && chains.chain([1], at: end) != nil)
         #expect(chains.chain([1], at: end + 1) == nil)
         #expect(chains.chain([1], at: end) == nil, "what has expired once does not come back")
-        chains.remember(chain, [2], until: begin + 10)
-        #expect(chains.chain([2], at: begin + 9) != nil)
-        #expect(chains.chain([2], at: begin + 10) == nil)
-        chains.remember(chain, [3], until: begin)
-        #expect(chains.chain([3], at: begin) == nil)
     }
 
     @Test func `never grows beyond its limit, and keeps what is asked for`() throws {
@@ -83,7 +78,7 @@ import Testing
         let chain = try Scenery.client.tlsIdentity().chain
         let now = Int64(time(nil))
         for number in 0..<4 * VerifiedChains.limit {
-            chains.remember(chain, [UInt8(number & 0xFF), UInt8(number >> 8)], until: nil)
+            chains.remember(chain, [UInt8(number & 0xFF), UInt8(number >> 8)])
             #expect(number == 0 || chains.chain([0, 0], at: now) != nil)
         }
         #expect(chains.count <= VerifiedChains.limit)

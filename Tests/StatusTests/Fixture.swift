@@ -23,7 +23,7 @@ final class Fixture: Sendable {
             },
             health: health, metrics: metrics, lanes: { self.lanes.withLock { $0 } },
             control: ControlActions(
-                connections: { [["id": "1:1", "peer": "CN=shop"]] },
+                connections: { _, _ in [["id": "1:1", "peer": "CN=shop"]] },
                 events: { count in ["count": .count(count)] },
                 renew: { role in
                     self.note("renew \(role)", role == "database" ? .accepted("begun") : .unknown("no role"))
@@ -32,7 +32,7 @@ final class Fixture: Sendable {
                 },
                 drain: { self.note("drain", .failed("no listener")) },
                 undrain: { self.note("undrain", .done([:])) },
-                reload: { self.note("reload", .refused("a mistake")) }))
+                reload: { waits in self.note(waits ? "reload, wait" : "reload", .refused("a mistake")) }))
     }
 
     private func note(_ call: String, _ outcome: ControlOutcome) -> ControlOutcome {

@@ -11,9 +11,11 @@ import Testing
             ("GET", "/healthz", "a=b&verbose=1", .health(isVerbose: true)), ("GET", "/metrics", nil, .metrics),
             ("GET", "/v1/status", nil, .status), ("GET", "/v1/certificates", nil, .section("certificates")),
             ("GET", "/v1/audit", nil, .section("audit")), ("GET", "/v1/backups", nil, .section("backups")),
-            ("GET", "/v1/connections", nil, .connections), ("GET", "/v1/audit/events", nil, .events(count: 50)),
+            ("GET", "/v1/connections", nil, .connections(after: 0, limit: 1000)),
+            ("GET", "/v1/connections", "limit=7&after=18446744073709551615", .connections(after: .max, limit: 7)),
+            ("POST", "/v1/reload", "wait", .reload(waits: true)), ("GET", "/v1/audit/events", nil, .events(count: 50)),
             ("GET", "/v1/audit/events", "count=1000", .events(count: 1000)), ("POST", "/v1/drain", nil, .drain),
-            ("POST", "/v1/undrain", nil, .undrain), ("POST", "/v1/reload", nil, .reload),
+            ("POST", "/v1/undrain", nil, .undrain), ("POST", "/v1/reload", nil, .reload(waits: false)),
             ("DELETE", "/v1/connections/2:17", nil, .kill(connection: "2:17")),
             ("POST", "/v1/certificates/database/renew", nil, .renew(role: "database")),
         ] as [(String, String, String?, LocalCall)])
@@ -47,7 +49,10 @@ import Testing
             ("DELETE", "/v1/connections/" + String(repeating: "a", count: 129), nil),
             ("GET", "/v1/audit/events", "count=0"), ("GET", "/v1/audit/events", "count=1001"),
             ("GET", "/v1/audit/events", "count=-1"), ("GET", "/v1/audit/events", "count=x"),
-            ("GET", "/v1/audit/events", "n=3"),
+            ("GET", "/v1/audit/events", "n=3"), ("GET", "/v1/connections", "limit=0"),
+            ("GET", "/v1/connections", "limit=1001"), ("GET", "/v1/connections", "after=-1"),
+            ("GET", "/v1/connections", "after=1&"), ("GET", "/v1/connections", "after"),
+            ("POST", "/v1/reload", "wait=1"),
         ] as [(String, String, String?)])
     func `is refused with a name or number that cannot be`(method: String, path: String, query: String?) {
         do {
@@ -64,7 +69,8 @@ import Testing
     @Test func `belongs to the control socket if it changes something or names peers`() {
         let open: [LocalCall] = [.live, .ready, .health(isVerbose: true), .status, .metrics, .section("audit")]
         let closed: [LocalCall] = [
-            .connections, .events(count: 1), .renew(role: "a"), .kill(connection: "1"), .drain, .undrain, .reload,
+            .connections(after: 0, limit: 1), .events(count: 1), .renew(role: "a"), .kill(connection: "1"), .drain,
+            .undrain, .reload(waits: false),
         ]
         #expect(open.allSatisfy { !$0.needsControl })
         #expect(closed.allSatisfy { $0.needsControl })

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 // Their flags are enumerations without a type that Swift could name.
 static inline int CLinux_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
 static inline int CLinux_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+static inline int CLinux_file_notifications(void) { return inotify_init1(IN_CLOEXEC | IN_NONBLOCK); }
 // The clock of Swift's ContinuousClock: it goes on while the machine is suspended.
 static inline int CLinux_timer(void) { return timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK); }
 static inline int CLinux_arm(int timer, long seconds, long nanoseconds) {

@@ -34,11 +34,6 @@ package final class AuditJob: Sendable {
     /// Where everybody reports; from any thread, at any time, also before `start`.
     package var reporter: AuditReporter { AuditReporter { [intake] in intake.report($0) } }
 
-    /// The queues that the watchdog asks whether they still run.
-    package var heartbeats: [any Heartbeat] {
-        [spool.queue] + (shipper.map { [$0.queue] } ?? [])
-    }
-
     /// Opens the spool and makes durable what was reported so far; the readiness condition `spool` says how it went.
     package func start() async {
         while await spool.drain(intake) == .more {}

@@ -18,12 +18,6 @@ package final class BackupJob: Sendable {
     /// A stop waits so long for streams to say how they ended; a hung target holds it up no longer.
     private static let farewell = Duration.seconds(10)
 
-    /// The lane and queue that must always answer. (A stream's own queue blocks while its producer is slow.)
-    package var heartbeats: [any Heartbeat] { [lane] }
-
-    /// Those that wait for a target's disk: a hung one must not end the daemon, and with it the database ports.
-    package var patientQueues: [any Heartbeat] { [housekeeping.queue] }
-
     /// Binds the stream socket: clients may connect from now on, and are served once `run` is called.
     package init(
         _ configuration: BackupsConfiguration, custody: KeyCustody, audit: AuditReporter, metrics: Metrics,
@@ -54,11 +48,14 @@ package final class BackupJob: Sendable {
     /// Serves until `stop`, and then until the last stream has ended.
     package func run() async {
         isRunning.store(true, ordering: .relaxed)
-        await housekeeping.tidy(context, untouchedSince: Timestamp(seconds: Timestamp.now.seconds - Self.leftoverAge))
+        let moment = Timestamp(seconds: Timestamp.now.seconds - Self.leftoverAge)
+        // Beside the streams: one target that hangs holds up no other.
+        async let tidied: Void = housekeeping.tidy(context, untouchedSince: moment)
         await server.run()
         await lane.stop()
         isRunning.store(false, ordering: .relaxed)
         ended.ring()
+        await tidied
     }
 
     /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being
@@ -73,9 +70,10 @@ package final class BackupJob: Sendable {
     package func backups() async throws(BackupError) -> [BackupSummary] { try await housekeeping.list(context.catalog) }
 }
 
-/// Looks through the targets, apart from the streams.
+/// Looks through the targets, apart from the streams. A target's disk that hangs must not end the daemon, and with it
+/// the database ports.
 private actor Housekeeping: QueueConfined {
-    nonisolated let queue = SerialQueue(label: "backups-housekeeping")
+    nonisolated let queue = SerialQueue(label: "backups-housekeeping", isPatient: true)
 
     /// Removes what unfinished backups left, and finds when each name was last backed up.
     func tidy(_ context: StreamContext, untouchedSince moment: Timestamp) {

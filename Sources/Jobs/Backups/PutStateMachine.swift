@@ -1,5 +1,5 @@
 /// What a put does next, and above all when its manifest may be written: only after the whole stream is sealed and
-/// stored, it was not empty, and the one who started the producer has said that it ended well.
+/// stored, it was not empty, and the client has said that the producer did not fail, as far as anybody can know.
 ///
 ///     creatingKey ──> sealing ──> awaitingProducer ──> writingManifest ──> (completed)
 ///          └─────────────┴───────────────┴───────────────────┴──────────────> abandoned
@@ -68,9 +68,10 @@ struct PutStateMachine {
         return abandon(.sealingFailed(reason))
     }
 
-    mutating func producerEnded(status: Int32) -> Action {
+    /// `status`: nil where nobody knows, which is no objection.
+    mutating func producerEnded(status: Int32?) -> Action {
         guard case .awaitingProducer = state else { return .ignore }
-        if status != 0 { return abandon(.producerFailed(status: status)) }
+        if let status, status != 0 { return abandon(.producerFailed(status: status)) }
         state = .writingManifest
         return .writeManifest
     }

@@ -6,11 +6,13 @@ import Reports
 
 /// A join bundle, and the plane's authorities once their root has matched its pin.
 struct Joining: Sendable {
-    let bundle: JoinBundle
+    let offer: JoinOffer
     /// Of its token.
     let digest: String
     var anchors: TrustAnchors?
     var hints: [Certificate] = []
+
+    var bundle: JoinBundle { offer.bundle }
 
     var membership: Membership {
         Membership(url: bundle.url, cluster: bundle.cluster, node: bundle.node, pins: bundle.pins)
@@ -41,10 +43,9 @@ extension CertificateRenewer {
             raise(
                 "JOIN_BUNDLE_UNREADABLE", "\(joinSource.path): \(reason)",
                 action: "give the bundle to nodeguard join, or make a new one with nodeguard-plane token create")
-        case .bundle(let bundle):
-            let digest = JoinSource.digest(bundle)
-            if joining?.digest == digest, joining?.bundle == bundle { return }
-            if let mismatch = mismatch(of: bundle) {
+        case .offer(let offer):
+            if joining?.offer == offer { return }
+            if let mismatch = mismatch(of: offer.bundle) {
                 forgetBundle(node)
                 return raise(
                     "JOIN_BUNDLE_MISMATCH", mismatch,
@@ -53,7 +54,7 @@ extension CertificateRenewer {
             reports.clear(subject: "join")
             // What an earlier bundle could not do says nothing about this one.
             reports.clear(role: node.role)
-            joining = Joining(bundle: bundle, digest: digest)
+            joining = Joining(offer: offer, digest: JoinSource.digest(offer))
             node.machine.credentialsArrived()
             node.alarm.ring()
         }
@@ -109,7 +110,7 @@ extension CertificateRenewer {
             }
             compareClock(verified.serverTime)
             // Another bundle may have come meanwhile: it has its own pin.
-            guard joining?.digest == attempt.digest, joining?.bundle == attempt.bundle else { return }
+            guard joining?.offer == attempt.offer else { return }
             joining?.anchors = roots
             joining?.hints = PlaneTrust.hints(among: verified.certificates)
             node.machine.authoritiesConfirmed()
@@ -122,8 +123,10 @@ extension CertificateRenewer {
     func pinnedRoots(
         of plane: PlaneClient, label: String, pins: [String]
     ) async throws(CertificateProblem) -> [Certificate] {
+        provisionalCalls += 1
+        let lane = Lane(label: "join-\(provisionalCalls)")
         let fetched = try await answer(.identity) { () async throws(PlaneError) in
-            try await ESTClient.provisionalAuthorities(url: plane.estURL, label: label, lane: Lane(label: "join"))
+            try await ESTClient.provisionalAuthorities(url: plane.estURL, label: label, lane: lane)
         }
         compareClock(fetched.serverTime)
         let roots = PlaneTrust.pinnedRoots(among: fetched.certificates, pins: pins)

@@ -88,8 +88,7 @@ extension CertificateRenewer {
                     : try await plane.enroll(label: plan.label, request: draft.request, token: nil)
             }
         }
-        var bytes = Array(joining.bundle.token.utf8)
-        let token = SecretReference(taking: &bytes)
+        let token = joining.offer.token
         do throws(CertificateProblem) {
             return try await answer(.token) { () async throws(PlaneError) in
                 try await plane.enroll(label: plan.label, request: draft.request, token: token)
@@ -97,7 +96,7 @@ extension CertificateRenewer {
         } catch {
             // A server may repeat in its refusal what it was sent.
             var problem = error
-            problem.detail = problem.detail.replacing(joining.bundle.token, with: "(the token)")
+            problem.detail = problem.detail.hiding(token)
             throw problem
         }
     }

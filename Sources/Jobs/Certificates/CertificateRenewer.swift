@@ -30,6 +30,8 @@ package actor CertificateRenewer: QueueConfined {
     /// What the plane handed out last: for building chains, trusted for nothing.
     var hints: [Certificate] = []
     var untrustedSince: Double?
+    /// For the labels of their lanes: two may be under way at once.
+    var provisionalCalls = 0
     private var isStopped = false
     private nonisolated let watchAlarm = Alarm(label: "certificates")
     private nonisolated let trustAlarm = Alarm(label: "certificates.trust")
@@ -66,8 +68,6 @@ package actor CertificateRenewer: QueueConfined {
         self.files = files
     }
 
-    package nonisolated var heartbeats: [any Heartbeat] { [queue] }
-
     /// The cluster as the configuration, a former join or the bundle says.
     package var membership: Membership? { trust?.membership }
 
@@ -78,7 +78,9 @@ package actor CertificateRenewer: QueueConfined {
         for certificate in managed { reports.prepare(role: certificate.role) }
         loadTrust()
         for certificate in managed { load(certificate) }
-        for file in files { look(at: file) }
+        let found = readFiles()
+        for (role, identity) in found.new { receiver.identity(role, identity) }
+        adopt(found)
         lookForBundle()
         await applyCredentials()
         report()
@@ -144,7 +146,7 @@ package actor CertificateRenewer: QueueConfined {
         while !isEnding {
             _ = await watchAlarm.wait(for: configuration.pollInterval)
             lookForBundle()
-            for file in files { look(at: file) }
+            if isFileDue { receiver.filesDue() }
             await applyCredentials()
             report()
         }
@@ -194,23 +196,6 @@ package actor CertificateRenewer: QueueConfined {
             HealthReason(
                 "CERTIFICATE_STORE_NOT_READABLE", .error, subject: what, detail: error.description,
                 action: "check that the state folder belongs to the service, then restart it"))
-    }
-
-    private func look(at file: FileCertificate) {
-        let subject = CertificateReports.subject(file.role)
-        switch file.look(at: seconds) {
-        case .unchanged: reports.clear(subject: subject)
-        case .unusable(let reason):
-            reports.raise(
-                HealthReason(
-                    "CERTIFICATE_FILES_UNUSABLE", .error, subject: subject, detail: reason,
-                    action: "put a matching chain (own certificate first) and key there; what was in service stays"))
-        case .replaced:
-            reports.clear(subject: subject)
-            guard let identity = file.identity else { return }
-            receiver.identity(file.role, identity)
-            reports.published(identity.leaf, role: file.role, generation: file.generation)
-        }
     }
 
     // MARK: into service

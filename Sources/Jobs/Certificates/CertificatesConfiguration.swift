@@ -13,7 +13,7 @@ package struct CertificatesConfiguration: Sendable {
     package var roles: [RoleConfiguration]
     /// Seconds of the first pause after a failure; each failure doubles it.
     package var retryBase = 5.0
-    /// How often the join bundle and certificate files are looked at.
+    /// How often the join bundle is looked for.
     package var pollInterval = Duration.seconds(2)
 
     package init(
@@ -72,16 +72,20 @@ package struct CertificateReceiver: Sendable {
     package var trust: @Sendable (TrustAnchors) -> Void
     /// To which cluster this node belongs.
     package var membership: @Sendable (Membership) -> Void
+    /// `readFiles` would find something new.
+    package var filesDue: @Sendable () -> Void
 
     package init(
         nodeIdentity: @escaping @Sendable (TLSIdentity, TrustAnchors) -> Void = { _, _ in },
         identity: @escaping @Sendable (_ role: String, TLSIdentity) -> Void = { _, _ in },
         trust: @escaping @Sendable (TrustAnchors) -> Void = { _ in },
-        membership: @escaping @Sendable (Membership) -> Void = { _ in }
+        membership: @escaping @Sendable (Membership) -> Void = { _ in },
+        filesDue: @escaping @Sendable () -> Void = {}
     ) {
         self.nodeIdentity = nodeIdentity
         self.identity = identity
         self.trust = trust
         self.membership = membership
+        self.filesDue = filesDue
     }
 }

@@ -13,9 +13,13 @@ final class FileCertificate {
     private(set) var identity: TLSIdentity?
     /// How often it was replaced, the first time included.
     private(set) var generation = 0
+    /// When the certificate that lies there becomes valid, in seconds since 1970, if that is what is wrong with it.
+    private(set) var awaitedTime: Int64?
 
-    enum Finding: Equatable {
-        case unchanged, replaced
+    enum Finding: Sendable {
+        case unchanged
+        /// Good, and not served before it is adopted.
+        case new(TLSIdentity)
         /// What is served stays.
         case unusable(String)
     }
@@ -27,20 +31,29 @@ final class FileCertificate {
     }
 
     func look(at now: Int64) -> Finding {
+        awaitedTime = nil
         do {
             let chain = try Files.read(chainPath, limit: Self.sizeLimit)
             let found = try TLSIdentity(chainFile: chain, keyFile: keyPath)
             if let identity, identity.chain == found.chain { return .unchanged }
-            if let flaw = Self.flaw(found.leaf, at: now) { return .unusable("\(chainPath): \(flaw)") }
+            if let flaw = Self.flaw(found.leaf, at: now) {
+                if found.leaf.notBefore > now { awaitedTime = found.leaf.notBefore }
+                return .unusable("\(chainPath): \(flaw)")
+            }
             // Applies chain and key to a context: what is too weak for our policy fails here and not at the first
             // client.
             _ = try TLSContext.client(identity: found, trust: nil, serverName: nil)
-            identity = found
-            generation += 1
-            return .replaced
-        } catch {
+            return .new(found)
+        } catch let error as IOError {
             return .unusable("\(error)")
+        } catch {
+            return .unusable("\(chainPath): \(error)")
         }
+    }
+
+    func adopt(_ new: TLSIdentity) {
+        identity = new
+        generation += 1
     }
 
     private static func flaw(_ leaf: Certificate, at now: Int64) -> String? {

@@ -4,42 +4,99 @@ import Reports
 import Synchronization
 
 extension DatabaseProxy {
+    /// A publication is tested outside of the lock; another one meanwhile has it tested again.
+    private static let attempts = 32
+
     /// New handshakes of the role's listeners use it; live connections keep what they have. An identity that fails
     /// its test is not used, and the health board says so.
     package func publish(identity: TLSIdentity, forRole role: String) {
-        credentials.withLock { $0.identities[role] = identity }
+        credentials.withLock { $0.put([role: identity]) }
         renew { $0.configuration.certificateRole == role }
     }
 
     /// New handshakes are held to it, and live connections are judged again: those that it does not cover are cut.
     package func publish(trust: TrustAnchors) {
-        credentials.withLock { $0.trust = trust }
-        renew { $0.configuration.trustsCluster }
-        for listener in listeners where listener.configuration.trustsCluster { review(listener) }
+        credentials.withLock { $0.put(trust) }
+        renew { $0.trust.trustsCluster }
+        for listener in listeners where listener.trust.trustsCluster { review(listener) }
     }
 
-    /// New rules by the names of their listeners; names that nobody has are left alone. Live connections are judged
-    /// again: those that the new rules do not allow are cut.
-    package func publish(policies: [String: AccessPolicy]) {
+    // MARK: changes in one step
+
+    /// Tries every listener that would be another: nothing is changed by it. Throws all that is wrong.
+    package func test(_ change: ProxyChange) throws(ProxyError) -> TestedChange {
+        let present = credentials.withLock { $0 }
+        var steps: [TestedChange.Step] = []
+        var mistakes: [String] = []
         for listener in listeners {
-            if let policy = policies[listener.name], listener.adopt(policy) { review(listener) }
+            do throws(OpenSSLError) {
+                if let step = try step(of: change, listener, present) { steps.append(step) }
+            } catch {
+                let role = listener.configuration.certificateRole
+                mistakes.append("listener \(listener.name): the certificate of role \(role) failed its test: \(error)")
+            }
         }
+        guard mistakes.isEmpty else { throw ProxyError(description: mistakes.joined(separator: "\n")) }
+        return TestedChange(revision: present.revision, identities: change.identities, steps: steps)
     }
 
-    private func review(_ listener: ListenerState) {
+    private func step(
+        of change: ProxyChange, _ listener: ListenerState, _ present: Credentials
+    ) throws(OpenSSLError) -> TestedChange.Step? {
+        let role = listener.configuration.certificateRole
+        let (trust, policy) = (
+            change.trust[listener.name] ?? listener.trust,
+            change.policies[listener.name] ?? listener.policy
+        )
+        let isOtherTrust = trust != listener.trust
+        let isOtherPolicy = policy != listener.policy
+        guard isOtherTrust || isOtherPolicy || change.identities[role] != nil else { return nil }
+        var admission: (context: TLSContext, anchors: TrustAnchors)?
+        if isOtherTrust || change.identities[role] != nil,
+            let identity = change.identities[role] ?? present.identities[role]
+        {
+            admission = try context(listener.configuration, trust, identity, present.trust)
+        }
+        return TestedChange.Step(
+            listener: listener, trust: trust, policy: policy, admission: admission,
+            changesStanding: isOtherTrust || isOtherPolicy)
+    }
+
+    /// Puts all of it into effect: each listener in one step, live connections keep what they have and are judged again
+    /// where trust or rules are new. False, and nothing is changed, if something else was published since the test.
+    package func adopt(_ change: TestedChange) -> Bool {
+        let isAdopted = credentials.withLock { credentials in
+            guard credentials.revision == change.revision else { return false }
+            credentials.put(change.identities)
+            for step in change.steps { step.listener.adopt(step) }
+            return true
+        }
+        guard isAdopted else { return false }
+        for step in change.steps {
+            if step.changesStanding { review(step.listener) }
+            guard step.admission != nil else { continue }
+            reloads.good.add()
+            health.clear("LISTENER_CERTIFICATE_REFUSED", subject: "listener \(step.listener.name)")
+        }
+        publishStatus()
+        return true
+    }
+
+    /// Returns when every live connection has been judged under what was published before the call.
+    package func reviewed() async {
+        for relay in relays { await relay.reviewed() }
+        publishStatus()
+    }
+
+    func review(_ listener: ListenerState) {
         for relay in relays { relay.submit { $0.floor.review(listener) } }
     }
 
-    private func renew(_ isConcerned: (ListenerState) -> Bool) {
+    func renew(_ isConcerned: (ListenerState) -> Bool) {
         for listener in listeners where isConcerned(listener) {
-            let (identity, trust) = credentials.withLock {
-                ($0.identities[listener.configuration.certificateRole], $0.trust)
-            }
-            guard let identity else { continue }
             let subject = "listener \(listener.name)"
             do throws(OpenSSLError) {
-                guard let (context, trust) = try context(listener.configuration, identity, trust) else { continue }
-                listener.adopt(context, trust)
+                guard try renew(listener) else { continue }
                 reloads.good.add()
                 health.clear("LISTENER_CERTIFICATE_REFUSED", subject: subject)
             } catch {
@@ -55,14 +112,37 @@ extension DatabaseProxy {
         publishStatus()
     }
 
-    /// nil while the trust that it needs is not there yet.
+    /// False while something that it needs is not there yet.
+    private func renew(_ listener: ListenerState) throws(OpenSSLError) -> Bool {
+        for _ in 0..<Self.attempts {
+            let present = credentials.withLock { $0 }
+            guard let identity = present.identities[listener.configuration.certificateRole],
+                let (context, anchors) = try context(listener.configuration, listener.trust, identity, present.trust)
+            else { return false }
+            let isLatest = credentials.withLock { credentials in
+                guard credentials.revision == present.revision else { return false }
+                listener.adopt(context, anchors)
+                return true
+            }
+            if isLatest { return true }
+        }
+        throw OpenSSLError("publish a certificate", "others were published \(Self.attempts) times meanwhile")
+    }
+
+    /// nil while the trust that it needs is not there yet, or what it has revoked.
     private func context(
-        _ listener: ListenerConfiguration, _ identity: TLSIdentity, _ cluster: TrustAnchors?
-    ) throws(OpenSSLError) -> (TLSContext, TrustAnchors)? {
-        let ofCluster = listener.trustsCluster ? cluster?.certificates ?? [] : []
-        if listener.trustsCluster, ofCluster.isEmpty { return nil }
-        let all = ofCluster + listener.anchors.filter { !ofCluster.contains($0) }
-        let trust = try TrustAnchors(all, pinsIntermediates: all.contains { !$0.isSelfSigned })
+        _ listener: ListenerConfiguration, _ wanted: ListenerTrust, _ identity: TLSIdentity, _ cluster: TrustAnchors?
+    ) throws(OpenSSLError) -> (context: TLSContext, anchors: TrustAnchors)? {
+        let ofCluster = wanted.trustsCluster ? cluster?.certificates ?? [] : []
+        if wanted.trustsCluster, ofCluster.isEmpty { return nil }
+        let all = ofCluster + wanted.anchors.filter { !ofCluster.contains($0) }
+        var revocation: Revocation?
+        if let wanted = listener.revocation {
+            guard let lists = files.lists(of: wanted.files) else { return nil }
+            revocation = Revocation(lists, wanted.rules)
+        }
+        let trust = try TrustAnchors(
+            all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
         let context = try TLSContext.server(
             identity: identity, trust: trust, minimum: listener.minimumTLS,
             applicationProtocols: listener.databaseProtocol.applicationProtocols, algorithms: configuration.algorithms)

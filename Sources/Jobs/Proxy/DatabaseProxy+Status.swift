@@ -8,6 +8,8 @@ extension DatabaseProxy {
         house.reports.tick()
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
+        for listener in listeners where listener.trustEnded(at: now) { review(listener) }
+        revocationReports.looked(at: now, listeners)
         publishStatus()
     }
 
@@ -27,6 +29,7 @@ extension DatabaseProxy {
                 "listeners", isMet: unbound.isEmpty || isDraining,
                 detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
         for listener in listeners {
+            tellOfDryRun(listener)
             let subject = "listener \(listener.name)"
             if listener.context != nil {
                 health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
@@ -39,6 +42,21 @@ extension DatabaseProxy {
                         action: "wait for the first enrolment, or look at the certificates"))
             }
         }
+    }
+
+    /// As long as it lasts: rules that refuse nobody are easily forgotten.
+    private func tellOfDryRun(_ listener: ListenerState) {
+        let subject = "listener \(listener.name)"
+        guard listener.policy.mode == .dryRun else {
+            return health.clear("LISTENER_IN_DRY_RUN", subject: subject)
+        }
+        let count = listener.counters.tolerated.values.reduce(0, +)
+        health.raise(
+            HealthReason(
+                "LISTENER_IN_DRY_RUN", .warn, subject: subject,
+                detail: "the rules refuse nobody: every client with a trusted certificate gets through; "
+                    + "\(count) so far would have been refused",
+                action: "look at the events connection.tolerated, then set mode: enforce and reload"))
     }
 
     func reportScarcity() {
@@ -68,6 +86,15 @@ extension DatabaseProxy {
         metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
             [weak self] in
             [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
+        }
+        // The earliest of one authority: it may have two keys.
+        metrics.gauge("nodeguard_crl_next_update_timestamp_seconds", "When the next CRL of an authority is due") {
+            [weak self] in
+            (self?.listeners ?? []).flatMap { listener in
+                Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
+                    ([("listener", listener.name), ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
+                }
+            }
         }
         metrics.gauge("nodeguard_proxy_stalled_bytes", "Memory that slow readers pin") { [weak self] in
             (self?.relays ?? []).map { ([("lane", $0.lane.label)], Double($0.figures.pinnedBytes)) }

@@ -13,9 +13,23 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
 /// verified and allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
     struct Credentials {
-        var identities: [String: TLSIdentity] = [:]
-        var trust: TrustAnchors?
+        private(set) var identities: [String: TLSIdentity] = [:]
+        private(set) var trust: TrustAnchors?
+        /// Of identities, trust and revocation lists: what was tested beside others is not put beside these.
+        private(set) var revision: UInt64 = 0
         var isDraining = false
+
+        mutating func put(_ new: [String: TLSIdentity]) {
+            identities.merge(new) { $1 }
+            revision += 1
+        }
+
+        mutating func listsChanged() { revision += 1 }
+
+        mutating func put(_ new: TrustAnchors) {
+            trust = new
+            revision += 1
+        }
     }
 
     let configuration: ProxyConfiguration
@@ -23,12 +37,17 @@ package final class DatabaseProxy: Sendable {
     let limits: ProxyLimits
     let listeners: [ListenerState]
     let house: ProxyHouse
-    private let handshakes: [Handshakes]
+    let handshakes: [Handshakes]
     let relays: [Relay]
     let health: HealthBoard
     private let emptied = Alarm(label: "proxy-drain")
     let credentials = Mutex(Credentials())
     let reloads: (good: Counter, bad: Counter)
+    let files: RevocationFiles
+    /// nil: there are no such files.
+    let fileQueue: SerialQueue?
+    let isLooking = Atomic(false)
+    let revocationReports: RevocationReports
 
     package init(_ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter) {
         self.configuration = configuration
@@ -52,11 +71,11 @@ package final class DatabaseProxy: Sendable {
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "adopted")]),
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "refused")])
         )
+        files = RevocationFiles(configuration.listeners)
+        fileQueue = files.isEmpty ? nil : SerialQueue(label: "revocation", isPatient: true)
+        revocationReports = RevocationReports(metrics: metrics, health: health, audit: audit)
         registerGauges(metrics)
     }
-
-    /// Every lane, for the watchdog and the status.
-    package var heartbeats: [any Heartbeat] { relays.map(\.lane) + handshakes.map(\.lane) }
 
     // MARK: life
 
@@ -64,6 +83,7 @@ package final class DatabaseProxy: Sendable {
     package func start() throws(ProxyError) {
         let mistakes = configuration.listeners.flatMap(\.mistakes)
         if !mistakes.isEmpty { throw ProxyError(description: mistakes.joined(separator: "; ")) }
+        try loadFiles()
         let ports = try bindAll()
         house.begin(relays)
         for relay in relays {
@@ -78,7 +98,8 @@ package final class DatabaseProxy: Sendable {
         if limits != configuration.limits { reportScarcity() }
         reportAlgorithms()
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
-        handshakes.first?.submit { $0.floor.tick(tick) }
+        handshakes.first?.submit { $0.floor.tick(every: .seconds(1), tick) }
+        watchFiles()
     }
 
     private func bindAll() throws(ProxyError) -> [(ListenerState, OpenPort)] {
@@ -155,10 +176,11 @@ package final class DatabaseProxy: Sendable {
 
     // MARK: live connections
 
-    package func connections() async -> [ConnectionSummary] {
+    /// In the order of their numbers; at most `limit` of those after one.
+    package func connections(after number: UInt64 = 0, limit: Int = .max) async -> [ConnectionSummary] {
         var all: [ConnectionSummary] = []
-        for relay in relays { all += await relay.connections }
-        return all.sorted { $0.id < $1.id }
+        for relay in relays { all += await relay.connections(after: number, limit: limit) }
+        return Array(all.sorted { $0.id < $1.id }.prefix(limit))
     }
 
     /// Cuts one connection; false if there is none of that number.

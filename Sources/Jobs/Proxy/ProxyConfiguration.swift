@@ -36,12 +36,19 @@ package struct ListenerConfiguration: Sendable {
     /// A unix socket before PostgreSQL is refused without this: YugabyteDB's default HBA has `local all yugabyte
     /// trust`, which would make any client of that user a superuser without a password.
     package var acknowledgesLocalTrust: Bool
+    /// Whether a client whose certificate is not accepted hears why in its own protocol, instead of by an alert.
+    package var explainsCertificateRefusals: Bool
+    /// nil: certificates are not looked up.
+    package var revocation: RevocationConfiguration?
+    /// Files; who stands in one of them is refused.
+    package var denyLists: [String] = []
 
     package init(
         name: String, listen: [SocketAddress], databaseProtocol: DatabaseProtocol, backend: [SocketAddress],
         certificateRole: String, trustsCluster: Bool = true, anchors: [Certificate] = [],
         policy: AccessPolicy = AccessPolicy(), minimumTLS: TLSVersion = .tls12,
-        timeouts: ProxyTimeouts = ProxyTimeouts(), acknowledgesLocalTrust: Bool = false
+        timeouts: ProxyTimeouts = ProxyTimeouts(), acknowledgesLocalTrust: Bool = false,
+        explainsCertificateRefusals: Bool = false
     ) {
         self.name = name
         self.listen = listen
@@ -54,6 +61,7 @@ package struct ListenerConfiguration: Sendable {
         self.minimumTLS = minimumTLS
         self.timeouts = timeouts
         self.acknowledgesLocalTrust = acknowledgesLocalTrust
+        self.explainsCertificateRefusals = explainsCertificateRefusals
     }
 
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
@@ -69,10 +77,24 @@ package struct ListenerConfiguration: Sendable {
                     + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
                     + "acknowledge it")
         }
-        if policy.needsDatabaseUser, databaseProtocol != .postgres {
+        if policy.namesSession, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")
         }
+        if explainsCertificateRefusals, databaseProtocol == .tcp {
+            found.append("listener \(name): protocol tcp has no words in which to explain a refusal")
+        }
         return found
+    }
+}
+
+/// Where a listener looks up whether certificates are revoked.
+package struct RevocationConfiguration: Sendable, Equatable {
+    package var files: [String]
+    package var rules: RevocationRules
+
+    package init(files: [String], rules: RevocationRules = RevocationRules()) {
+        self.files = files
+        self.rules = rules
     }
 }
 

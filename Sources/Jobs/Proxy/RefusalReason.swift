@@ -27,6 +27,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case wrongPurpose = "wrong-purpose"
     case authorityAsPeer = "authority-as-peer"
     case revoked
+    case revocationUnknown = "revocation-unknown"
     case invalidCertificate = "invalid-certificate"
     case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
@@ -35,6 +36,9 @@ enum RefusalReason: String, Sendable, CaseIterable {
     // Policy and backend.
     case noRule = "no-rule"
     case denied
+    case userNotAllowed = "user-not-allowed"
+    case databaseNotAllowed = "database-not-allowed"
+    case replicationNotAllowed = "replication-not-allowed"
     case backendDown = "backend-down"
     case cancelUnmatched = "cancel-unmatched"
 
@@ -53,6 +57,17 @@ enum RefusalReason: String, Sendable, CaseIterable {
 }
 
 extension RefusalReason {
+    init(_ objection: Objection) {
+        self =
+            switch objection {
+            case .denied: .denied
+            case .noRule: .noRule
+            case .user: .userNotAllowed
+            case .database: .databaseNotAllowed
+            case .replication: .replicationNotAllowed
+            }
+    }
+
     init(_ failure: TLSFailure) {
         self =
             switch failure.kind {
@@ -61,6 +76,7 @@ extension RefusalReason {
             case .expired: .expired
             case .notYetValid: .notYetValid
             case .revoked: .revoked
+            case .revocationUnknown: .revocationUnknown
             case .wrongPurpose: .wrongPurpose
             case .authorityAsLeaf: .authorityAsPeer
             case .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate: .invalidCertificate

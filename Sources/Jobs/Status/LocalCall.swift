@@ -7,13 +7,15 @@ enum LocalCall: Equatable {
     case metrics
     /// A job's own part of the status document.
     case section(String)
-    case connections
+    /// A page of them: those after this number, at most so many.
+    case connections(after: UInt64, limit: Int)
     case events(count: Int)
     case renew(role: String)
     case kill(connection: String)
     case drain
     case undrain
-    case reload
+    /// `waits`: answered only when the live sessions have been judged, too.
+    case reload(waits: Bool)
 
     /// Why a request is no call. Becomes an answer of 400, 404 or 405.
     enum Flaw: Error, Equatable {
@@ -23,6 +25,8 @@ enum LocalCall: Equatable {
     }
 
     static let eventLimit = 1000
+    /// Connections on one page, which is far shorter than an answer may be.
+    static let pageLimit = 1000
     private static let defaultEventCount = 50
 
     init(method: String, path: String, query: String?) throws(Flaw) {
@@ -37,11 +41,11 @@ enum LocalCall: Equatable {
         case ["v1", "status"]: self = try Self.get(method, .status)
         case ["v1", "certificates"], ["v1", "audit"], ["v1", "backups"]:
             self = try Self.get(method, .section(segments[1]))
-        case ["v1", "connections"]: self = try Self.get(method, .connections)
+        case ["v1", "connections"]: self = try Self.get(method, Self.page(query))
         case ["v1", "audit", "events"]: self = try Self.get(method, .events(count: Self.count(query)))
         case ["v1", "drain"]: self = try Self.only("POST", method, .drain)
         case ["v1", "undrain"]: self = try Self.only("POST", method, .undrain)
-        case ["v1", "reload"]: self = try Self.only("POST", method, .reload)
+        case ["v1", "reload"]: self = try Self.only("POST", method, Self.reload(query))
         default: self = try Self.named(method, segments)
         }
     }
@@ -88,6 +92,30 @@ enum LocalCall: Equatable {
             throw .badArgument("a name holds letters, digits, '.', '_', '-' and ':' only, 1 to 128")
         }
         return segment
+    }
+
+    private static func reload(_ query: String?) throws(Flaw) -> LocalCall {
+        switch query ?? "" {
+        case "": .reload(waits: false)
+        case "wait": .reload(waits: true)
+        default: throw .badArgument("the one word that may follow is wait")
+        }
+    }
+
+    private static func page(_ query: String?) throws(Flaw) -> LocalCall {
+        var (after, limit) = (UInt64(0), pageLimit)
+        for word in (query ?? "").split(separator: "&", omittingEmptySubsequences: false) where query?.isEmpty == false
+        {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = parts.count == 2 ? UInt64(parts[1]) : nil
+            switch (parts.first, value) {
+            case ("after", let value?): after = value
+            case ("limit", let value?) where (1...UInt64(pageLimit)).contains(value): limit = Int(value)
+            default:
+                throw .badArgument("after must be a connection's number, limit a number from 1 to \(pageLimit)")
+            }
+        }
+        return .connections(after: after, limit: limit)
     }
 
     private static func count(_ query: String?) throws(Flaw) -> Int {

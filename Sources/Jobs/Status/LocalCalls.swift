@@ -69,12 +69,12 @@ final class LocalCalls: Sendable {
         case .status: return .json(report().document)
         case .metrics: return LocalAnswer(status: 200, form: .openMetrics, body: source.metrics.openMetricsText)
         case .section(let name): return .json(source.health.snapshot.sections[name] ?? .null)
-        case .connections: return .json(await source.control.connections())
+        case .connections(let after, let limit): return .json(await source.control.connections(after, limit))
         case .events(let count): return .json(await source.control.events(count))
         case .renew(let role): return LocalAnswer(await source.control.renew(role))
         case .kill(let connection): return LocalAnswer(await source.control.kill(connection))
         case .drain: return LocalAnswer(await source.control.drain())
-        case .reload: return LocalAnswer(await source.control.reload())
+        case .reload(let waits): return LocalAnswer(await source.control.reload(waits))
         case .undrain: return LocalAnswer(await source.control.undrain())
         }
     }
@@ -109,8 +109,10 @@ final class LocalCalls: Sendable {
         source.metrics.gauge("nodeguard_lane_busy_seconds", "time that a lane or queue has worked, since the start") {
             LaneSample.distinct(source.lanes()).map { ([("lane", $0.label)], $0.busySeconds) }
         }
-        source.metrics.gauge("nodeguard_lane_lag_seconds", "age of a lane's unanswered heartbeat") {
-            LaneSample.distinct(source.lanes()).map { ([("lane", $0.label)], $0.lagSeconds) }
+        source.metrics.gauge(
+            "nodeguard_lane_lag_seconds", "age of a lane's unanswered heartbeat, of those that never may be late"
+        ) {
+            LaneSample.distinct(source.lanes()).filter { !$0.isPatient }.map { ([("lane", $0.label)], $0.lagSeconds) }
         }
     }
 }

@@ -10,7 +10,7 @@ struct LocalListener: Sendable {
     private let path: String
     /// Accepted channels come as they are, without a pipeline: an asynchronous one that is accepted but dropped,
     /// because the listener ends at that moment, would trap (NIOAsyncWriter's deinit).
-    private let channel: NIOAsyncChannel<any Channel, Never>
+    let channel: NIOAsyncChannel<any Channel, Never>
     private let accepted: AcceptedChannels
     private let child: LocalChannel
     private let logger: Logger
@@ -66,6 +66,8 @@ struct LocalListener: Sendable {
                 group.cancelAll()
             }
         }
+        // Nobody closed it but the kernel.
+        if !Task.isCancelled { throw StatusError("\(path) does not listen any more") }
     }
 
     /// For a listener that never came to `run`.

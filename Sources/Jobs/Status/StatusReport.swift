@@ -33,6 +33,7 @@ struct StatusReport: Sendable {
                 [
                     "label": .string(lane.label), "load": .number(Self.rounded(load)),
                     "lag_seconds": .number(Self.rounded(lane.lagSeconds)), "jobs": .count(lane.jobCount),
+                    "patient": .boolean(lane.isPatient),
                 ]
             })
         return .object(members)
@@ -49,7 +50,7 @@ struct StatusReport: Sendable {
     private static func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
 
     /// The lanes that no longer answer; empty when the process is alive.
-    var stuckLanes: [LaneSample] { lanes.filter { $0.lagSeconds > Self.lagLimitSeconds } }
+    var stuckLanes: [LaneSample] { lanes.filter { !$0.isPatient && $0.lagSeconds > Self.lagLimitSeconds } }
 
     /// One line a check, `+` holds and `-` does not, in the manner of Kubernetes' components.
     var checklist: String {

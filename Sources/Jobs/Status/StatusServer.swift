@@ -6,7 +6,7 @@ import Reports
 /// The status job: both local sockets and the answers behind them. Made by `open`, which returns when both answer;
 /// works while `run` is awaited and ends with its task.
 package final class StatusServer: Sendable {
-    private let listeners: [LocalListener]
+    let listeners: [LocalListener]
 
     private init(listeners: [LocalListener]) { self.listeners = listeners }
 

@@ -22,9 +22,12 @@ package struct LaneSample: Sendable, Equatable {
     package let busySeconds: Double
     /// The age of a heartbeat that is not answered yet; 0 when all are.
     package let lagSeconds: Double
+    /// Whether it may be late without being stuck: it waits for a disk or a producer.
+    package let isPatient: Bool
 
-    package init(label: String, jobCount: UInt64, busySeconds: Double, lagSeconds: Double) {
+    package init(label: String, jobCount: UInt64, busySeconds: Double, lagSeconds: Double, isPatient: Bool = false) {
         self.label = label
+        self.isPatient = isPatient
         self.jobCount = jobCount
         self.busySeconds = busySeconds
         self.lagSeconds = lagSeconds
@@ -39,7 +42,7 @@ package struct LaneSample: Sendable, Equatable {
             if count == 1 { return sample }
             return LaneSample(
                 label: "\(sample.label)-\(count)", jobCount: sample.jobCount, busySeconds: sample.busySeconds,
-                lagSeconds: sample.lagSeconds)
+                lagSeconds: sample.lagSeconds, isPatient: sample.isPatient)
         }
     }
 }
@@ -77,24 +80,25 @@ package struct StatusSource: Sendable {
 
 /// What only the control socket offers.
 package struct ControlActions: Sendable {
-    /// The live connections, with their peers' identities.
-    package let connections: @Sendable () async -> JSONValue
+    /// A page of the live connections, with their peers' identities: at most `limit`, those after a number.
+    package let connections: @Sendable (_ after: UInt64, _ limit: Int) async -> JSONValue
     /// The newest events that are still spooled, oldest first; at most `count`.
     package let events: @Sendable (_ count: Int) async -> JSONValue
     package let renew: @Sendable (_ role: String) async -> ControlOutcome
     package let kill: @Sendable (_ connection: String) async -> ControlOutcome
     package let drain: @Sendable () async -> ControlOutcome
     package let undrain: @Sendable () async -> ControlOutcome
-    package let reload: @Sendable () async -> ControlOutcome
+    /// `waits`: until the live sessions have been judged under what is new.
+    package let reload: @Sendable (_ waits: Bool) async -> ControlOutcome
 
     package init(
-        connections: @escaping @Sendable () async -> JSONValue,
+        connections: @escaping @Sendable (_ after: UInt64, _ limit: Int) async -> JSONValue,
         events: @escaping @Sendable (_ count: Int) async -> JSONValue,
         renew: @escaping @Sendable (_ role: String) async -> ControlOutcome,
         kill: @escaping @Sendable (_ connection: String) async -> ControlOutcome,
         drain: @escaping @Sendable () async -> ControlOutcome,
         undrain: @escaping @Sendable () async -> ControlOutcome,
-        reload: @escaping @Sendable () async -> ControlOutcome
+        reload: @escaping @Sendable (_ waits: Bool) async -> ControlOutcome
     ) {
         self.connections = connections
         self.events = events

@@ -15,6 +15,8 @@ package struct HTTPRequest: Sendable {
     package var responseLimit: Int
     /// HTTP Basic with an empty user name (RFC 7030 §3.2.3); sent only to a server that was verified.
     package var basicPassword: SecretReference?
+    /// The body of a good answer is kept as a secret: it arrives in `HTTPResponse.secret`.
+    package var answersSecret = false
 
     package init(
         _ method: String, _ url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
@@ -52,6 +54,8 @@ package struct HTTPResponse: Sendable {
     package let status: Int
     package let headers: [(name: String, value: String)]
     package var body: [UInt8]
+    /// The body instead, where the request asked for that and the status is 2xx.
+    package let secret: SecretReference?
     /// The server's, leaf first; with provisional trust nothing vouches for it.
     package let peerChain: [Certificate]
 

@@ -22,6 +22,8 @@ final class Transfer {
     private var headers: [(name: String, value: String)] = []
     private var headerByteCount = 0
     private var body: [UInt8] = []
+    /// Takes the body where it may hold a secret.
+    private let secretBody: SecretBuffer?
     private var peerChain: [Certificate] = []
     /// Why a callback of ours ended the transfer.
     private var ownReason: HTTPError?
@@ -38,6 +40,7 @@ final class Transfer {
         self.waiter = waiter
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        secretBody = request.answersSecret ? SecretBuffer(capacity: request.responseLimit) : nil
         requestBody = .allocate(capacity: max(1, request.body.count))
         _ = requestBody.initialize(from: request.body)
         setLimits()
@@ -148,9 +151,16 @@ final class Transfer {
     }
 
     private func received(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
-        guard let bytes, body.count + count <= request.responseLimit else {
+        let hasRoom = (secretBody?.count ?? body.count) + count <= request.responseLimit
+        guard let bytes, hasRoom else {
             ownReason = HTTPError(.tooLarge, "the answer is longer than \(request.responseLimit) bytes")
             return 0
+        }
+        if let secretBody {
+            _ = secretBody.append(UnsafeRawBufferPointer(start: bytes, count: count))
+            // libcurl's own buffer, which it does not look at again (sendf.c, chop_write) and frees as it is.
+            explicit_bzero(bytes, count)
+            return count
         }
         // A short answer, such as a key, is not left behind in outgrown memory.
         if body.isEmpty { body.reserveCapacity(min(request.responseLimit, 16 << 10)) }
@@ -184,8 +194,14 @@ final class Transfer {
             // Moved, not copied: a secret in it has one owner, who can wipe it.
             var moved: [UInt8] = []
             swap(&moved, &body)
+            let status = CCurl_status(handle)
+            var secret = secretBody?.contents()
+            if let refusal = secret, !(200...299).contains(status) {
+                moved = refusal.withSecret { $0.copy() }
+                secret = nil
+            }
             let response = HTTPResponse(
-                status: CCurl_status(handle), headers: headers, body: moved, peerChain: peerChain)
+                status: status, headers: headers, body: moved, secret: secret, peerChain: peerChain)
             waiter.resume(returning: .success(response))
         } else {
             wipe(&body)

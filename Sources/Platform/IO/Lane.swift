@@ -25,6 +25,7 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     private static let quietLimit = 2
 
     package let label: String
+    package var isPatient: Bool { false }
     let epoll: Int32
     let bell: Int32
     /// Wakes a cold lane for its next timer.
@@ -77,9 +78,13 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         source.setCancelHandler { for descriptor in [epoll, bell, timer] { close(descriptor) } }
         source.setEventHandler { [weak self] in self?.run() }
         source.activate()
+        Heartbeats.enrol(self)
     }
 
-    deinit { source.cancel() }
+    deinit {
+        Heartbeats.strike(ObjectIdentifier(self))
+        source.cancel()
+    }
 
     private func add(_ descriptor: Int32, _ key: UInt64) {
         var event = epoll_event()
@@ -113,7 +118,7 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     package var load: QueueLoad { gauge.load(label: label) }
 
     package func beat() {
-        gauge.heartbeatSent()
+        guard gauge.mayBeat() else { return }
         enqueue(.body { [gauge] in gauge.heartbeatAnswered() })
     }
 

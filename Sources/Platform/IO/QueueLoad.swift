@@ -10,11 +10,15 @@ package struct QueueLoad: Sendable {
     /// How long an unanswered heartbeat has been waiting; 0 if all were answered.
     package let lagSeconds: Double
     package let lastHeartbeat: ContinuousClock.Instant
+    /// See `Heartbeat.isPatient`.
+    package let isPatient: Bool
 }
 
 /// Something that can be asked whether it still runs: every lane and every queue.
-package protocol Heartbeat: Sendable {
+package protocol Heartbeat: AnyObject, Sendable {
     var label: String { get }
+    /// Whether it may be late without anything being wrong with the process: it waits for a disk or a producer.
+    var isPatient: Bool { get }
     var load: QueueLoad { get }
     /// Hands over a heartbeat, which is answered when its turn comes.
     func beat()
@@ -48,9 +52,13 @@ final class LoadGauge: Sendable {
         }
     }
 
-    /// An unanswered one keeps its age: the lag is that of the oldest.
-    func heartbeatSent() {
-        figures.withLock { if $0.sent == nil { $0.sent = .now } }
+    /// False while one is unanswered: the lag is its age, and a second one would only lengthen the queue.
+    func mayBeat() -> Bool {
+        figures.withLock { figures in
+            if figures.sent != nil { return false }
+            figures.sent = .now
+            return true
+        }
     }
 
     func heartbeatAnswered() {
@@ -60,13 +68,14 @@ final class LoadGauge: Sendable {
         }
     }
 
-    func load(label: String) -> QueueLoad {
+    func load(label: String, isPatient: Bool = false) -> QueueLoad {
         figures.withLock { figures in
             let now = ContinuousClock.now
             let running = figures.busySince.map { $0.duration(to: now) } ?? .zero
             return QueueLoad(
                 label: label, jobCount: figures.jobs, busySeconds: (figures.busy + running).seconds,
-                lagSeconds: figures.sent.map { $0.duration(to: now).seconds } ?? 0, lastHeartbeat: figures.answered)
+                lagSeconds: figures.sent.map { $0.duration(to: now).seconds } ?? 0, lastHeartbeat: figures.answered,
+                isPatient: isPatient)
         }
     }
 }

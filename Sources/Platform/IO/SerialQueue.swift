@@ -5,14 +5,20 @@ import Synchronization
 /// and nowhere else.
 package final class SerialQueue: SerialExecutor, Heartbeat, Sendable {
     package let label: String
+    package let isPatient: Bool
     private let queue: DispatchQueue
     private let runner = Atomic<UInt>(0)
     private let gauge = LoadGauge()
 
-    package init(label: String) {
+    /// `isPatient`: its work waits for a disk or a producer, which may hang without harm to the rest of the process.
+    package init(label: String, isPatient: Bool = false) {
         self.label = label
+        self.isPatient = isPatient
         queue = DispatchQueue(label: "nodeguard.\(label)")
+        Heartbeats.enrol(self)
     }
+
+    deinit { Heartbeats.strike(ObjectIdentifier(self)) }
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
@@ -29,10 +35,10 @@ package final class SerialQueue: SerialExecutor, Heartbeat, Sendable {
         precondition(isIsolatingCurrentContext() == true, "not on queue \(label)")
     }
 
-    package var load: QueueLoad { gauge.load(label: label) }
+    package var load: QueueLoad { gauge.load(label: label, isPatient: isPatient) }
 
     package func beat() {
-        gauge.heartbeatSent()
+        guard gauge.mayBeat() else { return }
         queue.async { [gauge] in gauge.heartbeatAnswered() }
     }
 

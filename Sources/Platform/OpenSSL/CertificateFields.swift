@@ -69,9 +69,8 @@ struct CertificateFields {
     }
 
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(OpenSSLError) -> Int64 {
-        var parts = tm()
-        guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { throw refusal("a date cannot be decoded") }
-        return Int64(timegm(&parts))
+        guard let seconds = unixSeconds(time) else { throw refusal("a date cannot be decoded") }
+        return seconds
     }
 
     private static func extendedKeyUsages(_ pointer: OpaquePointer) throws(OpenSSLError) -> [String] {
@@ -98,4 +97,11 @@ func objectIdentifier(_ object: OpaquePointer?) -> String? {
     let length = OBJ_obj2txt(&text, Int32(text.count), object, 1)
     guard length > 0, length < text.count else { return nil }
     return String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// Seconds since 1970; nil for what is no date.
+func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+    var parts = tm()
+    guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
+    return Int64(timegm(&parts))
 }

@@ -1,74 +1,29 @@
-import COpenSSL
-
 extension Certificate {
     /// At most this many bytes and certificates in one file.
     private static let fileLimit = 1 << 20
     private static let countLimit = 512
 
     /// All certificates of a PEM file, in its order.
-    ///
-    /// Text before a block is let pass (RFC 7468 §5.2). A block of another kind, a broken one, text after the last
-    /// block, or no certificate at all is an error: half a trust file must not look like a whole one.
     package static func parsePEM(_ bytes: [UInt8]) throws(OpenSSLError) -> [Certificate] {
-        guard bytes.count <= fileLimit else { throw refusal("it is too large") }
-        OpenSSLLibrary.prepare()
-        var blocks: [[UInt8]] = []
-        let failure: OpenSSLError? = bytes.withUnsafeBytes { raw in
-            let input = MemoryBIO(reading: raw)
-            while blocks.count <= countLimit {
-                do throws(OpenSSLError) {
-                    guard let block = try nextBlock(input.pointer) else { return nil }
-                    blocks.append(block)
-                } catch { return error }
-            }
-            return refusal("it has more than \(countLimit) certificates")
-        }
-        if let failure { throw failure }
-        guard !blocks.isEmpty else { throw refusal("it has none") }
-        let marks = ["-----BEGIN ", "-----END "].map { lines(of: bytes, startingWith: $0) }
-        guard marks == [blocks.count, blocks.count], endsWithBlock(bytes) else {
-            throw refusal("there is a broken block, or text after the last one")
-        }
-        var certificates: [Certificate] = []
-        for block in blocks { certificates.append(try Certificate(der: block)) }
-        return certificates
+        try blocks(ofPEM: bytes).map(\.certificate)
     }
 
-    /// The DER of the next block; nil at the end.
-    private static func nextBlock(_ input: OpaquePointer) throws(OpenSSLError) -> [UInt8]? {
-        var name: UnsafeMutablePointer<CChar>?
-        var header: UnsafeMutablePointer<CChar>?
-        var data: UnsafeMutablePointer<UInt8>?
-        var count = 0
-        ErrorStack.clear()
-        guard PEM_read_bio(input, &name, &header, &data, &count) == 1 else {
-            let entries = ErrorStack.drain()
-            guard entries.contains(where: { $0.reason == PEM_R_NO_START_LINE }) else {
-                throw refusal(entries.last?.text ?? "a block is broken")
-            }
-            return nil
+    /// The same, and where each stands in the file.
+    package static func blocks(ofPEM bytes: [UInt8]) throws(OpenSSLError) -> [PEMBlock] {
+        let file = PEMBlocks(label: "CERTIFICATE", of: "certificate", countLimit: countLimit)
+        var found: [PEMBlock] = []
+        for (der, place) in try file.read(bytes, limit: fileLimit) {
+            do throws(OpenSSLError) {
+                found.append(PEMBlock(certificate: try Certificate(der: der), place: place))
+            } catch { throw file.refusal("\(place): \(error)") }
         }
-        defer {
-            CRYPTO_free(name, nil, 0)
-            CRYPTO_free(header, nil, 0)
-            CRYPTO_clear_free(data, count, nil, 0)
-        }
-        guard let name, String(cString: name) == "CERTIFICATE", header.map({ $0.pointee == 0 }) ?? true else {
-            throw refusal("it has a block that is no certificate")
-        }
-        return Array(UnsafeBufferPointer(start: data, count: count))
+        return found
     }
+}
 
-    private static func lines(of bytes: [UInt8], startingWith mark: String) -> Int {
-        let mark = Array(mark.utf8)
-        return bytes.split(separator: UInt8(ascii: "\n")).count { $0.starts(with: mark) }
-    }
-
-    private static func endsWithBlock(_ bytes: [UInt8]) -> Bool {
-        guard let last = bytes.lastIndex(where: { ![0x20, 0x09, 0x0D, 0x0A].contains($0) }) else { return false }
-        let end = Array("-----END CERTIFICATE-----".utf8)
-        return bytes[...last].suffix(end.count).elementsEqual(end)
-    }
-
-    private static func refusal(_ reason: String) -> OpenSSLError { OpenSSLError("read PEM certificates", reason) }
+/// One certificate of a PEM file.
+package struct PEMBlock: Sendable {
+    package let certificate: Certificate
+    /// "block 2 (line 31)", counted from 1.
+    package let place: String
 }

@@ -17,8 +17,9 @@ package enum OpenSSLLibrary {
         // Without an exit handler: other threads may still be inside OpenSSL when the process ends.
         let options = UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT)
         precondition(OPENSSL_init_ssl(options, nil) == 1, "OpenSSL does not start")
-        // 256 KiB for long-lived secrets; where it cannot be had, `SecretBytes` locks pages of its own.
-        CRYPTO_secure_malloc_init(256 << 10, 32)
+        // 1 MiB, of which only what is used is resident: for our secrets (where it is full, `SecretBytes` locks pages
+        // of its own), and for private keys of OpenSSL, ephemeral ones of handshakes under way too, which fail without.
+        CRYPTO_secure_malloc_init(1 << 20, 32)
         return true
     }()
 }

@@ -40,19 +40,23 @@ enum PeerVerification {
 
     private static let verify: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
         guard let store, let session = session(of: store), let leaf = X509_STORE_CTX_get0_cert(store) else { return 0 }
-        if session.isSelfTest { return session.isOwn(leaf) ? 1 : 0 }
+        if session.isSelfTest { return isOwn(leaf, of: session) ? 1 : 0 }
         switch session.isServer ? verdictOnClient(leaf, in: store, of: session) : verdict(leaf, in: store, of: session)
         {
         case .success(let chain):
             session.peerVerified(chain)
             return 1
         case .failure(let refusal):
-            session.peerRefused(refusal)
             if X509_STORE_CTX_get_error(store) == X509_V_OK {
                 X509_STORE_CTX_set_error(store, refusal.alertingError)
             }
-            return 0
+            return session.peerRefused(refusal)
         }
+    }
+
+    /// Whether it is the certificate that this side has itself.
+    private static func isOwn(_ certificate: OpaquePointer, of session: TLSSession) -> Bool {
+        session.context.identity.map { X509_cmp($0.leaf.pointer, certificate) == 0 } ?? false
     }
 
     /// A chain that was verified before needs no second look at its signatures; our own rules hold each time.
@@ -61,7 +65,7 @@ enum PeerVerification {
     ) -> Result<[Certificate], TLSFailure> {
         let now = Int64(time(nil))
         let key = VerifiedChains.key([leaf] + certificatePointers(X509_STORE_CTX_get0_untrusted(store)))
-        let known = key.flatMap { session.verifiedChains.chain($0, at: now) }
+        let known = key.flatMap { session.context.verifiedChains.chain($0, at: now) }
         let chain: [Certificate]
         if let known, VerifiedChains.adopt(known, in: store) {
             chain = known
@@ -75,7 +79,9 @@ enum PeerVerification {
         if let refusal = PeerRules.refusal(of: first, chainCount: chain.count, purpose: .client, at: now) {
             return .failure(refusal)
         }
-        if known == nil, let key { session.verifiedChains.remember(chain, key, until: nil) }
+        // Of what is remembered too: it costs some microseconds, and a list may have ended since.
+        if let refusal = session.context.trust?.refusal(of: chain, at: now) { return .failure(refusal) }
+        if known == nil, let key { session.context.verifiedChains.remember(chain, key) }
         return .success(chain)
     }
 
@@ -92,7 +98,7 @@ enum PeerVerification {
         }
         var chain: [Certificate] = []
         for certificate in certificatePointers(X509_STORE_CTX_get0_chain(store)) {
-            do throws(OpenSSLError) { chain.append(try session.certificates.certificate(certificate)) } catch {
+            do throws(OpenSSLError) { chain.append(try session.context.certificates.certificate(certificate)) } catch {
                 return .failure(TLSFailure(.invalidCertificate, error.description))
             }
         }

@@ -20,6 +20,13 @@ package struct SecretBytes: ~Copyable, Sendable {
         self.init(count: bytes.count) { $0.copyBytes(from: bytes) }
     }
 
+    /// The owner of `bytes` wipes them.
+    package init(copying bytes: Span<UInt8>) {
+        self = bytes.withUnsafeBufferPointer { bytes in
+            SecretBytes(count: bytes.count) { $0.copyBytes(from: bytes) }
+        }
+    }
+
     /// Copies and wipes `bytes`.
     package init(taking bytes: inout [UInt8]) {
         self.init(copying: bytes)
@@ -76,6 +83,11 @@ package struct SecretBytes: ~Copyable, Sendable {
         body(UnsafeRawBufferPointer(start: storage, count: count))
     }
 
+    /// For the one who has it alone.
+    borrowing func withUnsafeMutableBytes(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        body(UnsafeMutableRawBufferPointer(start: storage, count: count))
+    }
+
     private static func lockedPages(_ count: Int) -> (UnsafeMutableRawPointer, Int) {
         let page = sysconf(Int32(_SC_PAGESIZE))
         let size = max(1, (count + page - 1) / page) * page
@@ -97,6 +109,11 @@ package final class SecretReference: Sendable, CustomStringConvertible, CustomRe
     package convenience init(copying bytes: [UInt8]) { self.init(SecretBytes(copying: bytes)) }
     package convenience init(taking bytes: inout [UInt8]) { self.init(SecretBytes(taking: &bytes)) }
 
+    /// What a file holds, read into this memory and no other.
+    package static func contents(of path: String) throws(OpenSSLError) -> SecretReference {
+        SecretReference(try KeyFile.read(path))
+    }
+
     package var count: Int { secret.count }
     package var description: String { "secret" }
     package var customMirror: Mirror { Mirror(self, children: []) }
@@ -111,6 +128,12 @@ package final class SecretReference: Sendable, CustomStringConvertible, CustomRe
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try secret.withBytes(body)
+    }
+}
+
+extension Digest {
+    package static func sha256(_ secret: SecretReference) -> [UInt8] {
+        secret.withSecret { secret in secret.withUnsafeBytes { sha256($0) } }
     }
 }
 

@@ -15,6 +15,8 @@ package enum TLSClientSetup {
             try TLSPolicy.apply(to: context)
             try TLSPolicy.limit(context, minimum: .tls12, maximum: .tls13)
             try TLSPolicy.forbidResumption(context)
+            // Keys come this way: what was read is wiped in OpenSSL's own buffers.
+            SSL_CTX_set_options(context, COpenSSL_OP_CLEANSE_PLAINTEXT)
             if let trust {
                 SSL_CTX_set1_cert_store(context, trust.store)
                 trust.configure(SSL_CTX_get0_param(context), purpose: .server)

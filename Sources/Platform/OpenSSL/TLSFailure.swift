@@ -9,6 +9,8 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case expired
         case notYetValid = "not_yet_valid"
         case revoked
+        /// Its authority's list is missing, not valid yet or out of date: nobody can say whether it is revoked.
+        case revocationUnknown = "revocation_unknown"
         case wrongPurpose = "wrong_purpose"
         case authorityAsLeaf = "authority_as_leaf"
         case chainTooLong = "chain_too_long"
@@ -63,6 +65,7 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
     var alertingError: Int32 {
         switch kind {
         case .expired: X509_V_ERR_CERT_HAS_EXPIRED
+        case .revoked: X509_V_ERR_CERT_REVOKED
         case .notYetValid: X509_V_ERR_CERT_NOT_YET_VALID
         case .chainTooLong: X509_V_ERR_CERT_CHAIN_TOO_LONG
         case .wrongPurpose, .authorityAsLeaf: X509_V_ERR_INVALID_PURPOSE

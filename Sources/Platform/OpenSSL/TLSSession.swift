@@ -1,32 +1,13 @@
 import COpenSSL
 import IO
 
-package enum HandshakeOutcome: Equatable, Sendable {
-    case finished, wantsInput, wantsOutput
-    case failed(TLSFailure)
-}
-
-package enum TLSReadOutcome: Equatable, Sendable {
-    case bytes(Int), wantsInput, wantsOutput
-    /// The peer's close_notify: a clean end.
-    case ended
-    case failed(TLSFailure)
-}
-
-package enum TLSWriteOutcome: Equatable, Sendable {
-    case bytes(Int), wantsInput
-    /// `cipherOut` must be emptied first; nothing was taken.
-    case wantsOutput
-    case failed(TLSFailure)
-}
-
 /// One TLS connection: OpenSSL's `SSL`, with exactly one owner, on buffers that belong to the lane.
 ///
 /// In every outcome, failures too, there may be bytes in `cipherOut` (an alert, for instance) that the owner sends.
 /// After a failure all calls repeat it. Not `Sendable`: it moves to another lane as `sending`, detached.
 package final class TLSSession {
-    private let ssl: OpaquePointer
-    private let context: TLSContext
+    let ssl: OpaquePointer
+    let context: TLSContext
     private var transport: TLSTransport?
     /// Records under one TLS 1.3 key before it is replaced: AES-GCM allows 2^24.5 (RFC 8446 §5.5), and OpenSSL 3.0 does
     /// not count.
@@ -34,6 +15,9 @@ package final class TLSSession {
     private var recordCount = 0
     /// A session between ourselves, for the self-test of a context: the client shows the server's own certificate.
     let isSelfTest: Bool
+    /// A server's session whose handshake ends even if the peer's certificate is not accepted.
+    private let explainsRefusal: Bool
+    private var unverified: TLSFailure?
     private var isEstablished = false
     private var isClosed = false
     private var inputHasEnded = false
@@ -47,19 +31,22 @@ package final class TLSSession {
         self.init(context, transport, isSelfTest: false)
     }
 
-    /// A session that is to be attached later.
-    package convenience init(_ context: TLSContext) {
-        self.init(context, nil, isSelfTest: false)
+    /// A session that is to be attached later. `explainsRefusal`: see `HandshakeOutcome.finishedUnverified`.
+    package convenience init(_ context: TLSContext, explainsRefusal: Bool = false) {
+        self.init(context, nil, isSelfTest: false, explainsRefusal: explainsRefusal)
     }
 
-    init(_ context: TLSContext, _ transport: TLSTransport?, isSelfTest: Bool) {
+    init(_ context: TLSContext, _ transport: TLSTransport?, isSelfTest: Bool, explainsRefusal: Bool = false) {
         guard let ssl = SSL_new(context.pointer) else { preconditionFailure("out of memory") }
         self.ssl = ssl
         self.context = context
         self.isSelfTest = isSelfTest
+        self.explainsRefusal = explainsRefusal && context.isServer && !isSelfTest
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         if context.isServer {
             SSL_set_accept_state(ssl)
+            // Without FAIL_IF_NO_PEER_CERT; `finishHandshake` sees that there was none.
+            if self.explainsRefusal { SSL_set_verify(ssl, SSL_VERIFY_PEER, nil) }
         } else {
             SSL_set_connect_state(ssl)
             if let name = context.serverName, !PeerVerification.isAddress(name) {
@@ -101,7 +88,7 @@ package final class TLSSession {
 
     package func handshake() -> HandshakeOutcome {
         if case .failed(let failure) = ending { return .failed(failure) }
-        if isEstablished { return .finished }
+        if isEstablished { return unverified.map { .finishedUnverified($0) } ?? .finished }
         _ = enter()
         let result = SSL_do_handshake(ssl)
         if result == 1 { return finishHandshake() }
@@ -117,25 +104,32 @@ package final class TLSSession {
         if context.verifiesPeer, !isSelfTest {
             guard !verifiedChain.isEmpty, SSL_get0_peer_certificate(ssl) != nil,
                 SSL_get_verify_result(ssl) == Int(X509_V_OK), SSL_session_reused(ssl) == 0
-            else { return .failed(fail(TLSFailure(.noCertificate, "the peer's certificate was not verified"))) }
+            else { return finishUnverified() }
         }
         isEstablished = true
         return .finished
     }
 
-    var isServer: Bool { context.isServer }
-
-    var certificates: CertificateCache { context.certificates }
-    var verifiedChains: VerifiedChains { context.verifiedChains }
-
-    /// Whether it is the certificate that this side has itself.
-    func isOwn(_ certificate: OpaquePointer) -> Bool {
-        context.identity.map { X509_cmp($0.leaf.pointer, certificate) == 0 } ?? false
+    private func finishUnverified() -> HandshakeOutcome {
+        verifiedChain = []
+        guard explainsRefusal else {
+            return .failed(fail(TLSFailure(.noCertificate, "the peer's certificate was not verified")))
+        }
+        let failure = refusal ?? TLSFailure(.noCertificate, "peer did not return a certificate")
+        unverified = failure
+        isEstablished = true
+        return .finishedUnverified(failure)
     }
+
+    var isServer: Bool { context.isServer }
 
     func peerVerified(_ chain: [Certificate]) { verifiedChain = chain }
 
-    func peerRefused(_ failure: TLSFailure) { refusal = failure }
+    /// What the verification callback returns: 0, unless the handshake is to end so that the peer can be told.
+    func peerRefused(_ failure: TLSFailure) -> Int32 {
+        refusal = failure
+        return explainsRefusal ? 1 : 0
+    }
 
     // MARK: Data
 
@@ -261,6 +255,9 @@ extension TLSSession {
 
     package var isHandshakeFinished: Bool { isEstablished }
 
+    /// The handshake is over, and the peer's certificate has passed every check.
+    package var isPeerVerified: Bool { isEstablished && !verifiedChain.isEmpty && unverified == nil }
+
     /// Leaf first, anchor last, as verified; for a peer that was not verified, what it sent.
     package var peerChain: [Certificate] {
         if !verifiedChain.isEmpty { return verifiedChain }
@@ -275,26 +272,4 @@ extension TLSSession {
 
     /// What the verification of the peer's certificate said against it.
     package var verifyError: String? { refusal?.detail }
-
-    /// "TLSv1.3".
-    package var version: String { String(cString: SSL_get_version(ssl)) }
-
-    /// "TLS_AES_128_GCM_SHA256"; empty before there is one.
-    package var cipher: String {
-        guard let current = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_get_name(current) else { return "" }
-        return String(cString: name)
-    }
-
-    package var applicationProtocol: String? {
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &count)
-        guard let name, count > 0 else { return nil }
-        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
-    }
-
-    /// What the client asked for (SNI).
-    package var serverName: String? {
-        SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
-    }
 }

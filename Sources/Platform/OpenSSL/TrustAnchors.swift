@@ -8,6 +8,9 @@ package final class TrustAnchors: Sendable {
         case refused(reason: String)
     }
 
+    /// Looked up for clients only.
+    package let revocation: Revocation?
+
     /// OpenSSL's counted `X509_STORE`; never changed after `init`.
     nonisolated(unsafe) let store: OpaquePointer
     package let certificates: [Certificate]
@@ -17,7 +20,9 @@ package final class TrustAnchors: Sendable {
     static let countLimit = 256
 
     /// Intermediates in the set help to build chains; only with `pinsIntermediates` does a chain end at one.
-    package init(_ certificates: [Certificate], pinsIntermediates: Bool = false) throws(OpenSSLError) {
+    package init(
+        _ certificates: [Certificate], pinsIntermediates: Bool = false, revocation: Revocation? = nil
+    ) throws(OpenSSLError) {
         guard !certificates.isEmpty, certificates.count <= Self.countLimit else {
             throw OpenSSLError("load trust anchors", "there must be 1 to \(Self.countLimit)")
         }
@@ -39,6 +44,7 @@ package final class TrustAnchors: Sendable {
         self.store = store
         self.certificates = certificates
         self.pinsIntermediates = pinsIntermediates
+        self.revocation = revocation
     }
 
     package convenience init(pem: [UInt8], pinsIntermediates: Bool = false) throws(OpenSSLError) {
@@ -51,6 +57,16 @@ package final class TrustAnchors: Sendable {
     package func verify(
         leaf: Certificate, intermediates: [Certificate], purpose: CertificatePurpose, at unixSeconds: Int64
     ) -> Verdict {
+        switch judge(leaf: leaf, intermediates: intermediates, purpose: purpose, at: unixSeconds) {
+        case .success(let chain): .trusted(chain)
+        case .failure(let failure): .refused(reason: failure.detail)
+        }
+    }
+
+    /// The same, with the kind of refusal.
+    package func judge(
+        leaf: Certificate, intermediates: [Certificate], purpose: CertificatePurpose, at unixSeconds: Int64
+    ) -> Result<[Certificate], TLSFailure> {
         defer { ErrorStack.clear() }
         guard let untrusted = COpenSSL_sk_X509_new(), let context = X509_STORE_CTX_new() else {
             preconditionFailure("out of memory")
@@ -61,27 +77,36 @@ package final class TrustAnchors: Sendable {
         }
         for certificate in intermediates.prefix(Self.countLimit) {
             guard COpenSSL_sk_X509_push(untrusted, certificate.pointer) > 0 else {
-                return .refused(reason: "out of memory")
+                return .failure(TLSFailure(.other, "out of memory"))
             }
         }
         guard X509_STORE_CTX_init(context, store, leaf.pointer, untrusted) == 1,
             let parameters = X509_STORE_CTX_get0_param(context)
-        else { return .refused(reason: "verification cannot start") }
+        else { return .failure(TLSFailure(.other, "verification cannot start")) }
         configure(parameters, purpose: purpose)
         X509_VERIFY_PARAM_set_auth_level(parameters, TLSPolicy.securityLevel)
         X509_VERIFY_PARAM_set_time(parameters, time_t(unixSeconds))
         guard X509_verify_cert(context) == 1 else {
-            let failure = PeerRules.failure(
-                code: X509_STORE_CTX_get_error(context), depth: X509_STORE_CTX_get_error_depth(context),
-                isAuthorityLeaf: leaf.isAuthority)
-            return .refused(reason: failure.detail)
+            return .failure(
+                PeerRules.failure(
+                    code: X509_STORE_CTX_get_error(context), depth: X509_STORE_CTX_get_error_depth(context),
+                    isAuthorityLeaf: leaf.isAuthority))
         }
         let chain = certificateChain(X509_STORE_CTX_get0_chain(context))
         if let failure = PeerRules.refusal(of: leaf, chainCount: chain.count, purpose: purpose, at: unixSeconds) {
-            return .refused(reason: failure.detail)
+            return .failure(failure)
         }
-        return .trusted(chain)
+        if purpose == .client, let failure = refusal(of: chain, at: unixSeconds) { return .failure(failure) }
+        return .success(chain)
     }
+
+    /// Whether a client's chain, which these certificates have verified, is revoked; nil while it is not.
+    package func refusal(of chain: [Certificate], at unixSeconds: Int64) -> TLSFailure? {
+        revocation?.refusal(of: chain, under: certificates, at: unixSeconds)
+    }
+
+    /// From this second on, since 1970, what was verified before must be verified again; nil: never for its own sake.
+    package var validUntil: Int64? { revocation?.validUntil }
 
     /// The rules of every verification under these anchors.
     func configure(_ parameters: OpaquePointer?, purpose: CertificatePurpose) {

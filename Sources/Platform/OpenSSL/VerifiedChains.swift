@@ -4,9 +4,9 @@ import Synchronization
 /// Chains that a server has verified under one generation of trust: a client that comes again costs no second
 /// verification of its authorities' signatures.
 ///
-/// Its own signature, which proves that it has the key, is part of each handshake, and so are our own rules for leaves.
-/// A verdict counts only while each certificate of the chain is valid and the trust's revocation lists are. Owned by
-/// one `TLSContext`, so that it is gone with its trust; safe from any lane.
+/// Its own signature, which proves that it has the key, is part of each handshake, and so are our own rules for leaves
+/// and the trust's revocation lists. A verdict counts only while each certificate of the chain is valid. Owned by one
+/// `TLSContext`, so that it is gone with its trust; safe from any lane.
 final class VerifiedChains: Sendable {
     /// SHA-256 over everything that the peer has sent.
     typealias Key = [UInt8]
@@ -44,12 +44,11 @@ final class VerifiedChains: Sendable {
         }
     }
 
-    /// `deadline`: the second from which on the verdict does not count, whatever the certificates say.
-    func remember(_ chain: [Certificate], _ key: Key, until deadline: Int64?) {
-        guard let begin = chain.map(\.notBefore).max(), let end = chain.map(\.notAfter).min() else { return }
-        let last = min(end, deadline.map { $0 - 1 } ?? end)
-        guard begin <= last else { return }
-        halves.withLock { Self.add(Entry(chain: chain, validity: begin...last), key, to: &$0) }
+    func remember(_ chain: [Certificate], _ key: Key) {
+        guard let begin = chain.map(\.notBefore).max(), let end = chain.map(\.notAfter).min(), begin <= end else {
+            return
+        }
+        halves.withLock { Self.add(Entry(chain: chain, validity: begin...end), key, to: &$0) }
     }
 
     private static func add(_ entry: Entry, _ key: Key, to halves: inout Halves) {

@@ -58,7 +58,7 @@ package struct JoinBundle: Codable, Sendable, Equatable {
         } catch {
             throw .notJSON("the JSON document")
         }
-        try check()
+        try check(hasToken: !token.isEmpty)
     }
 
     /// One line without its newline.
@@ -66,11 +66,12 @@ package struct JoinBundle: Codable, Sendable, Equatable {
         get throws { Self.prefix + Base64URL.encode(try JSONEncoder.plane.encode(self)) }
     }
 
-    private func check() throws(Flaw) {
+    /// Whatever can be wrong with it once it is read.
+    package func check(hasToken: Bool) throws(Flaw) {
         guard url.hasPrefix("https://") else { throw .badURL(url) }
         guard Name.isValid(cluster) else { throw .badName("cluster") }
         guard Name.isValid(node) else { throw .badName("node") }
-        guard !token.isEmpty else { throw .notJSON("token") }
+        guard hasToken else { throw .notJSON("token") }
         guard !pins.isEmpty else { throw .missingPin }
         for pin in pins {
             let digits = pin.dropFirst("sha256:".count)

@@ -83,36 +83,24 @@ package actor PlaneClient: QueueConfined {
     // MARK: keys
 
     package func createKey(backup: String) async throws(PlaneError) -> DataKey {
-        var body = try await post("/v1/keys", KeyCreation(backup: backup), doing: "create a backup key")
-        defer { wipe(&body) }
-        var created: CreatedKey = try Self.decode(body, doing: "create a backup key")
-        defer { created.key.resetBytes(in: created.key.startIndex..<created.key.endIndex) }
-        guard created.key.count == 32 else { throw PlaneError(.protocolError, "the plane's key is not 32 bytes long") }
-        var key = Array(created.key)
-        return DataKey(
-            id: created.id, secret: SecretReference(taking: &key), wrapped: Array(created.wrapped),
-            kek: created.kek)
+        let what = "create a backup key"
+        return try KeyAnswer.created(
+            try await key(Keys.path, KeyCreation(backup: backup), doing: what), doing: what)
     }
 
     /// `reason`: what the key is wanted for; the plane audits it.
     package func unwrapKey(
         id: String, wrapped: [UInt8], kek: String, reason: String
     ) async throws(PlaneError) -> SecretReference {
+        let what = "unwrap a backup key"
         let request = KeyUnwrapping(wrapped: Data(wrapped), kek: kek, reason: reason)
-        var body = try await post("/v1/keys/\(id)/unwrap", request, doing: "unwrap a backup key")
-        defer { wipe(&body) }
-        var unwrapped: UnwrappedKey = try Self.decode(body, doing: "unwrap a backup key")
-        defer { unwrapped.key.resetBytes(in: unwrapped.key.startIndex..<unwrapped.key.endIndex) }
-        guard unwrapped.key.count == 32 else {
-            throw PlaneError(.protocolError, "the plane's key is not 32 bytes long")
-        }
-        var key = Array(unwrapped.key)
-        return SecretReference(taking: &key)
+        return try KeyAnswer.unwrapped(
+            try await key(Keys.unwrapPath(id: id), request, doing: what), doing: what)
     }
 
     /// Asks for the key's deletion, which the plane carries out after its delay.
     package func requestKeyDeletion(id: String) async throws(PlaneError) {
-        let request = HTTPRequest("POST", "\(url)/v1/keys/\(id)/deletion", headers: [("Accept", "application/json")])
+        let request = HTTPRequest("POST", url + Keys.deletionPath(id: id), headers: [("Accept", "application/json")])
         let response = try await sendRequest(request, try joined())
         _ = try Answer.body(of: response, doing: "request a key's deletion")
     }
@@ -151,23 +139,38 @@ package actor PlaneClient: QueueConfined {
 
     // MARK: JSON
 
-    private func post(_ path: String, _ value: some Encodable, doing what: String) async throws(PlaneError) -> [UInt8] {
-        try await call("POST", path, value, doing: what)
+    /// An answer with a key in it, in memory that wipes itself.
+    private func key(
+        _ path: String, _ value: some Encodable, doing what: String
+    ) async throws(PlaneError) -> SecretReference {
+        var request = try Self.request("POST", url + path, value, doing: what)
+        request.answersSecret = true
+        request.responseLimit = KeyAnswer.sizeLimit
+        let response = try await sendRequest(request, try joined())
+        _ = try Answer.body(of: response, doing: what)
+        guard let secret = response.secret else { throw Answer.error(of: response, doing: what) }
+        return secret
     }
 
     private func call(
         _ method: String, _ path: String, _ value: some Encodable, doing what: String
     ) async throws(PlaneError) -> [UInt8] {
+        let request = try Self.request(method, url + path, value, doing: what)
+        return try Answer.body(of: try await sendRequest(request, try joined()), doing: what)
+    }
+
+    private static func request(
+        _ method: String, _ url: String, _ value: some Encodable, doing what: String
+    ) throws(PlaneError) -> HTTPRequest {
         let body: Data
         do {
             body = try JSONEncoder.plane.encode(value)
         } catch {
             throw PlaneError(.request, "\(what): \(error)")
         }
-        let request = HTTPRequest(
-            method, url + path, headers: [("Accept", "application/json"), ("Content-Type", "application/json")],
+        return HTTPRequest(
+            method, url, headers: [("Accept", "application/json"), ("Content-Type", "application/json")],
             body: Array(body))
-        return try Answer.body(of: try await sendRequest(request, try joined()), doing: what)
     }
 
     private static func decode<Value: Decodable>(_ body: [UInt8], doing what: String) throws(PlaneError) -> Value {

@@ -13,7 +13,7 @@ struct ConfigCommand: AsyncParsableCommand {
         @OptionGroup var location: ConfigurationOption
 
         func perform() async throws(VerbFailure) -> VerbStatus {
-            let mistakes = try location.read().trustMistakes
+            let mistakes = try location.read().fileMistakes
             if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
             Console.say("\(location.config): no mistake")
             return .ready

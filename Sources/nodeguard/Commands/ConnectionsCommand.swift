@@ -26,10 +26,24 @@ struct ConnectionsCommand: Verb {
             Console.say(form.json ? answer.text : "connection \(kill) was ended")
             return .ready
         }
-        let (body, document) = try await questions.document("/v1/connections", at: status.control)
-        Console.say(
-            form.json ? body : Self.text(document["connections"]?.items ?? document.items, Timestamp.now.seconds))
+        let connections = try await Self.all(questions)
+        let document: JSONValue = ["connections": .array(connections)]
+        Console.say(form.json ? document.text : Self.text(connections, Timestamp.now.seconds))
         return .ready
+    }
+
+    /// The daemon gives them a page at a time.
+    static func all(_ questions: LocalQuestions) async throws(VerbFailure) -> [JSONValue] {
+        var all: [JSONValue] = []
+        var last: Double = 0
+        while true {
+            let path = "/v1/connections?after=\(UInt64(last))"
+            let (_, page) = try await questions.document(path, at: questions.configuration.control)
+            all += page["connections"]?.items ?? []
+            // Numbers grow, so this ends.
+            guard let next = page["next"]?.number, next > last else { return all }
+            last = next
+        }
     }
 
     static func text(_ connections: [JSONValue], _ now: Int64) -> String {

@@ -17,8 +17,11 @@ struct LocalQuestions {
         return (answer.text, document)
     }
 
-    /// An answer that is no success becomes the failure that it names.
-    func ask(_ method: String, _ path: String, at socket: String) async throws(VerbFailure) -> LocalResponse {
+    /// An answer that is no success becomes the failure that it names. `refusal`: what it means that the daemon could
+    /// do it and did not (409).
+    func ask(
+        _ method: String, _ path: String, at socket: String, refusal: VerbStatus = .failed
+    ) async throws(VerbFailure) -> LocalResponse {
         let answer: LocalResponse
         do throws(LocalClientError) {
             answer = try await LocalClient.send(method, path, to: socket, timeoutSeconds: Self.timeoutSeconds)
@@ -29,8 +32,9 @@ struct LocalQuestions {
             }
         }
         if (200..<300).contains(answer.status) { return answer }
-        let detail = ReadJSON.parse(answer.body)?["error"]?.shown ?? "the daemon answered with status \(answer.status)"
-        throw VerbFailure(answer.status == 403 ? .notAllowed : .failed, detail)
+        let lines = ReadJSON.parse(answer.body)?["error"]?.string?.split(separator: "\n").map { String($0).printable }
+        let detail = lines?.joined(separator: "\n") ?? "the daemon answered with status \(answer.status)"
+        throw VerbFailure([403: .notAllowed, 409: refusal][answer.status] ?? .failed, detail)
     }
 
     /// A renewal may wait for the plane.

@@ -42,20 +42,39 @@ enum ConfigurationExample {
             connect-timeout: 5s           # to the database
             idle-timeout: off             # or a duration without a byte in either direction
             drain: 30s                    # how long a stopping daemon lets its connections end
+            # Whom every listener refuses at once, one a line: 'serial 0A:1B CN=the issuer', 'spki sha256:…', 'uri …', …
+            deny-list: /etc/nodeguard/denied  # default: none
           listeners:
             - name: ysql
               listen: ["0.0.0.0:5433", "[::]:5433"]
               protocol: postgres          # postgres, cassandra, redis or tcp
               backend: 127.0.0.1:5432     # host:port or unix:/path
               certificate: database       # a role of above
-              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem"
+              trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
+              # What the authorities have revoked, read again when it changes. Default: nothing is looked up.
+              crl: ["file:/etc/nodeguard/crl/intermediate.pem", "file:/etc/nodeguard/crl/root.pem"]
+              crl-check: chain            # leaf, or chain: every certificate below the one that is trusted
+              crl-freshness: strict       # once a CRL has ended: strict refuses all; or grace 24h, or last-known
+              deny-list: /etc/nodeguard/denied-ysql     # beside the one for all
               # Keys of one rule: all must match. Values of one key: any. Rules: any. Without a rule nobody may connect.
               allow:
                 - uri: "spiffe://cluster-a/app/*"     # * is one path segment or a part of one, ** one or more segments
                 - common-name: reporting
                   organization: Example
                   organizational-unit: [Analytics, Finance]
-                  database-user: [reporter]           # protocol postgres only
+                  database-user: [reporter]           # of the session; protocol postgres only, so with the next two
+                  database: [reports, archive]
+                - common-name: standby
+                  usage: clientAuth                   # an extended key usage, by name or object identifier
+                  replication: yes                    # replication as well; or only. Default: no
+                # Groups of rules: all of `all`, one of `any`; they may hold groups again.
+                - organization: Example
+                  all:
+                    - uri: "spiffe://cluster-a/**"
+                  any:
+                    - dns: batch-1.cluster-a.example
+                    - dns: batch-2.cluster-a.example
+                      any: [ { email: batch@example.org }, { common-name: batch } ]
                 - dns: batch.cluster-a.example
                   ip: [192.0.2.10, "2001:db8::10"]
                 - email: dba@example.org
@@ -64,6 +83,11 @@ enum ConfigurationExample {
               deny:
                 - issuer: "CN=cluster-a intermediate"
                   serial: "0A:1B"
+              # Which certificates may be which database users: lines such as `common-name:shop shop_app`. Whoever the
+              # rules allow must be in it. Protocol postgres only.
+              database-user-map: /etc/nodeguard/database-users
+              mode: enforce               # or dry-run: say what would be refused, and let it pass
+              explain-certificate-refusals: no    # yes: a client reads why its certificate is not accepted
             - name: local-socket
               listen: 127.0.0.1:5434
               protocol: postgres

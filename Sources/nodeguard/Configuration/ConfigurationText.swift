@@ -172,13 +172,14 @@ extension ProxySection {
         [
             (
                 "defaults",
-                .section([
-                    ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
-                    ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
-                    ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
-                    ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
-                    ("drain", .text(Quantity.text(defaults.drain))),
-                ])
+                .section(
+                    [
+                        ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
+                        ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
+                        ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
+                        ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
+                        ("drain", .text(Quantity.text(defaults.drain))),
+                    ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [
             ("algorithms", .text(algorithms.rawValue)),
@@ -197,19 +198,33 @@ extension ListenerSection {
         }
         let acknowledged: ConfigurationText.Members =
             acknowledgesLocalTrust ? [("acknowledge-local-trust", .text("yes"))] : []
+        let denied: ConfigurationText.Members = denyList.map { [("deny-list", .text($0))] } ?? []
+        let map: ConfigurationText.Members = databaseUserMap.map { [("database-user-map", .text($0))] } ?? []
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
         ] + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trusted)), ("allow", .items(allow.map(\.shown))),
-            ("deny", .items(deny.map(\.shown))),
+            ("certificate", .text(certificate)), ("trust", .list(trusted)),
+        ] + (revocation?.shown ?? []) + denied + [
+            ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
+        ] + map + [
+            ("mode", .text(mode.rawValue)),
+            ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
         ]
     }
 }
 
 extension RuleSection {
+    fileprivate var shown: ConfigurationText.Members { terms.shown }
+}
+
+extension RuleTerms {
     fileprivate var shown: ConfigurationText.Members {
-        keys.sorted { $0.key.rawValue < $1.key.rawValue }.map { ($0.key.rawValue, .list($0.value)) }
+        let values: ConfigurationText.Members = keys.sorted { $0.key.rawValue < $1.key.rawValue }
+            .map { ($0.key.rawValue, .list($0.value)) }
+        let groups: ConfigurationText.Members = [("all", all), ("any", any)]
+            .compactMap { name, group in group.map { (name, .items($0.map(\.shown))) } }
+        return values + groups + (replication.map { [("replication", .text($0.rawValue))] } ?? [])
     }
 }
 

@@ -15,7 +15,7 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
-        let mistakes = trustMistakes
+        let mistakes = fileMistakes
         if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
         for listener in proxy.listeners {
             do {
@@ -34,16 +34,44 @@ extension NodeConfiguration {
 }
 
 extension NodeConfiguration {
+    /// Files that others write and that are read again when they change. The proxy watches CRLs and deny lists itself.
+    var watchedFiles: [String] {
+        let certificates = certificates.roles.flatMap { role in
+            if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
+        }
+        return certificates + proxy.listeners.flatMap(\.trustFiles)
+    }
+
     /// What is wrong with the files of authorities that listeners name, one line each.
     var trustMistakes: [String] {
         proxy.listeners.flatMap { listener in
-            listener.trust.compactMap { trust in
-                guard case .file(let path) = trust else { return nil }
+            listener.trustFiles.compactMap { path in
                 do {
                     _ = try listener.authorities(in: path)
                     return nil
                 } catch { return "listener \(listener.name): trust \"file:\(path)\": \(error)" }
             }
+        }
+    }
+
+    /// And of CRLs, deny lists and maps.
+    var fileMistakes: [String] { trustMistakes + revocationMistakes + ruleFileMistakes }
+
+    private var revocationMistakes: [String] {
+        proxy.listeners.flatMap { listener in
+            var mistakes: [String] = []
+            let authorities = listener.trustFiles.flatMap { (try? listener.authorities(in: $0)) ?? [] }
+            for path in listener.revocation?.files ?? [] {
+                do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
+                    mistakes.append("listener \(listener.name): crl \"file:\(path)\": \(error)")
+                }
+            }
+            for path in listener.denyLists(proxy.defaults) {
+                do { _ = try DenyList(path: path) } catch {
+                    mistakes.append("listener \(listener.name): deny-list: \(error)")
+                }
+            }
+            return mistakes
         }
     }
 }
@@ -75,25 +103,47 @@ extension RoleSection {
 extension ListenerSection {
     private static let trustLimit = 1 << 20
 
-    fileprivate func authorities(in path: String) throws -> [Certificate] {
-        let found = try Certificate.parsePEM(try Files.read(path, limit: Self.trustLimit))
+    func authorities(in path: String) throws -> [Certificate] {
+        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
+        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
+            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
+        }
+        let found = blocks.map(\.certificate)
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
 
+    /// What holds for all listeners, and its own.
+    func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
+        var all: [String] = []
+        for path in [defaults.denyList, denyList] { if let path, !all.contains(path) { all.append(path) } }
+        return all
+    }
+
+    var trustFiles: [String] {
+        trust.compactMap { trust in if case .file(let path) = trust { path } else { nil } }
+    }
+
+    /// As its files are now.
+    func currentTrust() throws -> ListenerTrust {
+        ListenerTrust(
+            trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+    }
+
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        var anchors: [Certificate] = []
-        for case .file(let path) in trust {
-            anchors += try authorities(in: path)
-        }
+        let trust = try currentTrust()
         var timeouts = ProxyTimeouts()
         timeouts.handshake = defaults.handshakeTimeout
         timeouts.connect = defaults.connectTimeout
         timeouts.idle = defaults.idleTimeout
-        return ListenerConfiguration(
+        var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.contains(.cluster), anchors: anchors, policy: policy,
+            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
-            acknowledgesLocalTrust: acknowledgesLocalTrust)
+            acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.revocation = revocation
+        configuration.denyLists = denyLists(defaults)
+        return configuration
     }
 }

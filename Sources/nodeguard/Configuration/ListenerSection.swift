@@ -17,13 +17,19 @@ struct ListenerSection: Sendable, Equatable {
     /// A role of `certificates`.
     let certificate: String
     let trust: [Trust]
+    /// Where certificates are looked up; nil: they are not.
+    let revocation: RevocationConfiguration?
+    /// A file.
+    let denyList: String?
     let allow: [RuleSection]
     let deny: [RuleSection]
-
-    var policy: AccessPolicy { AccessPolicy(allow: allow.map(\.rule), deny: deny.map(\.rule)) }
+    /// A file; read when the policy is made.
+    let databaseUserMap: String?
+    let mode: AccessPolicy.Mode
+    let explainsCertificateRefusals: Bool
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
-        section.refuse("backend-tls", "crl", "audit")
+        section.refuse("backend-tls", "audit")
         let name = section.value("name", .name, isRequired: true)
         let listen = section.list("listen", .listenAddress, isRequired: true)
         let databaseProtocol = section.value(
@@ -32,8 +38,14 @@ struct ListenerSection: Sendable, Equatable {
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificate = section.located("certificate", .name, isRequired: true)
         let trust = section.list("trust", .trust, isRequired: true)
+        let revocation = RevocationConfiguration.read(section)
+        let denyList = section.value("deny-list", .path)
         let allow = section.sections("allow") { RuleSection.read($0, databaseProtocol) }
         let deny = section.sections("deny") { RuleSection.read($0, databaseProtocol) }
+        let databaseUserMap = section.located("database-user-map", .path)
+        let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
+        let explains = section.located("explain-certificate-refusals", .flag)
+        checkWords(databaseProtocol, databaseUserMap, explains, section)
         if let certificate { check(certificate, section, roles) }
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
@@ -45,7 +57,21 @@ struct ListenerSection: Sendable, Equatable {
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
             acknowledgesLocalTrust: acknowledges, certificate: certificate.value, trust: trust.map(\.value),
-            allow: allow, deny: deny)
+            revocation: revocation, denyList: denyList, allow: allow, deny: deny,
+            databaseUserMap: databaseUserMap?.value, mode: mode,
+            explainsCertificateRefusals: explains?.value ?? false)
+    }
+
+    private static func checkWords(
+        _ databaseProtocol: DatabaseProtocol?, _ map: Section.Located<String>?, _ explains: Section.Located<Bool>?,
+        _ section: Section
+    ) {
+        if let map, let databaseProtocol, databaseProtocol != .postgres {
+            section.add("only the protocol postgres names a user before the rules decide", at: map.position)
+        }
+        if let explains, explains.value, databaseProtocol == .tcp {
+            section.add("the protocol tcp has no words in which to explain a refusal", at: explains.position)
+        }
     }
 
     private static let localTrust = """
@@ -57,60 +83,6 @@ struct ListenerSection: Sendable, Equatable {
         if roles.names.contains(role.value) { return }
         let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
         section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
-    }
-}
-
-/// One rule of `allow` or `deny`: as it was written, and compiled.
-struct RuleSection: Sendable, Equatable {
-    let keys: [AccessRule.Key: [String]]
-    let rule: AccessRule
-
-    static func read(_ section: Section, _ databaseProtocol: DatabaseProtocol?) -> RuleSection? {
-        var keys: [AccessRule.Key: [String]] = [:]
-        var isWhole = true
-        for key in AccessRule.Key.allCases {
-            guard let values = section.list(key.rawValue, .text(limit: 2048)) else {
-                if section.has(key.rawValue) { isWhole = false }
-                continue
-            }
-            keys[key] = values.map(\.value)
-            isWhole = check(key, values, section) && isWhole
-        }
-        if keys[.databaseUser] != nil, let databaseProtocol, databaseProtocol != .postgres {
-            section.add(
-                "only the protocol postgres names a database user before the rules decide",
-                at: section.place(of: AccessRule.Key.databaseUser.rawValue))
-        }
-        guard isWhole, !keys.isEmpty || !section.isEmpty else {
-            if isWhole { section.add("an empty rule would match nobody", at: section.position) }
-            return nil
-        }
-        if keys.isEmpty { return nil }
-        do throws(AccessRule.Mistake) {
-            return RuleSection(keys: keys, rule: try AccessRule(keys))
-        } catch {
-            section.add(error.description, at: error.key.map { section.place(of: $0.rawValue) } ?? section.position)
-            return nil
-        }
-    }
-
-    /// Each value for itself, so that each mistake has its own place. A serial counts with an issuer, so it is tried
-    /// with one.
-    private static func check(_ key: AccessRule.Key, _ values: [Section.Located<String>], _ section: Section) -> Bool {
-        var isRight = true
-        for value in values {
-            do throws(AccessRule.Mistake) {
-                _ = try AccessRule(key == .serial ? [key: [value.value], .issuer: ["CN=any"]] : [key: [value.value]])
-            } catch {
-                section.add("'\(value.value)' \(error.reason)", at: value.position)
-                isRight = false
-            }
-        }
-        if values.isEmpty {
-            section.add("'\(key.rawValue)' needs at least one value", at: section.place(of: key.rawValue))
-            isRight = false
-        }
-        return isRight
     }
 }
 

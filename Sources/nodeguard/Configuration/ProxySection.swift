@@ -16,6 +16,8 @@ struct ProxySection: Sendable, Equatable {
         /// nil: never.
         var idleTimeout: Duration?
         var drain = Duration.seconds(30)
+        /// A file; of every listener.
+        var denyList: String?
     }
 
     var defaults = Defaults()
@@ -70,6 +72,7 @@ extension ProxySection.Defaults {
         let long = Duration.seconds(1)...Duration.seconds(30 * 86_400)
         if let value = section.value("idle-timeout", Form.duration(long).orOff()) { defaults.idleTimeout = value }
         if let value = section.value("drain", .duration(.zero...Duration.seconds(3600))) { defaults.drain = value }
+        defaults.denyList = section.value("deny-list", .path)
         return defaults
     }
 }

@@ -147,9 +147,11 @@ struct StatusText {
         ])
         table.rows = (document["lanes"]?.items ?? []).map { lane in
             let lag = lane["lag_seconds"]?.number ?? 0
+            // What such a queue waits for is somebody else's pace.
+            let mark = lane["patient"] == .boolean(true) && lag >= 1 ? " waits" : ""
             return [
                 lane["label"]?.shown ?? "", Measures.percent(lane["load"]?.number ?? 0),
-                lag < 1 ? "\(Int(lag * 1000)) ms" : Measures.span(Int64(lag)),
+                (lag < 1 ? "\(Int(lag * 1000)) ms" : Measures.span(Int64(lag))) + mark,
                 lane["jobs"]?.number.map(Measures.count) ?? "",
             ]
         }

@@ -93,6 +93,22 @@ import Testing
         await running.stop()
     }
 
+    @Test func `records how its producer ended only where somebody knows`() async throws {
+        let running = try RunningJob()
+        let piped = try await running.put("piped", [1])
+        let ran = try await running.client { try $0.run("ran", command: ["/bin/sh", "-c", "echo x"]) }
+        let catalog = BackupCatalog(cluster: "cluster-a", targets: [running.target])
+        for (made, status) in [(piped, nil), (ran, Int32(0))] {
+            let entry = try #require(try catalog.entries().first { $0.known.backup == made.backup })
+            let wrap = try #require(try catalog.keys(of: entry).wraps.first)
+            let secret = try await running.custody.keys.unwrap(wrap.key, Array(wrap.wrapped), wrap.kek, "look")
+            let key = BackupKey(id: wrap.key, secret: secret)
+            let manifest = try SealedManifest.read(of: entry.identity, key: key, from: running.target)
+            #expect(manifest.producer.status == status)
+        }
+        await running.stop()
+    }
+
     @Test(arguments: [
         (["/bin/sh", "-c", "echo something; exit 3"], "status 3"),
         (["/bin/sh", "-c", "echo x; kill -9 $$"], "status 137"),
@@ -204,7 +220,10 @@ import Testing
         #expect(try await second.list().map(\.name) == ["base"])
         #expect(try await second.get("torn").error?.kind == .notFound)
         #expect(try await second.get("base").bytes == someBytes(9000))
-        #expect(second.metrics.openMetricsText.contains("last_success_timestamp_seconds{name=\"base\"}"))
+        let isFound = await eventually(within: 60) {
+            second.metrics.openMetricsText.contains("last_success_timestamp_seconds{name=\"base\"}")
+        }
+        #expect(isFound)
         await second.stop()
     }
 }

@@ -26,6 +26,9 @@ actor LoadClient: LaneResident {
     /// Ends all connections, in order where the script allows; `progress.open` tells when they are gone.
     func end() { floor.end() }
 
+    /// When the subject ended connections that awaited it, since the last time.
+    func takeEndings() -> [ContinuousClock.Instant] { floor.takeEndings() }
+
     /// Nanoseconds of each operation since the last time.
     func takeLatencies() -> [UInt32] { floor.takeLatencies() }
 }
@@ -42,6 +45,7 @@ final class LoadFloor {
     private var startedCount = 0
     private var live: [ObjectIdentifier: LoadConnection] = [:]
     private var latencies: [UInt32] = []
+    private var endings: [ContinuousClock.Instant] = []
 
     /// More than a window brings; those after it are not recorded.
     private static let latencyLimit = 4 << 20
@@ -86,6 +90,16 @@ final class LoadFloor {
         guard latencies.count < Self.latencyLimit else { return }
         let time = ContinuousClock.now - start
         latencies.append(UInt32(clamping: time.components.attoseconds / 1_000_000_000))
+    }
+
+    func endedBySubject() {
+        progress.ended.add(1)
+        endings.append(.now)
+    }
+
+    func takeEndings() -> [ContinuousClock.Instant] {
+        defer { endings = [] }
+        return endings
     }
 
     func takeLatencies() -> [UInt32] {

@@ -73,7 +73,8 @@ final class LoadConnection: Watcher, TimerTarget {
             guard flush() else { return }
             switch outcome {
             case .finished: return talk()
-            case .failed(let failure): return finish(failure: "handshake: \(failure)")
+            case .failed(let failure), .finishedUnverified(let failure):
+                return finish(failure: "handshake: \(failure)")
             case .wantsOutput: continue
             case .wantsInput:
                 switch socket.stream.read(into: transport.cipherIn) {
@@ -118,7 +119,7 @@ final class LoadConnection: Watcher, TimerTarget {
         case .exchanges:
             began = .now
             say(Script.exchangeLength)
-        case .hold: floor.startNext()
+        case .hold, .waitForEnd: floor.startNext()
         case .download, .upload: break
         }
     }
@@ -158,7 +159,10 @@ final class LoadConnection: Watcher, TimerTarget {
                 if opened > 0 { heard(opened) }
                 if !isFilled, !hungUp { return }
             case .wouldBlock: return
-            case .ended, .failed: return finish(failure: "the subject closed the connection")
+            case .ended, .failed:
+                guard order.script == .waitForEnd else { return finish(failure: "the subject closed the connection") }
+                floor.endedBySubject()
+                return finish()
             }
         }
         _ = floor.poller.schedule(after: .zero, self)

@@ -19,12 +19,14 @@ enum Script: Sendable {
     case upload
     /// Has one byte echoed and stays.
     case hold
+    /// The same, until the subject ends it, which is noted.
+    case waitForEnd
 
     static let exchangeLength = 256
 
     var wish: Wish {
         switch self {
-        case .visits, .exchanges, .hold: .echo
+        case .visits, .exchanges, .hold, .waitForEnd: .echo
         case .download: .download
         case .upload: .upload
         }
@@ -38,7 +40,7 @@ struct LoadOrder: Sendable {
     var address: SocketAddress
     /// Taken in turn by the connections; none: plain TCP.
     var contexts: [TLSContext]
-    /// Connections at a time; for `hold`, those that are on their way at a time.
+    /// Connections at a time; for `hold` and `waitForEnd`, those that are on their way at a time.
     var width: Int
     /// All connections.
     var total: Int
@@ -58,6 +60,8 @@ final class LoadProgress: Sendable {
     let operations = SharedCount()
     let bytesReceived = SharedCount()
     let open = SharedCount()
+    /// By the subject, of those that awaited it.
+    let ended = SharedCount()
     private let failure = Mutex<String?>(nil)
 
     /// The first one since the last time.

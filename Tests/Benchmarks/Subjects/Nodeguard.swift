@@ -5,7 +5,9 @@ import TestSupport
 extension Scenery {
     /// One data lane and one handshake lane, standalone on certificate files, with its audit trail as always. Limits
     /// that are there to slow floods down are out of the way, since all load comes from one address.
-    func startNodeguard(_ program: String, round: Int) throws -> Subject {
+    ///
+    /// `listener`: further keys of the listener, as YAML.
+    func startNodeguard(_ program: String, round: Int, listener: String = "") throws -> Subject {
         let port = try freePort()
         let home = folder.file("node-\(round)")
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
@@ -30,6 +32,7 @@ extension Scenery {
                   certificate: database
                   trust: ["file:\(authority.trustPath)"]
                   allow: [ { common-name: \(Self.clientName) } ]
+                  \(listener)
             status: { socket: \(home)/status.sock, control: \(home)/control.sock, stream: \(home)/stream.sock }
             log: { level: warning }
 

@@ -18,7 +18,7 @@ import Testing
         return Node(folder, url: nil, roles: [RoleConfiguration(name: "own", source: source)])
     }
 
-    @Test func `make a node ready without any plane, and are taken up when they change`() async throws {
+    @Test func `make a node ready without any plane, and are another once they are adopted`() async throws {
         let authority = try TestAuthority()
         let folder = try TemporaryDirectory()
         let (first, second) = (try authority.server(), try authority.server(name: "other"))
@@ -28,9 +28,14 @@ import Testing
         #expect(node.isReady)
         #expect(node.said.identities["own"]?.map(\.leaf) == [try first.certificate()])
         #expect(node.metrics.openMetricsText.contains("nodeguard_certificate_expiry_timestamp_seconds{role=\"own\"}"))
+        #expect(await node.renewer.readFiles().new.isEmpty)
         try put(second, into: folder)
-        try await node.waits { $0.said.identities["own"]?.count == 2 }
-        #expect(node.said.identities["own"]?.last?.leaf == (try second.certificate()))
+        let found = await node.renewer.readFiles()
+        #expect(found.new["own"]?.leaf == (try second.certificate()) && found.mistakes == [])
+        #expect(node.events(.certificatePublished).count == 1, "nothing is in service that was only read")
+        await node.renewer.adopt(found)
+        #expect(node.events(.certificatePublished).last?.fields["generation"] == 2)
+        #expect(await node.renewer.readFiles().new.isEmpty)
         #expect(await node.renewer.renew(role: "own") != .begun)
         await node.stop()
     }
@@ -52,12 +57,32 @@ import Testing
         ]
         for make in bad {
             try make()
-            try await node.waits { $0.codes.contains("CERTIFICATE_FILES_UNUSABLE") }
+            let found = await node.renewer.readFiles()
+            #expect(found.new.isEmpty && found.mistakes.count == 1)
+            #expect(found.mistakes.first?.contains(folder.path) == true, "\(found.mistakes)")
+            #expect(node.codes.contains("CERTIFICATE_FILES_UNUSABLE"))
             #expect(node.said.identities["own"]?.count == 1)
             #expect(node.isReady)
             try put(good, into: folder)
-            try await node.waits { !$0.codes.contains("CERTIFICATE_FILES_UNUSABLE") }
+            #expect(await node.renewer.readFiles().mistakes == [])
+            #expect(!node.codes.contains("CERTIFICATE_FILES_UNUSABLE"))
         }
+        await node.stop()
+    }
+
+    @Test func `that came before their time are asked for again when it has come`() async throws {
+        let authority = try TestAuthority()
+        let folder = try TemporaryDirectory()
+        let early = try authority.issue(name: "x", usage: [.server], validity: 3...3600)
+        try put(early, into: folder)
+        let node = node(folder)
+        await node.start()
+        #expect(!node.isReady)
+        try await node.waits { $0.said.filesDue > 0 }
+        let found = await node.renewer.readFiles()
+        #expect(found.new["own"]?.leaf == (try early.certificate()))
+        await node.renewer.adopt(found)
+        #expect(node.isReady)
         await node.stop()
     }
 }

@@ -60,30 +60,3 @@ final class ESTServer {
         try JoinBundle(url: url, cluster: "alpha", node: node, pins: pins ?? [pin], token: token).text
     }
 }
-
-/// The environment with `cryptography` that `packaging/python-peers` makes, or, outside of the packaging scripts, one
-/// of the user's own, made once. A test that needs it fails without it; it is never passed over.
-enum PythonPeers {
-    private static let made = Result { try make() }
-
-    static func python() throws -> String { try made.get() }
-
-    private static func make() throws -> String {
-        var top = URL(fileURLWithPath: #filePath)
-        for _ in 0..<4 { top.deleteLastPathComponent() }
-        let caches = ProcessInfo.processInfo.environment["XDG_CACHE_HOME"] ?? NSHomeDirectory() + "/.cache"
-        let own = caches + "/nodeguard/python-peers"
-        let known = [top.appendingPathComponent(".build/python-peers").path, own].map { $0 + "/bin/python" }
-        if let python = known.first(where: works) { return python }
-        try Subprocess.check("python3", ["-m", "venv", own], within: 120)
-        let list = top.appendingPathComponent("packaging/python-dependencies").path
-        try Subprocess.check(
-            own + "/bin/pip", ["install", "--quiet", "--disable-pip-version-check", "-r", list], within: 300)
-        return own + "/bin/python"
-    }
-
-    private static func works(_ python: String) -> Bool {
-        guard FileManager.default.isExecutableFile(atPath: python) else { return false }
-        return (try? Subprocess.run(python, ["-c", "import cryptography"]))?.succeeded == true
-    }
-}

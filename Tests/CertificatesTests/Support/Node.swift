@@ -15,6 +15,7 @@ final class Node: Sendable {
         var trusts: [TrustAnchors] = []
         var memberships: [Membership] = []
         var events: [AuditEvent] = []
+        var filesDue = 0
     }
 
     static let database = RoleConfiguration(
@@ -86,7 +87,8 @@ final class Node: Sendable {
                 nodeIdentity: { identity, _ in self.add { $0.nodeIdentities.append(identity) } },
                 identity: { role, identity in self.add { $0.identities[role, default: []].append(identity) } },
                 trust: { trust in self.add { $0.trusts.append(trust) } },
-                membership: { membership in self.add { $0.memberships.append(membership) } })
+                membership: { membership in self.add { $0.memberships.append(membership) } },
+                filesDue: { self.add { $0.filesDue += 1 } })
         }
     }
 }

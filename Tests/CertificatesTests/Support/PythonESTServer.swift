@@ -214,6 +214,6 @@ let pythonESTServer = #"""
     context.verify_mode = ssl.CERT_OPTIONAL
     server = Server(("127.0.0.1", int(sys.argv[2])), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    print("listening", server.server_address[1], flush=True)
+    print(f"listening {server.server_address[1]}", flush=True)
     server.serve_forever()
     """#

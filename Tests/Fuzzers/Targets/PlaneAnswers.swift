@@ -1,3 +1,4 @@
+import FoundationEssentials
 import OpenSSL
 import PlaneAPI
 
@@ -17,6 +18,29 @@ extension FuzzTarget {
         try promise(!bundle.pins.isEmpty && !bundle.token.isEmpty, "no pin or no token")
         try promise(try JoinBundle(text: bundle.text) == bundle, "it is written as another")
         try promise(try JoinBundle(text: " \t\n" + text) == bundle, "space before it makes another")
+        guard let offer = try? JoinOffer(reading: SecretReference(copying: input)) else { return }
+        let token = String(decoding: offer.token.withSecret { $0.copy() }, as: UTF8.self)
+        let isSame = offer.bundle.pins == bundle.pins && offer.bundle.node == bundle.node && token == bundle.token
+        try promise(isSame, "the node reads another bundle")
+    }
+
+    /// An answer with a key in clear.
+    static let keyAnswer = FuzzTarget("key-answer", longest: 1024) {
+        let key = #""key":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=""#
+        return [
+            "{\(key)}", #"{"id":"bk-1",\#(key),"wrapped":"AQI=","kek":"kek-1"}"#,
+            #" { "n" : [ 1 , -2.5e+3 , {"a":"}\""} , null ] , \#(key) } "#,
+        ].map { Array($0.utf8) }
+    } check: { input in
+        let answer = SecretReference(copying: input)
+        if let key = try? KeyAnswer.unwrapped(answer, doing: "ask") {
+            try promise(key.count == 32, "a key of \(key.count) bytes")
+            let json = try? JSONDecoder().decode(UnwrappedKey.self, from: Data(input))
+            if let json { try promise(Array(json.key) == key.withSecret { $0.copy() }, "another key than JSON's") }
+        }
+        if let made = try? KeyAnswer.created(answer, doing: "ask") {
+            try promise(made.secret.count == 32, "a key of \(made.secret.count) bytes")
+        }
     }
 
     /// A status, a `Retry-After` header in one line, and a body.

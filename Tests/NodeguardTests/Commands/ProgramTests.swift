@@ -43,8 +43,12 @@ final class ProgramFixture: Sendable {
             },
             health: health, metrics: Metrics(), lanes: { [] },
             control: ControlActions(
-                connections: {
-                    [["id": "7", "listener": "ysql", "peer_subject": "CN=shop", "peer_address": "127.0.0.1:9"]]
+                connections: { _, _ in
+                    [
+                        "connections": [
+                            ["id": 7, "listener": "ysql", "peer_subject": "CN=shop", "peer_address": "127.0.0.1:9"]
+                        ]
+                    ]
                 },
                 events: { _ in
                     [
@@ -60,7 +64,7 @@ final class ProgramFixture: Sendable {
                     return .done([:])
                 },
                 drain: { .refused("already draining") }, undrain: { .done([:]) },
-                reload: { .done(["applied": .strings(["log.level"]), "needs_restart": .strings([])]) }))
+                reload: { _ in .done(["applied": .strings(["log.level"]), "needs_restart": .strings([])]) }))
         let paths = swapped ? ["c", "s"] : ["s", "c"]
         let server = try await StatusServer.open(
             StatusConfiguration(statusPath: folder.file(paths[0]), controlPath: folder.file(paths[1])),

@@ -9,9 +9,9 @@ import Testing
         let configuration = NodeConfiguration.read(ConfigurationExample.text, reading)
         #expect(reading.mistakes == [])
         #expect(configuration != nil)
-        // Rules of both kinds have the same keys.
-        let known = Set(reading.knownKeys.map { $0.replacing("deny[]", with: "allow[]") })
-        let present = Set(reading.presentKeys.map { $0.replacing("deny[]", with: "allow[]") })
+        // Rules of both kinds, and their groups, have the same keys.
+        let known = Set(reading.knownKeys.map { $0.asOfAllow })
+        let present = Set(reading.presentKeys.map { $0.asOfAllow })
         #expect(known.subtracting(present) == [])
         #expect(reading.knownKeys.count > 60)
     }
@@ -92,4 +92,9 @@ import Testing
         #expect(Suggestion.nearest(to: word, among: ["name", "listen", "backups"]) == nil)
         #expect(Suggestion.nearest(to: word, among: []) == nil)
     }
+}
+
+extension String {
+    /// The key of a rule under `allow`, if it is one of a rule under `deny` or of a group.
+    var asOfAllow: String { replacing("deny[]", with: "allow[]").replacing(/\.(all|any)\[\]/, with: "") }
 }

@@ -1,3 +1,4 @@
+import OpenSSL
 import Proxy
 import Testing
 
@@ -43,6 +44,7 @@ import Testing
         ("proxy: { limits: { per-address: { rate: 500 } } }", "'500' is no rate"),
         ("proxy: { limits: { per-address: { rate: 0/s } } }", "'0/s' must be from 1/s"),
         ("proxy: { limits: { ban: { failures: 3, within: 1m } } }", "'for' is missing"),
+        ("proxy: { defaults: { deny-list: denied } }", "'denied' is no path: it must begin with /"),
         ("status: { mode: 888 }", "'888' are no permissions"), ("status: { mode: 7777 }", "are no permissions"),
         ("status: { socket: /a, control: /a }", "three different paths"),
         ("status: { socket: /\(String(repeating: "a", count: 103)) }", "at most 103 bytes"),
@@ -95,6 +97,24 @@ import Testing
         ("\"127.0.0.1:5432\"", "'unix:/run/pg'", "acknowledge-local-trust: yes"),
         ("certificate: own", "certificate: owm", "there is no role 'owm' under 'certificates'; did you mean 'own'?"),
         ("file:/ca.pem", "cluster", "there is no cluster to trust"), ("file:/ca.pem", "anybody", "nothing to trust"),
+        ("protocol: postgres", "protocol: tcp, crl: cluster", "CRLs of the cluster are not supported by this version"),
+        ("protocol: postgres", "protocol: tcp, crl: /crl.pem", "'/crl.pem' is no CRL: write \"file:/…/crl.pem\""),
+        ("protocol: postgres", "protocol: tcp, crl: []", "'crl' needs at least one value"),
+        ("protocol: postgres", "protocol: tcp, crl-check: leaf", "'crl-check' says nothing without 'crl'"),
+        ("protocol: postgres", "protocol: tcp, crl-freshness: strict", "'crl-freshness' says nothing without 'crl'"),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-check: chian",
+            "'chian' is no depth of looking up; did you mean 'chain'?"
+        ),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-freshness: lax",
+            "'lax' is no freshness: write strict, grace 24h or last-known"
+        ),
+        (
+            "protocol: postgres", "protocol: tcp, crl: 'file:/a', crl-freshness: grace 1s",
+            "'1s' must be from 1m to 90d"
+        ),
+        ("protocol: postgres", "protocol: tcp, deny-list: denied", "'denied' is no path"),
         ("common-name: a", "comon-name: a", "unknown key 'comon-name'; did you mean 'common-name'?"),
         ("common-name: a", "", "an empty rule would match nobody"),
         ("common-name: a", "uri: 'spiffe://*/app'", "`*` may stand in the path only"),
@@ -103,6 +123,26 @@ import Testing
         ("common-name: a", "spki: sha256:00", "is not sha256: and 64 hexadecimal digits"),
         ("common-name: a", "common-name: []", "'common-name' needs at least one value"),
         ("protocol: postgres", "protocol: redis, deny: [ { database-user: a } ]", "only the protocol postgres"),
+        ("protocol: postgres", "protocol: cassandra, deny: [ { database: a } ]", "says 'database'"),
+        ("protocol: postgres", "protocol: tcp, deny: [ { dns: a, replication: no } ]", "says 'replication'"),
+        ("protocol: postgres", "protocol: redis, database-user-map: /a", "only the protocol postgres"),
+        ("protocol: postgres", "protocol: tcp, explain-certificate-refusals: yes", "has no words"),
+        ("common-name: a", "replication: yes", "'replication' needs a key beside it"),
+        ("common-name: a", "common-name: a, replication: maybe", "'maybe' is no kind of replication"),
+        ("common-name: a", "usage: clientauth", "'clientauth' is no extended key usage"),
+        ("common-name: a", "all: []", "'all' needs a list of at least one rule"),
+        ("common-name: a", "any: [ {} ]", "an empty rule would match nobody"),
+        ("common-name: a", "any: [ { dns: a }, { all: [ { ip: x } ] } ]", "'x' is no IP address"),
+        ("common-name: a", "any: { dns: a }", "'any' must be a list of sections"),
+        ("common-name: a", "any: [ a ]", "each of 'any' must be a section"),
+        ("common-name: a", "any: [ { dns: a, replication: yes } ]", "unknown key 'replication'"),
+        ("common-name: a", "any: [ { serial: 0A } ]", "counts with its issuer"),
+        ("common-name: a", "any: [ { dsn: a } ]", "unknown key 'dsn'; did you mean 'dns'?"),
+        (
+            "common-name: a", String(repeating: "any: [ { ", count: 9) + "dns: a" + String(repeating: " } ]", count: 9),
+            "nested more than 8 levels deep"
+        ),
+        ("protocol: postgres", "protocol: postgres, mode: dryrun", "did you mean 'dry-run'?"),
         ("protocol: postgres", "protocol: tcp, backend-tls: off", "'backend-tls' is not supported by this version"),
     ])
     func `of a listener are checked where they stand`(part: String, replacement: String, expected: String) {
@@ -116,6 +156,31 @@ import Testing
         #expect(found.count == 2)
         #expect(found.contains { $0.contains("there is a listener 'ysql' already") })
         #expect(found.contains { $0.contains("127.0.0.1:5433 is taken by the listener 'ysql'") })
+    }
+
+    @Test(arguments: [
+        ("strict", RevocationRules.Freshness.strict), ("grace 24h", .grace(seconds: 86_400)),
+        ("last-known", .lastKnown),
+    ])
+    func `of revocation are strict and about the whole chain, unless told otherwise`(
+        text: String, freshness: RevocationRules.Freshness
+    ) throws {
+        let listener = """
+            certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+            proxy: { listeners: [ { name: a, listen: 127.0.0.1:1, protocol: tcp, backend: "a:80", certificate: own,
+                trust: "file:/ca.pem", crl: ["file:/one.pem", "file:/two.pem"] } ] }
+            """
+        let plain = try NodeConfiguration.parse(listener, path: "test").proxy.listeners[0].revocation
+        #expect(plain == RevocationConfiguration(files: ["/one.pem", "/two.pem"]))
+        #expect(plain?.rules == RevocationRules(depth: .chain, freshness: .strict))
+        let told = listener.replacing("crl:", with: "crl-check: leaf, crl-freshness: \(text), crl:")
+        let rules = try NodeConfiguration.parse(told, path: "test").proxy.listeners[0].revocation?.rules
+        #expect(rules == RevocationRules(depth: .leaf, freshness: freshness))
+    }
+
+    @Test func `of nested groups are right up to 8 levels`() {
+        let deep = String(repeating: "any: [ { ", count: 8) + "dns: a" + String(repeating: " } ]", count: 8)
+        #expect(listener { $0.replacing("common-name: a", with: deep) } == [])
     }
 
     @Test func `that are wrong in one list are all named`() {
@@ -136,7 +201,7 @@ import Testing
         #expect(listener.name == "off")
         #expect(listener.certificate == "1e3")
         #expect(
-            listener.allow.map { $0.keys[.commonName] ?? [] } == [
+            listener.allow.map { $0.terms.keys[.commonName] ?? [] } == [
                 ["yes"], ["12:34", "0x10", "~", "null", "1_000", "2026-11-24"],
             ])
     }

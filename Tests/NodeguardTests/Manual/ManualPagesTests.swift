@@ -48,8 +48,8 @@ import Testing
         let reading = ConfigurationReading()
         _ = NodeConfiguration.read(ConfigurationExample.text, reading)
         #expect(reading.mistakes == [])
-        // Rules of both kinds have the same keys.
-        let known = Set(reading.knownKeys.map { $0.replacing("deny[].", with: "allow[].") })
+        // Rules of both kinds, and their groups, have the same keys.
+        let known = Set(reading.knownKeys.map { $0.asOfAllow })
         let entries = try ManualPage("nodeguard.yaml.5").entries("Ic")
         #expect(entries.map(\.title).sorted() == known.sorted())
         for entry in entries {

@@ -41,7 +41,7 @@ extension LiveTests {
             #expect(await eventually(within: 5) { stage.open == 0 })
             let accepted = try #require(stage.events.named(.connectionAccepted).first)
             #expect(accepted.fields["user"] == "shop" && accepted.fields["tls.version"] == "TLSv1.3")
-            #expect(accepted.fields["rule"] == "uri: spiffe://c/app/*")
+            #expect(accepted.fields["rule"] == "allow[0] {uri: spiffe://c/app/*}")
             let closed = try #require(stage.events.named(.connectionClosed).first)
             #expect(closed.fields["reason"] == "finished")
             #expect(closed.fields["bytes.received"] == .count(expected.count))

@@ -10,11 +10,11 @@ import Testing
 extension LiveTests {
     /// Authorization that keeps being true: a live session ends with what let it in.
     @Suite(.timeLimit(.minutes(4))) struct `A live session` {
-        private static let greeting: [UInt8] =
+        static let greeting: [UInt8] =
             [UInt8(ascii: "R"), 0, 0, 0, 8, 0, 0, 0, 0, UInt8(ascii: "Z"), 0, 0, 0, 5, UInt8(ascii: "I")]
 
         /// Greets as PostgreSQL does, then sends back whatever comes.
-        private static func server() throws -> TestBackend {
+        static func server() throws -> TestBackend {
             try TestBackend { socket, _ in
                 _ = try socket.receive()
                 try socket.send(greeting)
@@ -37,14 +37,14 @@ extension LiveTests {
                 ], limits: limits, lanes: lanes)
         }
 
-        private static func session(_ stage: Stage, _ identity: TestIdentity) throws -> TestClient {
+        static func session(_ stage: Stage, _ identity: TestIdentity) throws -> TestClient {
             let client = try TestClient(stage.port, as: identity, .sslRequest)
             try client.send(startup())
             #expect(try client.take(greeting.count) == greeting)
             return client
         }
 
-        private static func code(_ bytes: [UInt8]) -> String? {
+        static func code(_ bytes: [UInt8]) -> String? {
             `A PostgreSQL port`.errorFields(bytes)["C"]
         }
 

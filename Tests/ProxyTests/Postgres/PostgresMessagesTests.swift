@@ -10,16 +10,21 @@ import Testing
     @Test func `names the user's own database when it names none`() {
         #expect(message("user\0shop\0\0")?.database == Array("shop".utf8))
         #expect(message("user\0shop\0database\0orders\0\0")?.database == Array("orders".utf8))
+        #expect(message("user\0shop\0database\0\0\0")?.database == Array("shop".utf8))
         #expect(message("application_name\0x\0\0")?.user == nil)
     }
 
     @Test func `asks for replication unless it says no`() {
-        for value in ["true", "database", "on", "1"] {
-            #expect(message("replication\0\(value)\0\0")?.isReplication == true)
+        // As parse_bool_with_len reads them; what it cannot read counts as the most that it could mean.
+        for value in ["true", "on", "1", "t", "TRU", "y", "Yes", "o", "", "2", "Database", "databas", "nope", "offf"] {
+            #expect(message("replication\0\(value)\0\0")?.replication == .physical, "\(value)")
         }
-        for value in ["false", "off", "no", "0"] {
-            #expect(message("replication\0\(value)\0\0")?.isReplication == false)
+        for value in ["false", "off", "no", "0", "f", "F", "fal", "n", "of", "OFF", "False"] {
+            #expect(message("replication\0\(value)\0\0")?.replication == PostgresReplication.none, "\(value)")
         }
+        #expect(message("replication\0database\0\0")?.replication == .logical)
+        #expect(message("user\0a\0database\0b\0replication\0database\0\0")?.session.database == [0x62])
+        #expect(message("user\0a\0replication\0no\0replication\0yes\0\0") == nil)
         #expect(message("user\0a\0\0")?.isReplication == false)
     }
 

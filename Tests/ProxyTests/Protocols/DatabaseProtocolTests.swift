@@ -32,15 +32,39 @@ import Testing
         #expect(frame[13..<15].reduce(0) { $0 << 8 | Int($1) } == frame.count - 15)
     }
 
-    @Test func `has a one-byte stream in the oldest Cassandra versions and speaks version 4 to unknown ones`() {
-        guard case .say(let old) = DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: [0x02, 0, 7]),
-            case .say(let unknown) = DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: [0x7F])
-        else {
+    @Test(arguments: UInt8(0)...8) func `needs of a Cassandra request its version and stream, at every cut`(
+        version: UInt8
+    ) throws {
+        for hasDirection in [false, true] {
+            let first = version | (hasDirection ? 0x80 : 0)
+            // Versions 1 and 2 number their streams with one byte.
+            let stream: [UInt8] = (1...2).contains(version) ? [7] : [0x12, 0x34]
+            let request = [first, 0x10] + stream + [0x05, 0, 0, 0, 0]
+            let needed = 2 + stream.count
+            for count in 0..<needed {
+                let cut = Array(request[..<count])
+                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: cut) == .needsMore)
+            }
+            let whole = DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: request)
+            for count in needed...request.count {
+                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: Array(request[..<count])) == whole)
+            }
+            guard case .say(let frame) = whole else {
+                Issue.record("nothing was said")
+                continue
+            }
+            #expect(frame[0] == 0x80 | ((1...5).contains(version) ? version : 4))
+            #expect(Array(frame[1..<3 + stream.count]) == [0] + stream + [0])
+        }
+    }
+
+    @Test func `is one line for Redis, whatever is in it`() {
+        let refusal = Refusal.certificateNotAccepted("a\r\n+OK\r\nb")
+        guard case .say(let bytes) = DatabaseProtocol.redis.refusal(refusal, to: [0x2A]) else {
             Issue.record("nothing was said")
             return
         }
-        #expect(Array(old[..<4]) == [0x82, 0, 7, 0])
-        #expect(unknown[0] == 0x84)
+        #expect(bytes.count { $0 == 0x0A } == 1 && bytes.count { $0 == 0x0D } == 1)
     }
 
     @Test func `is silence where the protocol is unknown`() {

@@ -49,7 +49,7 @@ final class TestClient {
             try flush()
             switch outcome {
             case .finished: return
-            case .failed(let failure): throw failure
+            case .failed(let failure), .finishedUnverified(let failure): throw failure
             case .wantsInput, .wantsOutput: try fill("during the handshake")
             }
         }

@@ -67,6 +67,12 @@ final class TestSocket: Sendable {
         }
     }
 
+    /// For the other side of a session that lasts.
+    func waitsForLong() {
+        var limit = timeval(tv_sec: 600, tv_usec: 0)
+        setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
     func endWriting() { shutdown(raw, Int32(SHUT_WR)) }
 
     /// The close that follows sends RST.

@@ -25,9 +25,10 @@ extension AuditEventName {
         switch self {
         case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished, .trustChanged,
             .configurationLoaded, .controlCall, .backupRead, .backupDeleted, .stateQuarantined, .auditGap,
-            .agentEndedUncleanly, .auditWitnessChanged:
+            .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
             .security
-        case .connectionAccepted, .connectionRefused, .connectionClosed, .cancelDropped, .cancelForwarded:
+        case .connectionAccepted, .connectionRefused, .connectionTolerated, .connectionClosed, .cancelDropped,
+            .cancelForwarded:
             .connection
         case .backupStarted, .backupCompleted, .backupFailed, .backupVerified: .backup
         case .agentStarted, .agentStopped, .listenerOpened: .agent

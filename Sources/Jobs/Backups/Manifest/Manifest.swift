@@ -17,8 +17,8 @@ package struct VolumeRecord: Codable, Equatable, Sendable {
 package struct ProducerRecord: Codable, Equatable, Sendable {
     /// The command of `run`; nothing for a stream from standard input.
     package let command: [String]?
-    /// Always 0: a backup whose producer failed is not made.
-    package let status: Int32
+    /// 0, for a backup whose producer failed is not made; nothing where nobody knows how it ended, as of a pipe.
+    package let status: Int32?
 }
 
 /// The sealed trailer of a backup, written last: a backup exists if and only if this does. All that a reader believes

@@ -28,8 +28,8 @@ final class ClientConnection: Sendable {
         var watch: StreamWatch?
     }
 
-    init(_ socket: consuming SeqPacketSocket) throws(IOError) {
-        interruption = try Interruption()
+    init(_ socket: consuming SeqPacketSocket, _ interruption: Interruption) {
+        self.interruption = interruption
         peer = try? socket.peerCredentials()
         self.socket = socket
         // A client says at most two things, and then is gone; one that says more loses the rest.

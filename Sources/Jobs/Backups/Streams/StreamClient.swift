@@ -40,7 +40,7 @@ package struct StreamClient: ~Copyable {
         var request = StreamRequest(.put, name: name, target: target)
         request.allowEmpty = allowEmpty
         try send(request, passing: stream)
-        return try awaitOutcome(progress) { 0 }
+        return try awaitOutcome(progress)
     }
 
     /// Starts `command` and backs up its standard output; only if it exits with 0 there is a backup.
@@ -107,7 +107,7 @@ package struct StreamClient: ~Copyable {
 
     /// `producerStatus` is asked once the stream has ended.
     private borrowing func awaitOutcome(
-        _ progress: Progress = { _ in }, producerStatus: () -> Int32 = { 0 }
+        _ progress: Progress = { _ in }, producerStatus: () -> Int32? = { nil }
     ) throws(BackupError) -> BackupOutcome {
         while true {
             let reply = try receive()

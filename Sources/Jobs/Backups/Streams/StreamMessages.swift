@@ -23,8 +23,9 @@ package struct StreamRequest: Codable, Equatable, Sendable {
 
 /// What a client says while its `put` runs.
 package enum StreamNotice: Codable, Equatable, Sendable {
-    /// The producer has ended; the manifest is written if and only if `status` is 0.
-    case producer(status: Int32)
+    /// The producer has ended; the manifest is not written if `status` is another than 0. Without one nobody knows how
+    /// it ended: a pipe's end says nothing of it.
+    case producer(status: Int32?)
 }
 
 /// What the daemon says. A client answers `ended` with its notice about the producer; `completed` or `failed` is the

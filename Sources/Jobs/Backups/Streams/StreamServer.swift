@@ -4,7 +4,8 @@ import Synchronization
 /// Accepts clients of the stream socket, and serves a few of them at once, each on queues of its own. A client beyond
 /// the limit, and one that asks for nothing, is told so and let go.
 actor StreamServer: LaneResident {
-    /// The queues of one stream: where its client is listened to, and where its bytes are moved.
+    /// The queues of one stream: where its client is listened to, and where its bytes are moved. Both block for as long
+    /// as the other side pleases.
     private struct Slot {
         let listening: SerialQueue
         let moving: SerialQueue
@@ -38,8 +39,8 @@ actor StreamServer: LaneResident {
             bufferingPolicy: .bufferingOldest(BackupsConfiguration.streamLimit))
         slots = (1...BackupsConfiguration.streamLimit).map { number in
             Slot(
-                listening: SerialQueue(label: "backups.client-\(number)"),
-                moving: SerialQueue(label: "backups.stream-\(number)"))
+                listening: SerialQueue(label: "backups-client-\(number)", isPatient: true),
+                moving: SerialQueue(label: "backups-stream-\(number)", isPatient: true))
         }
     }
 
@@ -78,7 +79,12 @@ actor StreamServer: LaneResident {
     private func acceptAll() {
         if isStopped { return }
         do throws(IOError) {
-            while let client = try socket.accept() { admit(try ClientConnection(client)) }
+            while true {
+                // Made first: a client that was accepted and then could not be served would be let go without a word.
+                let interruption = try Interruption()
+                guard let client = try socket.accept() else { return }
+                admit(ClientConnection(client, interruption))
+            }
         } catch {
             // No descriptor is left: whoever waits raises no second edge, so it is asked for again.
             _ = poller.schedule(after: Self.rest, AcceptAgain { self.acceptAll() })

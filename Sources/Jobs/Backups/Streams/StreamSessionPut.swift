@@ -28,6 +28,7 @@ extension StreamSession {
         var writer: BackupWriter?
         var sealed = SealedStream()
         var failure: BackupError?
+        var producerStatus: Int32?
         var action = machine.started()
         while true {
             switch action {
@@ -49,12 +50,14 @@ extension StreamSession {
             case .awaitProducer:
                 connection.send(.ended(bytes: sealed.plaintextLength))
                 switch await nextEvent() {
-                case .notice(.producer(let status)): action = machine.producerEnded(status: status)
+                case .notice(.producer(let status)):
+                    producerStatus = status
+                    action = machine.producerEnded(status: status)
                 case .request, .gone: action = machine.clientVanished()
                 }
             case .writeManifest:
                 do throws(BackupError) {
-                    try complete(put, sealed, with: writer)
+                    try complete(put, sealed, producerStatus, with: writer)
                     action = machine.manifestWritten()
                 } catch {
                     failure = error
@@ -94,9 +97,9 @@ extension StreamSession {
     }
 
     private func complete(
-        _ put: RunningPut, _ sealed: SealedStream, with writer: BackupWriter?
+        _ put: RunningPut, _ sealed: SealedStream, _ status: Int32?, with writer: BackupWriter?
     ) throws(BackupError) {
-        let producer = ProducerRecord(command: put.request.command, status: 0)
+        let producer = ProducerRecord(command: put.request.command, status: status)
         _ = try writer?.complete(sealed, producer: producer)
     }
 

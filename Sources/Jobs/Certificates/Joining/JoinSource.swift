@@ -2,6 +2,7 @@ import Glibc
 import IO
 import OpenSSL
 import PlaneAPI
+import PlaneClient
 
 /// The file with the join bundle: read when it changes, removed when its token is spent. If it cannot be removed, a
 /// record beside it says that it is spent.
@@ -11,7 +12,7 @@ struct JoinSource {
         /// Its token was used; the file could not be removed.
         case spent
         case unreadable(String)
-        case bundle(JoinBundle)
+        case offer(JoinOffer)
     }
 
     private static let recordLimit = 64 << 10
@@ -26,38 +27,34 @@ struct JoinSource {
 
     /// `joinedWith`: the token's digest of the identity that is in use.
     func look(joinedWith: String?) -> Finding {
-        let bytes: [UInt8]
+        let offer: JoinOffer
         do throws(IOError) {
-            bytes = try Files.read(path, limit: JoinBundle.sizeLimit)
+            // What it is like; it is read where a secret belongs.
+            _ = try Files.openForReading(path)
+            guard try Files.size(path) <= Int64(JoinBundle.sizeLimit) else {
+                return .unreadable(JoinBundle.Flaw.tooLarge.description)
+            }
         } catch {
-            if error.code == ENOENT || error.code == ENOTDIR { return .absent }
-            if error.code == EFBIG { return .unreadable(JoinBundle.Flaw.tooLarge.description) }
-            return .unreadable(error.description)
+            return error.code == ENOENT || error.code == ENOTDIR ? .absent : .unreadable(error.description)
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            return .unreadable(JoinBundle.Flaw.notABundle.description)
-        }
-        let bundle: JoinBundle
-        do throws(JoinBundle.Flaw) {
-            bundle = try JoinBundle(text: text)
-        } catch {
-            return .unreadable(error.description)
-        }
-        let digest = Self.digest(bundle)
+        do {
+            offer = try JoinOffer(reading: try SecretReference.contents(of: path))
+        } catch { return .unreadable("\(error)") }
+        let digest = Self.digest(offer)
         if digest == joinedWith || spentDigests.contains(digest) { return .spent }
-        return .bundle(bundle)
+        return .offer(offer)
     }
 
-    /// The token itself is written nowhere; it has enough entropy for its digest to tell nothing.
-    static func digest(_ bundle: JoinBundle) -> String { Hexadecimal.text(Digest.sha256(Array(bundle.token.utf8))) }
+    /// The token itself is written nowhere.
+    static func digest(_ offer: JoinOffer) -> String { Hexadecimal.text(offer.digest) }
 
     /// Removes the file, or records the token as spent; says why it could not be removed.
     func consume(_ digest: String) -> String? {
         switch look(joinedWith: nil) {
         case .spent: break
-        case .bundle(let present) where Self.digest(present) == digest: break
+        case .offer(let present) where Self.digest(present) == digest: break
         // Gone, or another one has taken its place.
-        case .absent, .bundle, .unreadable: return nil
+        case .absent, .offer, .unreadable: return nil
         }
         do throws(IOError) {
             try Files.remove(path)

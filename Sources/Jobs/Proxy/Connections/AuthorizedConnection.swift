@@ -12,6 +12,8 @@ final class AuthorizedConnection: Sendable {
     let facts: TLSFacts
     /// Of the standing under which it was let in.
     let generation: UInt64
+    /// Those of the standing under which its chain was verified.
+    let authorities: UInt64
     let startup: StartupMessage?
     /// What the client has said inside TLS, for the backend: its StartupMessage and whatever came with it.
     let early: [UInt8]
@@ -23,7 +25,8 @@ final class AuthorizedConnection: Sendable {
 
     init(
         id: UInt64, listener: ListenerState, socket: ClientSocket, session: TravellingSession, peer: AuthorizedPeer,
-        facts: TLSFacts, generation: UInt64, startup: StartupMessage?, early: [UInt8], unsent: [UInt8],
+        facts: TLSFacts, generation: UInt64, authorities: UInt64, startup: StartupMessage?, early: [UInt8],
+        unsent: [UInt8],
         clientHasEnded: Bool
     ) {
         self.id = id
@@ -33,6 +36,7 @@ final class AuthorizedConnection: Sendable {
         self.peer = peer
         self.facts = facts
         self.generation = generation
+        self.authorities = authorities
         self.startup = startup
         self.early = early
         self.unsent = unsent
@@ -53,4 +57,20 @@ package struct ConnectionSummary: Sendable, Equatable {
     package let since: Timestamp
     package let bytesReceived: UInt64
     package let bytesSent: UInt64
+
+    package init(
+        id: UInt64, listener: String, peerAddress: String, peerSubject: String, peerSerial: String, user: String?,
+        database: String?, since: Timestamp, bytesReceived: UInt64, bytesSent: UInt64
+    ) {
+        self.id = id
+        self.listener = listener
+        self.peerAddress = peerAddress
+        self.peerSubject = peerSubject
+        self.peerSerial = peerSerial
+        self.user = user
+        self.database = database
+        self.since = since
+        self.bytesReceived = bytesReceived
+        self.bytesSent = bytesSent
+    }
 }

@@ -21,7 +21,9 @@ struct TLSFacts: Sendable {
 final class TravellingSession: Sendable {
     private let session: Mutex<TLSSession?>
 
-    init(_ context: TLSContext) { session = Mutex(TLSSession(context)) }
+    init(_ context: TLSContext, explainsRefusal: Bool) {
+        session = Mutex(TLSSession(context, explainsRefusal: explainsRefusal))
+    }
 
     /// The lane takes its session out here, for good.
     func take() -> sending TLSSession? {
@@ -39,9 +41,10 @@ final class TravellingSession: Sendable {
         session.withLock { $0?.handshake() ?? .failed(TLSFailure(.other, "the session has left")) }
     }
 
+    /// nil unless the peer is verified.
     var facts: TLSFacts? {
         session.withLock { session -> TLSFacts? in
-            guard let session else { return nil }
+            guard let session, session.isPeerVerified else { return nil }
             return TLSFacts(
                 version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
                 chain: session.peerChain)

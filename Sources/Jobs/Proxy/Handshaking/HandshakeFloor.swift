@@ -10,7 +10,7 @@ final class HandshakeFloor {
     private var acceptors: [Acceptor] = []
     private var lanes: [Handshakes] = []
     private weak var resident: Handshakes?
-    private var tick: Deadline?
+    private var ticks: [Duration: Deadline] = [:]
 
     init(_ ground: LaneGround, _ house: ProxyHouse) {
         self.ground = ground
@@ -84,16 +84,16 @@ final class HandshakeFloor {
 
     // MARK: Ticks
 
-    /// Calls `body` once a second.
-    func tick(_ body: @escaping @Sendable () -> Void) {
-        tick = Deadline(after: .seconds(1), on: ground.poller) { [weak self] in
+    /// Calls `body` again and again; one for each interval.
+    func tick(every interval: Duration, _ body: @escaping @Sendable () -> Void) {
+        ticks[interval] = Deadline(after: interval, on: ground.poller) { [weak self] in
             body()
-            self?.tick(body)
+            self?.tick(every: interval, body)
         }
     }
 
     func stop() {
-        tick?.cancel()
+        for tick in ticks.values { tick.cancel() }
         closePorts()
         abandonAll()
         lanes = []

@@ -5,7 +5,7 @@ import Reports
 /// What becomes of a client that has said who it is, and of one that never will.
 extension PendingConnection {
     func decide(said: [UInt8]) {
-        guard let facts, var attributes = facts.peer, let session else { return leave(.noPeerCertificate) }
+        guard let session else { return leave(.noPeerCertificate) }
         // Whatever came with the client's last message, its end too: the lane's buffer belongs to the next connection.
         var early = said
         var (ending, more) = session.receive(limit: ground.pieceLimit)
@@ -15,16 +15,29 @@ extension PendingConnection {
         }
         ground.cipherIn.removeAll()
         guard sendCipher() else { return leave(.clientLeft) }
-        attributes.databaseUser = startup?.user
+        switch handshake {
+        case .none: leave(.noPeerCertificate)
+        case .refused(let failure): refuse(Refusal(failure), RefusalReason(failure), request: early)
+        case .verified(let facts): judge(session, facts, early, hasEnded: ending == .ended)
+        }
+    }
+
+    private func judge(_ session: TravellingSession, _ facts: TLSFacts, _ early: [UInt8], hasEnded: Bool) {
+        guard var attributes = facts.peer else { return leave(.noPeerCertificate) }
+        attributes.session = startup?.session
         let above = facts.chain.dropFirst().map { PeerAttributes($0) }
-        switch listener.policy.authorize(attributes, intermediates: above) {
-        case .refused(let rule):
+        if let entry = listener.denial(of: attributes, above) {
             listener.counters.denied.add()
-            let detail = rule == nil ? "no rule of this port names it" : "a rule of this port denies it"
-            refuse(.notAllowed(detail), rule == nil ? .noRule : .denied, detail: rule, request: early)
+            return refuse(.notAllowed("it is denied"), .denied, detail: "deny list: \(entry)", request: early)
+        }
+        switch listener.policy.authorize(attributes, intermediates: above) {
+        case .refused(let objection):
+            listener.counters.denied.add()
+            refuse(
+                Refusal(objection, to: startup), RefusalReason(objection), detail: objection.rule, request: early)
         case .allowed(let peer):
             switch floor.house.admission.authenticated(id) {
-            case .admit: handOver(session, peer, facts, early, hasEnded: ending == .ended)
+            case .admit: handOver(session, peer, facts, early, hasEnded: hasEnded)
             case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
             default: preconditionFailure("neither admitted nor refused")
             }
@@ -38,17 +51,21 @@ extension PendingConnection {
         session.detach()
         let connection = AuthorizedConnection(
             id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts,
-            generation: generation, startup: startup, early: early, unsent: leftovers.takeAll(),
+            generation: generation, authorities: authorities, startup: startup, early: early,
+            unsent: leftovers.takeAll(),
             clientHasEnded: hasEnded)
         floor.house.reports.accepted(connection)
+        if let objection = peer.tolerated { floor.house.reports.tolerated(connection, objection) }
         floor.handedOver(id)
         floor.house.place(connection)
     }
 
     func cancel(_ request: CancelRequest) {
+        if case .refused(let failure) = handshake { return leave(RefusalReason(failure)) }
         let asker: CancelRegistry.Asker = facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
         let house = floor.house
-        guard let target = house.cancels.match(request, listener: listener.name, from: asker) else {
+        let match = mayCancel ? house.cancels.match(request, listener: listener.name, from: asker) : nil
+        guard let target = match else {
             house.reports.cancelDropped(listener, socket.address, facts: facts)
             return leave(.cancelUnmatched)
         }
@@ -66,6 +83,16 @@ extension PendingConnection {
         forwarding.start(within: timeouts.connect)
     }
 
+    /// Who is denied may not even end a session of the same name; in clear nobody says who he is.
+    private var mayCancel: Bool {
+        guard let facts, let peer = facts.peer else { return true }
+        let above = facts.chain.dropFirst().map { PeerAttributes($0) }
+        if listener.denial(of: peer, above) != nil { return false }
+        // A rule that allows may not fit only because a CancelRequest names no user.
+        if case .refused(.denied) = listener.policy.authorize(peer, intermediates: above) { return false }
+        return true
+    }
+
     // MARK: the other ends
 
     private func refuse(_ refusal: Refusal, _ reason: RefusalReason, detail: String? = nil, request: [UInt8]) {
@@ -77,8 +104,13 @@ extension PendingConnection {
     func leave(_ reason: RefusalReason, detail: String? = nil, saying words: Farewell.Words = .none) {
         if phase == .over { return }
         let house = floor.house
-        house.reports.refused(listener, socket.address, reason, detail: detail, facts: facts, startup: startup)
-        if reason.isHostile { house.admission.misbehaved(id) }
+        // However it ends: this is why it could not have ended otherwise.
+        let failure = handshake.failure
+        let cause = failure.map { RefusalReason($0) } ?? reason
+        house.reports.refused(
+            listener, socket.address, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
+        if cause.isHostile { house.admission.misbehaved(id) }
+        if reason == .drained, phase == .greeting { sayGoodbye() }
         detachFromLane()
         // Who has been told something, or said something, must be able to read the answer.
         let isSilent = session == nil && leftovers.isEmpty && { if case .none = words { true } else { false } }()
@@ -89,6 +121,13 @@ extension PendingConnection {
         }
         floor.settle(id, farewell)
         farewell.start(patience: patience)
+    }
+
+    /// A PostgreSQL client inside TLS reads what its own server would say; it is not waited for.
+    private func sayGoodbye() {
+        guard let session, leftovers.isEmpty, let words = CloseReason.drained.words else { return }
+        if session.send(words.bytes) { session.close() }
+        _ = sendCipher()
     }
 
     private func detachFromLane() {

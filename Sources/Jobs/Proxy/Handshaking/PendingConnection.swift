@@ -28,8 +28,9 @@ final class PendingConnection: Watcher, Occupant {
     private var isDirect = true
     private var handshakeBegan = ContinuousClock.now
     private(set) var session: TravellingSession?
-    private(set) var facts: TLSFacts?
+    private(set) var handshake = HandshakeVerdict.none
     private(set) var generation: UInt64 = 0
+    private(set) var authorities: UInt64 = 0
     var startup: StartupMessage?
     var leftovers = Leftovers()
     var watch: WatchToken?
@@ -46,6 +47,8 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     var ground: LaneGround { floor.ground }
+    /// Of a verified peer only.
+    var facts: TLSFacts? { if case .verified(let facts) = handshake { facts } else { nil } }
 
     /// What is left of the time that the client has from accept to the verdict.
     var patience: Duration {
@@ -102,7 +105,7 @@ final class PendingConnection: Watcher, Occupant {
                 return decide(said: message.packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
-                    facts == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
+                    session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
                 return leave(reason, saying: words)
             case .close(let reason): return leave(reason)
             }
@@ -190,9 +193,10 @@ final class PendingConnection: Watcher, Occupant {
     private func beginHandshake() {
         guard let (context, standing) = listener.admission else { return leave(.noCertificateYet) }
         phase = .handshaking
-        generation = standing.generation
+        (generation, authorities) = (standing.generation, standing.authorities)
         handshakeBegan = .now
-        let session = TravellingSession(context)
+        let session = TravellingSession(
+            context, explainsRefusal: listener.configuration.explainsCertificateRefusals)
         session.attach(ground.transport)
         self.session = session
         shakeHands()
@@ -212,6 +216,10 @@ final class PendingConnection: Watcher, Occupant {
             switch outcome {
             case .wantsInput, .wantsOutput: if !leftovers.isEmpty { return }
             case .finished: return handshakeFinished(session)
+            case .finishedUnverified(let failure):
+                handshake = .refused(failure)
+                listener.counters.handshakesFailed.add()
+                return greet()
             case .failed(let failure): return handshakeFailed(failure)
             }
         }
@@ -234,12 +242,18 @@ final class PendingConnection: Watcher, Occupant {
     private func handshakeFinished(_ session: TravellingSession) {
         listener.counters.handshakesFinished.add()
         listener.counters.handshakeSeconds.observe((ContinuousClock.now - handshakeBegan).seconds)
-        facts = session.facts
-        guard listener.configuration.databaseProtocol == .postgres else { return decide(said: []) }
-        if isDirect, facts?.applicationProtocol != "postgresql" {
+        if let facts = session.facts { handshake = .verified(facts) }
+        if isDirect, listener.configuration.databaseProtocol == .postgres,
+            facts?.applicationProtocol != "postgresql"
+        {
             ground.cipherIn.removeAll()
             return leave(.noApplicationProtocol)
         }
+        greet()
+    }
+
+    private func greet() {
+        guard listener.configuration.databaseProtocol == .postgres else { return decide(said: []) }
         phase = .greeting
         preamble = PostgresPreambleStateMachine(.insideTLS(isDirect: isDirect))
         converse(preamble.firstAction)

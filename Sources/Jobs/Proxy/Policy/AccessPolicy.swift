@@ -4,52 +4,96 @@ import OpenSSL
 ///
 /// Immutable; shared by all lanes. The only maker of `AuthorizedPeer`.
 package struct AccessPolicy: Sendable, Equatable {
+    package enum Mode: String, Sendable, CaseIterable {
+        case enforce
+        /// Tells what it would refuse, and lets it pass: for rules that are new. Of TLS it loosens nothing.
+        case dryRun = "dry-run"
+    }
+
     package let allow: [AccessRule]
     package let deny: [AccessRule]
+    /// Whoever the rules allow must also be mapped to the database user; nil: there is no map.
+    package let users: DatabaseUserMap?
+    package let mode: Mode
+    /// Whether it asks for what only PostgreSQL's clients say before the policy decides.
+    let namesSession: Bool
 
-    package init(allow: [AccessRule] = [], deny: [AccessRule] = []) {
+    package init(
+        allow: [AccessRule] = [], deny: [AccessRule] = [], users: DatabaseUserMap? = nil, mode: Mode = .enforce
+    ) {
         self.allow = allow
         self.deny = deny
+        self.users = users
+        self.mode = mode
+        namesSession = users != nil || (allow + deny).contains(where: \.needsSession)
     }
 
     package enum Verdict: Sendable {
         case allowed(AuthorizedPeer)
-        /// `rule` says which rule denied; nil when none allowed.
-        case refused(rule: String?)
+        case refused(Objection)
     }
 
     /// `intermediates`: of the verified chain above the peer. A rule that denies an intermediate, by its
     /// issuer and serial or its key, denies what hangs below.
     package func authorize(_ peer: PeerAttributes, intermediates: [PeerAttributes] = []) -> Verdict {
-        if let rule = deny.first(where: { rule in rule.matches(peer) || intermediates.contains(where: rule.matches) }) {
-            return .refused(rule: rule.description)
-        }
-        guard let rule = allow.first(where: { $0.matches(peer) }) else { return .refused(rule: nil) }
-        return .allowed(AuthorizedPeer(attributes: peer, rule: rule.description))
-    }
-
-    /// What a listener with these rules would say of a peer with this chain, leaf first, and this database user.
-    package func explain(_ chain: [Certificate], user: String?) -> (isAllowed: Bool, rule: String?) {
-        guard let leaf = chain.first else { return (false, nil) }
-        var peer = PeerAttributes(leaf)
-        peer.databaseUser = user.map { Array($0.utf8) }
-        switch authorize(peer, intermediates: chain.dropFirst().map { PeerAttributes($0) }) {
-        case .allowed(let peer): return (true, peer.rule)
-        case .refused(let rule): return (false, rule)
+        switch judge(peer, intermediates) {
+        case .success(let rule): .allowed(AuthorizedPeer(attributes: peer, rule: rule, tolerated: nil))
+        case .failure(let objection) where mode == .dryRun:
+            .allowed(AuthorizedPeer(attributes: peer, rule: "dry-run", tolerated: objection))
+        case .failure(let objection): .refused(objection)
         }
     }
 
-    var needsDatabaseUser: Bool { (allow + deny).contains(where: \.needsDatabaseUser) }
+    /// The rule that allows it, by its list and index and in its words.
+    func judge(_ peer: PeerAttributes, _ intermediates: [PeerAttributes]) -> Result<String, Objection> {
+        for (index, rule) in deny.enumerated() where denies(rule, peer, intermediates) {
+            return .failure(.denied(rule: Self.name(.deny, index, rule)))
+        }
+        if namesSession, let ambiguity = peer.session?.ambiguity { return .failure(ambiguity) }
+        guard let index = allow.firstIndex(where: { $0.allows(peer) }) else {
+            let objections = allow.lazy.compactMap { $0.mismatch(with: peer, in: .allow)?.objection }
+            return .failure(objections.first ?? .noRule)
+        }
+        if let users, !users.allows(peer) { return .failure(.user) }
+        return .success(Self.name(.allow, index, allow[index]))
+    }
+
+    func denies(_ rule: AccessRule, _ peer: PeerAttributes, _ intermediates: [PeerAttributes]) -> Bool {
+        rule.matches(peer)
+            || intermediates.contains { certificate in
+                var certificate = certificate
+                certificate.session = peer.session
+                return rule.matches(certificate)
+            }
+    }
+
+    /// "allow[0] {common-name: shop}"; counted from 0, as in paths of JSON and YAML.
+    static func name(_ list: AccessRule.List, _ index: Int, _ rule: AccessRule) -> String {
+        "\(list.rawValue)[\(index)] {\(rule)}"
+    }
 }
 
-/// Proof that a policy allowed this peer; the relay takes nothing else.
+/// Why a policy does not let a peer pass.
+package enum Objection: Error, Sendable, Equatable {
+    case denied(rule: String)
+    case noRule
+    /// The certificate would do, but not with this of the session.
+    case user, database, replication
+
+    package var rule: String? { if case .denied(let rule) = self { rule } else { nil } }
+}
+
+/// Proof that a policy let this peer pass; the relay takes nothing else.
 package struct AuthorizedPeer: Sendable {
     package let attributes: PeerAttributes
     /// The rule that allowed it, for the audit log.
     package let rule: String
+    /// Why it would have been refused, had the policy not been in its dry run.
+    package let tolerated: Objection?
 
-    fileprivate init(attributes: PeerAttributes, rule: String) {
+    fileprivate init(attributes: PeerAttributes, rule: String, tolerated: Objection?) {
         self.attributes = attributes
         self.rule = rule
+        self.tolerated = tolerated
     }
 }

@@ -1,4 +1,4 @@
-/// One rule of an access policy: all its keys must match, and any value of a key suffices.
+/// One rule of an access policy.
 ///
 /// Values are checked and compiled when the rule is made, so that a wrong one is a mistake in the configuration and
 /// never a rule that quietly matches nobody.
@@ -7,8 +7,12 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
         case commonName = "common-name"
         case organization
         case organizationalUnit = "organizational-unit"
-        case dns, ip, uri, email, issuer, serial, spki
+        case dns, ip, uri, email, issuer, serial, spki, usage
         case databaseUser = "database-user"
+        case database
+
+        /// Of PostgreSQL's StartupMessage, not of the certificate.
+        package var isOfSession: Bool { self == .databaseUser || self == .database }
     }
 
     /// Why a rule cannot be used; the configuration adds the place.
@@ -23,86 +27,40 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    private enum Condition: Sendable, Equatable {
-        /// Byte for byte: Swift's strings are equal when Unicode says so, and certificates are not.
-        case text(Key, Set<[UInt8]>)
-        case bytes(Key, Set<[UInt8]>)
-        case uri([URIPattern])
-    }
+    /// What a rule is for: the same `replication:` means a permission in one list, and a condition in the other.
+    enum List: String { case allow, deny }
 
     package let description: String
-    private let conditions: [Condition]
-    let needsDatabaseUser: Bool
+    private let clause: RuleClause
+    private let replication: RuleTerms.Replication?
+    let needsSession: Bool
 
-    package init(_ values: [Key: [String]]) throws(Mistake) {
-        guard !values.isEmpty else { throw Mistake(key: nil, value: nil, reason: "a rule needs at least one key") }
-        if values[.serial] != nil, values[.issuer] == nil {
-            throw Mistake(
-                key: .serial, value: nil, reason: "a serial number counts with its issuer: add the key \"issuer\"")
-        }
-        var conditions: [Condition] = []
-        for (key, values) in values.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            guard !values.isEmpty else { throw Mistake(key: key, value: nil, reason: "needs at least one value") }
-            conditions.append(try Self.condition(key, values))
-        }
-        self.conditions = conditions
-        needsDatabaseUser = values[.databaseUser] != nil
-        description = values.sorted { $0.key.rawValue < $1.key.rawValue }
-            .map { "\($0.key.rawValue): \($0.value.joined(separator: "|"))" }.joined(separator: ", ")
+    package init(_ terms: RuleTerms) throws(Mistake) {
+        clause = try RuleClause(terms)
+        replication = terms.replication
+        needsSession = terms.replication != nil || terms.namesSession
+        description = terms.description
     }
 
-    func matches(_ peer: PeerAttributes) -> Bool { conditions.allSatisfy { Self.holds($0, for: peer) } }
+    package init(_ values: [Key: [String]]) throws(Mistake) { try self.init(RuleTerms(values)) }
 
-    private static func holds(_ condition: Condition, for peer: PeerAttributes) -> Bool {
-        switch condition {
-        case .text(let key, let wanted): peer.texts(key).contains { wanted.contains(Array($0.utf8)) }
-        case .bytes(let key, let wanted): peer.bytes(key).contains(where: wanted.contains)
-        case .uri(let patterns): peer.uris.contains { uri in patterns.contains { $0.matches(uri) } }
-        }
+    /// As a rule that allows: replication must be named.
+    func allows(_ peer: PeerAttributes) -> Bool { covers(peer.isReplication, in: .allow) && clause.matches(peer) }
+
+    /// As a rule that denies: whatever kind of session it is, unless one is named.
+    func matches(_ peer: PeerAttributes) -> Bool { covers(peer.isReplication, in: .deny) && clause.matches(peer) }
+
+    /// Nil if and only if it allows, or denies, the peer.
+    func mismatch(with peer: PeerAttributes, in list: List) -> RuleMismatch? {
+        if let mismatch = clause.mismatch(with: peer) { return mismatch }
+        return covers(peer.isReplication, in: list) ? nil : .replication(isAsked: peer.isReplication)
     }
 
-    private static func condition(_ key: Key, _ values: [String]) throws(Mistake) -> Condition {
-        switch key {
-        case .uri:
-            var patterns: [URIPattern] = []
-            for value in values {
-                do throws(URIPattern.Mistake) { patterns.append(try URIPattern(value)) } catch {
-                    throw Mistake(key: key, value: value, reason: error.reason)
-                }
-            }
-            return .uri(patterns)
-        case .ip: return .bytes(key, try parsed(key, values, "is no IP address", PeerAttributes.addressBytes))
-        case .serial:
-            return .bytes(key, try parsed(key, values, "is no hexadecimal serial", PeerAttributes.serialBytes))
-        case .spki: return .bytes(key, try parsed(key, values, "is not sha256: and 64 hexadecimal digits", spkiHash))
-        case .databaseUser: return .bytes(key, try parsed(key, values, "is empty") { Array($0.utf8) })
-        default:
-            for value in values {
-                if value.isEmpty { throw Mistake(key: key, value: value, reason: "is empty") }
-                if key != .issuer, value.contains("*") {
-                    throw Mistake(key: key, value: value, reason: "`*` has a meaning in `uri` only")
-                }
-            }
-            return .text(key, Set(values.map { Array($0.utf8) }))
+    private func covers(_ isReplication: Bool, in list: List) -> Bool {
+        switch (list, replication) {
+        case (.allow, nil), (_, .no): !isReplication
+        case (.allow, .yes), (.deny, nil): true
+        case (_, .only), (.deny, .yes): isReplication
         }
-    }
-
-    private static func parsed(
-        _ key: Key, _ values: [String], _ reason: String, _ parse: (String) -> [UInt8]?
-    ) throws(Mistake) -> Set<[UInt8]> {
-        var all: Set<[UInt8]> = []
-        for value in values {
-            guard let bytes = parse(value), !bytes.isEmpty else {
-                throw Mistake(key: key, value: value, reason: reason)
-            }
-            all.insert(bytes)
-        }
-        return all
-    }
-
-    private static func spkiHash(_ text: String) -> [UInt8]? {
-        guard text.hasPrefix("sha256:") else { return nil }
-        let bytes = PeerAttributes.hexadecimal(text.dropFirst("sha256:".count))
-        return bytes?.count == 32 ? bytes : nil
     }
 }

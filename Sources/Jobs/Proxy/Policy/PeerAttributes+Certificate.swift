@@ -15,5 +15,6 @@ extension PeerAttributes {
         issuer = certificate.issuer
         serial = certificate.serial
         publicKeySHA256 = certificate.publicKeySHA256
+        usages = certificate.extendedKeyUsages
     }
 }

@@ -1,6 +1,6 @@
 import IO
 
-/// What a policy may ask about a peer: the names of its verified certificate, and the database user that it asks for.
+/// What a policy may ask about a peer: the names of its verified certificate, and the session that it asks for.
 package struct PeerAttributes: Sendable, Equatable {
     var commonNames: [String] = []
     var organizations: [String] = []
@@ -13,28 +13,41 @@ package struct PeerAttributes: Sendable, Equatable {
     var issuer = ""
     var serial = ""
     var publicKeySHA256: [UInt8] = []
-    /// As bytes: nothing promises that a StartupMessage is UTF-8.
-    var databaseUser: [UInt8]?
+    /// Extended key usages, as dotted object identifiers.
+    var usages: [String] = []
+    /// nil where the protocol has none before the policy decides.
+    var session: SessionRequest?
 
-    func texts(_ key: AccessRule.Key) -> [String] {
-        switch key {
-        case .commonName: commonNames
-        case .organization: organizations
-        case .organizationalUnit: organizationalUnits
-        case .dns: dnsNames
-        case .email: emails
-        case .issuer: [issuer]
-        case .uri, .ip, .serial, .spki, .databaseUser: []
-        }
-    }
+    var isReplication: Bool { session?.isReplication == true }
 
-    func bytes(_ key: AccessRule.Key) -> [[UInt8]] {
+    /// In the form in which rules compare them.
+    func values(_ key: AccessRule.Key) -> [[UInt8]] {
         switch key {
+        case .commonName: commonNames.map { Array($0.utf8) }
+        case .organization: organizations.map { Array($0.utf8) }
+        case .organizationalUnit: organizationalUnits.map { Array($0.utf8) }
+        case .dns: dnsNames.map { Array($0.utf8) }
+        case .email: emails.map { Array($0.utf8) }
+        case .uri: uris.map { Array($0.utf8) }
+        case .usage: usages.map { Array($0.utf8) }
+        case .issuer: [Array(issuer.utf8)]
         case .ip: addresses
         case .serial: Self.serialBytes(serial).map { [$0] } ?? []
         case .spki: [publicKeySHA256]
-        case .databaseUser: databaseUser.map { [$0] } ?? []
-        default: []
+        case .databaseUser: session?.user.map { [$0] } ?? []
+        case .database: session?.database.map { [$0] } ?? []
+        }
+    }
+
+    /// In the form in which people write them.
+    func shown(_ key: AccessRule.Key) -> [String] {
+        switch key {
+        case .ip:
+            addresses.compactMap { ($0.count == 4 ? SocketAddress.ipv4($0, port: 0) : .ipv6($0, port: 0)).host }
+        case .serial: [serial]
+        case .spki: ["sha256:" + publicKeySHA256.map { Self.hexadecimal($0) }.joined()]
+        case .usage: usages.map(ExtendedKeyUsage.shown)
+        default: values(key).map { String(decoding: $0, as: UTF8.self) }
         }
     }
 
@@ -68,6 +81,8 @@ package struct PeerAttributes: Sendable, Equatable {
         let values = digits.compactMap { $0 }
         return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
     }
+
+    private static func hexadecimal(_ byte: UInt8) -> String { (byte < 16 ? "0" : "") + String(byte, radix: 16) }
 
     private static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {

@@ -2,8 +2,10 @@ import OpenSSL
 
 /// One round over a lane's live connections after trust or rules have changed, in turns that its sessions do not feel.
 struct StandingReview {
-    /// Chains that one turn may verify: each takes a fraction of a millisecond of signatures.
-    private static let verificationsPerTurn = 8
+    /// What one turn may cost: some milliseconds, in steps of about four microseconds.
+    private static let effortPerTurn = 512
+    private static let effortOfVerifying = 64
+    private static let effortOfCutting = 16
     /// Most connections share their certificate with others.
     private static let memoryLimit = 4096
 
@@ -11,12 +13,13 @@ struct StandingReview {
         let listener: ObjectIdentifier
         let generation: UInt64
         let chain: [Certificate]
-        let user: [UInt8]?
+        let session: SessionRequest?
+        let isKnown: Bool
     }
 
     private var waiting: [UInt64]
     private var known: [Subject: CloseReason?] = [:]
-    private var verifications = 0
+    private var effort = 0
 
     /// `before`: a round that is not over; its connections are judged in this one.
     init(of connections: [UInt64], after before: StandingReview?) {
@@ -24,24 +27,34 @@ struct StandingReview {
     }
 
     var isOver: Bool { waiting.isEmpty }
-    var isTurnOver: Bool { verifications >= Self.verificationsPerTurn }
+    var isTurnOver: Bool { effort >= Self.effortPerTurn }
     var atNextTurn: StandingReview {
         var next = self
-        next.verifications = 0
+        next.effort = 0
         return next
     }
 
     mutating func next() -> UInt64? { waiting.popLast() }
 
-    mutating func objection(to connection: AuthorizedConnection, at now: Int64) -> CloseReason? {
-        guard let standing = connection.listener.standing else { return nil }
+    /// Remembers in a connection that may stay which authorities have verified it last.
+    mutating func objection(to connection: RelayedConnection, at now: Int64) -> CloseReason? {
+        let origin = connection.origin
+        guard let standing = origin.listener.standing else { return nil }
+        let chain = origin.facts.chain
+        let isKnown = standing.isKnown(chain, under: connection.verifiedUnder)
         let subject = Subject(
-            listener: ObjectIdentifier(connection.listener), generation: standing.generation,
-            chain: connection.facts.chain, user: connection.peer.attributes.databaseUser)
-        if let verdict = known[subject] { return verdict }
-        verifications += 1
-        let verdict = standing.objection(to: connection.peer, connection.facts.chain, at: now)
-        if known.count < Self.memoryLimit { known[subject] = .some(verdict) }
+            listener: ObjectIdentifier(origin.listener), generation: standing.generation, chain: chain,
+            session: origin.peer.attributes.session, isKnown: isKnown)
+        effort += 1
+        let verdict: CloseReason?
+        if let before = known[subject] {
+            verdict = before
+        } else {
+            effort += isKnown ? 1 : Self.effortOfVerifying
+            verdict = standing.objection(to: origin.peer, chain, verifiedUnder: connection.verifiedUnder, at: now)
+            if known.count < Self.memoryLimit { known[subject] = .some(verdict) }
+        }
+        if verdict == nil { connection.verifiedUnder = standing.authorities } else { effort += Self.effortOfCutting }
         return verdict
     }
 }

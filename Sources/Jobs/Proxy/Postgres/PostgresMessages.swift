@@ -11,7 +11,7 @@ struct StartupMessage: Equatable, Sendable {
     /// As bytes, because the database compares bytes and nothing promises UTF-8 here.
     let user: [UInt8]?
     let database: [UInt8]?
-    let isReplication: Bool
+    let replication: PostgresReplication
 
     /// `nil` when the layout is broken, or when `user`, `database` or `replication` is given twice: servers differ
     /// about which one counts, and a policy must see the same one as the server.
@@ -26,17 +26,51 @@ struct StartupMessage: Equatable, Sendable {
         }
         self.packet = packet
         user = fields[Array("user".utf8)]
-        database = fields[Array("database".utf8)] ?? user
-        isReplication = fields[Array("replication".utf8)].map { !Self.meansNo.contains($0) } ?? false
+        let named = fields[Array("database".utf8)] ?? []
+        database = named.isEmpty ? user : named
+        replication = fields[Array("replication".utf8)].map { PostgresReplication($0) } ?? .none
+    }
+
+    var isReplication: Bool { replication != .none }
+
+    var session: SessionRequest {
+        SessionRequest(
+            user: user, database: replication == .physical ? nil : database, isReplication: isReplication)
     }
 
     private static let decisive = ["user", "database", "replication"].map { Array($0.utf8) }
-    private static let meansNo = ["false", "off", "no", "0"].map { Array($0.utf8) }
 
     private static func takeText(_ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
         guard let end = rest.firstIndex(of: 0) else { return nil }
         defer { rest = rest[(end + 1)...] }
         return Array(rest[rest.startIndex..<end])
+    }
+}
+
+/// What `replication` of a StartupMessage asks for.
+enum PostgresReplication: Equatable, Sendable {
+    case none
+    /// Of all databases at once, whichever is named.
+    case physical
+    /// Of the database that is named (`replication=database`).
+    case logical
+
+    /// As `ProcessStartupPacket` and `parse_bool_with_len` read it: in any case, and any prefix that is unique. What
+    /// PostgreSQL refuses to read counts as the most that it could mean.
+    init(_ value: [UInt8]) {
+        if value == Array("database".utf8) {
+            self = .logical
+            return
+        }
+        let text = value.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        let meansNo =
+            text == [UInt8(ascii: "0")] || Self.isPrefix(text, of: "false", from: 1)
+            || Self.isPrefix(text, of: "no", from: 1) || Self.isPrefix(text, of: "off", from: 2)
+        self = meansNo ? .none : .physical
+    }
+
+    private static func isPrefix(_ text: [UInt8], of word: String, from shortest: Int) -> Bool {
+        text.count >= shortest && word.utf8.starts(with: text)
     }
 }
 
@@ -76,6 +110,22 @@ struct PostgresError: Equatable, Sendable {
             code: "28000", message: "this client certificate is not allowed: \(detail)",
             hint: "Ask the operator for a rule that names this certificate's identity.")
     }
+
+    static func sessionNotAllowed(_ detail: String) -> PostgresError {
+        PostgresError(
+            code: "28000", message: "this client certificate may not \(detail)",
+            hint: "Ask the operator for a rule that allows it.")
+    }
+
+    static func certificateNotAccepted(_ detail: String) -> PostgresError {
+        PostgresError(
+            code: "28000", message: "this client certificate is not accepted: \(detail)",
+            hint: "Look at its dates and its issuer, or have a new one issued.")
+    }
+
+    static let certificateRequired = PostgresError(
+        code: "28000", message: "a client certificate is required",
+        hint: "Set sslcert and sslkey to a certificate that this port trusts.")
 
     static func violation(_ detail: String) -> PostgresError { PostgresError(code: "08P01", message: detail) }
 

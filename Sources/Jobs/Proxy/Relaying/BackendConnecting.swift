@@ -41,8 +41,22 @@ final class BackendConnecting: Watcher, Occupant {
 
     func abandon(_ reason: RefusalReason) {
         stop()
+        sayGoodbye()
         floor.house.reports.closed(connection, .drained, received: 0, sent: 0)
         floor.departed(connection.id)
+    }
+
+    /// Its StartupMessage is here, so a PostgreSQL client listens; it is not waited for.
+    private func sayGoodbye() {
+        guard connection.startup != nil, connection.unsent.isEmpty, let words = CloseReason.drained.words else {
+            return
+        }
+        connection.session.attach(floor.ground.transport)
+        if connection.session.send(words.bytes) { connection.session.close() }
+        var rest = Leftovers()
+        _ = rest.send(floor.ground.cipherOut, to: connection.socket.stream)
+        floor.ground.cipherOut.removeAll()
+        connection.session.detach()
     }
 
     private func tryNext() {

@@ -1,3 +1,5 @@
+import OpenSSL
+
 /// How a relayed connection ended; the raw value is the audit event's `reason`.
 enum CloseReason: String, Sendable {
     case finished, truncated, idle, killed, drained, stopped
@@ -6,6 +8,9 @@ enum CloseReason: String, Sendable {
     case tlsFailed = "tls-failed"
     case certificateExpired = "certificate-expired"
     case untrusted = "no-longer-trusted"
+    case revoked
+    case revocationUnknown = "revocation-unknown"
+    case denied
     case notAllowed = "no-longer-allowed"
     case stalled = "half-closed-without-progress"
 }
@@ -20,6 +25,9 @@ extension CloseReason {
         case .killed: message = "terminating connection due to administrator command"
         case .certificateExpired: message = "the client certificate of this connection has expired"
         case .untrusted: message = "the client certificate of this connection is no longer trusted"
+        case .revoked: message = "the client certificate of this connection has been revoked"
+        case .revocationUnknown: message = "nobody can tell whether the certificate of this connection is revoked"
+        case .denied: message = "the client certificate of this connection is denied"
         case .notAllowed: message = "the client certificate of this connection is no longer allowed"
         case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .stalled: return nil
         }
@@ -27,5 +35,22 @@ extension CloseReason {
     }
 
     /// The peer may not go on: neither an operator's wish nor its own end.
-    var isRefusal: Bool { self == .certificateExpired || self == .untrusted || self == .notAllowed }
+    var isRefusal: Bool {
+        switch self {
+        case .certificateExpired, .untrusted, .revoked, .revocationUnknown, .denied, .notAllowed: true
+        default: false
+        }
+    }
+}
+
+extension CloseReason {
+    /// Why a chain that was verified before is not any more.
+    init(_ failure: TLSFailure) {
+        self =
+            switch failure.kind {
+            case .revoked: .revoked
+            case .revocationUnknown: .revocationUnknown
+            default: .untrusted
+            }
+    }
 }

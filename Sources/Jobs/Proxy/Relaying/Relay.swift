@@ -42,7 +42,12 @@ actor Relay: LaneResident {
     /// Once, before anything else.
     func begin() { floor.begin(on: self) }
 
-    var connections: [ConnectionSummary] { floor.connections }
+    func connections(after number: UInt64, limit: Int) -> [ConnectionSummary] {
+        floor.connections(after: number, limit: limit)
+    }
+
+    /// Returns when the connections of this lane have been judged under what is in effect.
+    func reviewed() async { await withCheckedContinuation { floor.whenReviewed($0) } }
 
     func kill(_ id: UInt64) -> Bool { floor.kill(id) }
 }

@@ -12,6 +12,7 @@ final class RelayFloor {
     /// Connections that had used up their turn and wait for the next.
     private var waiting: [RelayedConnection] = []
     private var review: StandingReview?
+    private var reviewWaiters: [CheckedContinuation<Void, Never>] = []
     private weak var resident: Relay?
 
     /// Bytes that one connection may move before others have their turn.
@@ -56,8 +57,10 @@ final class RelayFloor {
         for connection in ready { connection.resume() }
     }
 
-    var connections: [ConnectionSummary] {
-        relayed.map(\.summary)
+    /// In the order of their numbers. Only those of the page are described: this is the lane that moves their bytes.
+    func connections(after number: UInt64, limit: Int) -> [ConnectionSummary] {
+        let numbers = relayed.map(\.origin.id).filter { $0 > number }.sorted().prefix(limit)
+        return numbers.compactMap { (occupants[$0] as? RelayedConnection)?.summary }
     }
 
     func kill(_ id: UInt64) -> Bool {
@@ -81,10 +84,20 @@ final class RelayFloor {
         let now = Timestamp.now.seconds
         while !running.isTurnOver, let id = running.next() {
             guard let connection = occupants[id] as? RelayedConnection else { continue }
-            if let reason = running.objection(to: connection.origin, at: now) { connection.end(reason) }
+            if let reason = running.objection(to: connection, at: now) { connection.end(reason) }
         }
         review = running.isOver ? nil : running.atNextTurn
-        if review != nil { resident?.submit { $0.floor.goOnReviewing() } }
+        if review == nil { reviewEnded() } else { resident?.submit { $0.floor.goOnReviewing() } }
+    }
+
+    func whenReviewed(_ waiter: CheckedContinuation<Void, Never>) {
+        reviewWaiters.append(waiter)
+        if review == nil { reviewEnded() }
+    }
+
+    private func reviewEnded() {
+        for waiter in reviewWaiters { waiter.resume() }
+        reviewWaiters = []
     }
 
     func began(_ connection: RelayedConnection) {
@@ -100,5 +113,8 @@ final class RelayFloor {
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }
+        // Nobody is left to be judged.
+        review = nil
+        reviewEnded()
     }
 }

@@ -27,6 +27,8 @@ final class RelayedConnection: Watcher, Occupant {
     var cancelKey: CancelKey?
     /// Where the proxy may put in a word of its own; PostgreSQL only.
     var boundary: MessageBoundaryStateMachine?
+    /// The authorities that have verified its chain.
+    var verifiedUnder: UInt64
     /// When the first certificate of the client's chain ends, in seconds since 1970.
     let expiry: Int64
     /// Why it will have ended, if not by both sides' endings.
@@ -55,6 +57,7 @@ final class RelayedConnection: Watcher, Occupant {
         leftoversDown = Leftovers(origin.unsent)
         received = UInt64(origin.early.count)
         expiry = Standing.expiry(of: origin.facts.chain)
+        verifiedUnder = origin.authorities
         if origin.startup != nil {
             keyWatch = BackendKeyStateMachine()
             boundary = MessageBoundaryStateMachine()
@@ -81,7 +84,11 @@ final class RelayedConnection: Watcher, Occupant {
     /// Trust or rules have changed while it was on its way here.
     private var objection: CloseReason? {
         guard let standing = origin.listener.standing, standing.generation != origin.generation else { return nil }
-        return standing.objection(to: origin.peer, origin.facts.chain, at: Timestamp.now.seconds)
+        let now = Timestamp.now.seconds
+        let objection = standing.objection(
+            to: origin.peer, origin.facts.chain, verifiedUnder: verifiedUnder, at: now)
+        if objection == nil { verifiedUnder = standing.authorities }
+        return objection
     }
 
     /// The client's side.

@@ -18,6 +18,7 @@ final class ListenerCounters: Sendable {
     let cut: Counter
     let open = Atomic<Int>(0)
     private let refusals = Mutex<[RefusalReason: Counter]>([:])
+    private let tolerations = Mutex<[RefusalReason: Counter]>([:])
     private let metrics: Metrics
     private let name: String
 
@@ -45,20 +46,33 @@ final class ListenerCounters: Sendable {
     }
 
     func refused(_ reason: RefusalReason) {
-        let counter = refusals.withLock { refusals in
-            if let known = refusals[reason] { return known }
+        count(reason, in: refusals, "connections_refused", "Connections that became no session, by reason")
+    }
+
+    /// In a dry run.
+    func tolerated(_ reason: RefusalReason) {
+        count(reason, in: tolerations, "connections_tolerated", "Sessions that the rules would have refused, by reason")
+    }
+
+    private func count(
+        _ reason: RefusalReason, in all: borrowing Mutex<[RefusalReason: Counter]>, _ family: String, _ help: String
+    ) {
+        let counter = all.withLock { all in
+            if let known = all[reason] { return known }
             let new = metrics.counter(
-                "nodeguard_proxy_connections_refused", "Connections that became no session, by reason",
-                labels: [("listener", name), ("reason", reason.rawValue)])
-            refusals[reason] = new
+                "nodeguard_proxy_" + family, help, labels: [("listener", name), ("reason", reason.rawValue)])
+            all[reason] = new
             return new
         }
         counter.add()
     }
 
     /// By reason, those that happened.
-    var refused: [String: UInt64] {
-        let counters = refusals.withLock { $0 }
+    var refused: [String: UInt64] { Self.values(refusals) }
+    var tolerated: [String: UInt64] { Self.values(tolerations) }
+
+    private static func values(_ all: borrowing Mutex<[RefusalReason: Counter]>) -> [String: UInt64] {
+        let counters = all.withLock { $0 }
         return Dictionary(uniqueKeysWithValues: counters.map { ($0.key.rawValue, $0.value.value) })
     }
 

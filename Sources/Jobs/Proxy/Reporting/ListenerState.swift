@@ -8,6 +8,10 @@ final class ListenerState: Sendable {
     private struct Changing {
         var admission: (context: TLSContext, standing: Standing)?
         var policy: AccessPolicy
+        var denyLists: [DenyList] = []
+        /// The end of trust that was last acted on.
+        var ended: Int64?
+        var trust: ListenerTrust
         var addresses: [SocketAddress] = []
     }
 
@@ -17,7 +21,8 @@ final class ListenerState: Sendable {
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
-        changing = Mutex(Changing(policy: configuration.policy))
+        let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
+        changing = Mutex(Changing(policy: configuration.policy, trust: trust))
         counters = ListenerCounters(listener: configuration.name, metrics: metrics)
     }
 
@@ -33,25 +38,71 @@ final class ListenerState: Sendable {
 
     /// Handshakes that have begun, and live connections, keep the context that they have.
     func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
+        changing.withLock { Self.take(context, trust, changesStanding: true, &$0) }
+    }
+
+    /// Who was let in is judged again only if there is something to judge by.
+    private static func take(
+        _ context: TLSContext, _ anchors: TrustAnchors, changesStanding: Bool, _ changing: inout Changing
+    ) {
+        let before = changing.admission?.standing
+        let isSame = before?.trust.certificates == anchors.certificates
+        let standing = Standing(
+            generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
+            policy: changing.policy, denyLists: changing.denyLists,
+            authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
+        changing.admission = (context, standing)
+    }
+
+    var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
+
+    /// The list entry that denies such a peer.
+    func denial(of peer: PeerAttributes, _ authorities: [PeerAttributes]) -> String? {
+        denyLists.lazy.compactMap { $0.denial(of: peer, authorities) }.first
+    }
+
+    func adopt(_ denyLists: [DenyList]) {
         changing.withLock { changing in
-            let generation = (changing.admission?.standing.generation ?? 0) + 1
-            let standing = Standing(generation: generation, trust: trust, policy: changing.policy)
-            changing.admission = (context, standing)
+            changing.denyLists = denyLists
+            Self.renew(&changing)
         }
+    }
+
+    /// True once, when what was verified under the trust of now must be judged again because its time is over.
+    func trustEnded(at unixSeconds: Int64) -> Bool {
+        changing.withLock { changing in
+            guard let end = changing.admission?.standing.trust.validUntil, unixSeconds >= end, changing.ended != end
+            else { return false }
+            changing.ended = end
+            // Who was verified before, and is on the way to a data lane, is judged when he comes.
+            Self.renew(&changing)
+            return true
+        }
+    }
+
+    private static func renew(_ changing: inout Changing) {
+        guard let (context, before) = changing.admission else { return }
+        let standing = Standing(
+            generation: before.generation + 1, trust: before.trust, policy: changing.policy,
+            denyLists: changing.denyLists, authorities: before.authorities)
+        changing.admission = (context, standing)
     }
 
     /// The rules of now; at first those of the configuration.
     var policy: AccessPolicy { changing.withLock { $0.policy } }
 
-    /// False if these are the rules already.
-    func adopt(_ policy: AccessPolicy) -> Bool {
+    /// Whose clients it lets in now; at first as the configuration says.
+    var trust: ListenerTrust { changing.withLock { $0.trust } }
+
+    /// Certificate, trust and rules in one step: no handshake sees some of it.
+    func adopt(_ step: TestedChange.Step) {
         changing.withLock { changing in
-            if changing.policy == policy { return false }
-            changing.policy = policy
-            guard let (context, before) = changing.admission else { return true }
-            let standing = Standing(generation: before.generation + 1, trust: before.trust, policy: policy)
-            changing.admission = (context, standing)
-            return true
+            (changing.policy, changing.trust) = (step.policy, step.trust)
+            let before = changing.admission
+            guard let context = step.admission?.context ?? before?.context,
+                let anchors = step.admission?.anchors ?? before?.standing.trust
+            else { return }
+            Self.take(context, anchors, changesStanding: step.changesStanding, &changing)
         }
     }
 
@@ -65,7 +116,7 @@ final class ListenerState: Sendable {
         let (context, addresses) = changing.withLock { ($0.admission?.context, $0.addresses) }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
-        return [
+        var members: [String: JSONValue] = [
             "name": .string(name),
             "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),
             "protocol": .string(configuration.databaseProtocol.rawValue),
@@ -74,7 +125,11 @@ final class ListenerState: Sendable {
             "open": .count(counters.openCount),
             "accepted": .count(counters.accepted.value),
             "refused": .object(counters.refused.mapValues { .count($0) }),
+            "mode": .string(policy.mode.rawValue),
+            "tolerated": .object(counters.tolerated.mapValues { .count($0) }),
             "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
         ]
+        members.merge(revocationMembers(at: Timestamp.now.seconds)) { $1 }
+        return .object(members)
     }
 }

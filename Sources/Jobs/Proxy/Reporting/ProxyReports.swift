@@ -46,6 +46,16 @@ final class ProxyReports: Sendable {
         audit.report(AuditEvent(.connectionAccepted, fields: fields))
     }
 
+    /// It was accepted in the dry run of its listener's rules.
+    func tolerated(_ connection: AuthorizedConnection, _ objection: Objection) {
+        let reason = RefusalReason(objection)
+        connection.listener.counters.tolerated(reason)
+        var fields = Self.fields(connection)
+        fields["reason"] = .string(reason.rawValue)
+        if let rule = objection.rule { fields["detail"] = .string(Self.short(rule)) }
+        audit.report(AuditEvent(.connectionTolerated, fields: fields))
+    }
+
     func closed(_ connection: AuthorizedConnection, _ reason: CloseReason, received: UInt64, sent: UInt64) {
         connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
         var fields = Self.fields(connection)

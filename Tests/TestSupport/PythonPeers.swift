@@ -1,12 +1,11 @@
 import Foundation
-import TestSupport
 
 /// Independent implementations in Python: the environment that `packaging/python-peers` makes, or, outside of the
 /// packaging scripts, one of the user's own, made once.
-enum PythonPeers {
+package enum PythonPeers {
     private static let made = Result { try make() }
 
-    static func python() throws -> String { try made.get() }
+    package static func python() throws -> String { try made.get() }
 
     private static let top: URL = {
         var url = URL(fileURLWithPath: #filePath)
@@ -30,16 +29,17 @@ enum PythonPeers {
 
     private static func works(_ python: String) -> Bool {
         guard FileManager.default.isExecutableFile(atPath: python) else { return false }
-        return (try? Subprocess.run(python, ["-c", "import aws_encryption_sdk, cryptography"]))?.succeeded == true
+        return (try? Subprocess.run(python, ["-c", "import aws_encryption_sdk, cassandra, cryptography"]))?.succeeded
+            == true
     }
 
     /// Runs `script` with `arguments`; its standard output is text.
-    static func run(_ script: String, _ arguments: [String]) throws -> Subprocess.Result {
+    package static func run(_ script: String, _ arguments: [String]) throws -> Subprocess.Result {
         try Subprocess.run(try python(), ["-c", script] + arguments, within: 120)
     }
 
     /// The decryptor that the documentation shows.
-    static func documentedDecryptor() throws -> String {
+    package static func documentedDecryptor() throws -> String {
         let page = top.appendingPathComponent("Sources/Jobs/Backups/Backups.docc/SealedStream.md")
         let text = try String(contentsOf: page, encoding: .utf8)
         guard let start = text.range(of: "```python\n"),

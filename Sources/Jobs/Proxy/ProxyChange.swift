@@ -1,0 +1,52 @@
+import OpenSSL
+
+/// Whose clients a listener lets in.
+package struct ListenerTrust: Sendable, Equatable {
+    /// Whether the anchors of `publish(trust:)` count.
+    package var trustsCluster: Bool
+    /// Anchors of its own, beside or instead of the cluster's.
+    package var anchors: [Certificate]
+
+    package init(trustsCluster: Bool, anchors: [Certificate]) {
+        self.trustsCluster = trustsCluster
+        self.anchors = anchors
+    }
+}
+
+/// What is to change of a running proxy in one step. What is not named stays.
+package struct ProxyChange: Sendable {
+    /// By role.
+    package var identities: [String: TLSIdentity] = [:]
+    /// By listener.
+    package var trust: [String: ListenerTrust] = [:]
+    package var policies: [String: AccessPolicy] = [:]
+
+    package init() {}
+}
+
+/// A change whose every listener has passed its test; nothing of it is in effect before `DatabaseProxy.adopt`.
+package struct TestedChange: Sendable {
+    struct Step: Sendable {
+        let listener: ListenerState
+        let trust: ListenerTrust
+        let policy: AccessPolicy
+        /// nil: the one in use stays, or there is none yet.
+        let admission: (context: TLSContext, anchors: TrustAnchors)?
+        let changesStanding: Bool
+    }
+
+    /// Of the credentials that it was tested beside.
+    let revision: UInt64
+    let identities: [String: TLSIdentity]
+    let steps: [Step]
+
+    /// Names of the listeners whose rules are others now.
+    package var newPolicies: [String] {
+        steps.filter { $0.policy != $0.listener.policy }.map(\.listener.name)
+    }
+
+    /// Names of the listeners whose trust is another now.
+    package var newTrust: [String] {
+        steps.filter { $0.trust != $0.listener.trust }.map(\.listener.name)
+    }
+}

@@ -1,0 +1,159 @@
+import COpenSSL
+import IO
+import Synchronization
+
+/// What one authority has revoked (RFC 5280 §5): a complete list, strictly read, immutable.
+///
+/// Kept as a sorted table of serial numbers beside its own bytes: OpenSSL's form takes ten times the memory, and hashes
+/// the whole list again for each chain that it verifies.
+package final class RevocationList: Sendable {
+    /// The certificates that a list speaks of.
+    enum Scope: Hashable { case all, leaves, authorities }
+
+    /// Lists of the same origin take each other's place.
+    package struct Origin: Hashable, Sendable {
+        let issuer: [UInt8]
+        let authorityKey: [UInt8]
+        let scope: Scope
+    }
+
+    package let der: [UInt8]
+    /// RFC 2253 text.
+    package let issuer: String
+    package let origin: Origin
+    /// Seconds since 1970.
+    package let thisUpdate: Int64
+    package let nextUpdate: Int64
+    /// SHA-256 of the whole list.
+    package let fingerprint: [UInt8]
+    private let numberBytes: [UInt8]?
+    private let serials: [SerialNumber]
+    /// OpenSSL compares names in a canonical form of its own (RFC 5280 §7.1); never changed after `init`.
+    private nonisolated(unsafe) let issuerName: OpaquePointer
+    /// By the hash of a public key: whether it has signed this list.
+    private let signers = Mutex<[[UInt8]: Bool]>([:])
+
+    /// Of one file.
+    package static let sizeLimit = 64 << 20
+    static let countLimit = 64
+    private static let signerLimit = 64
+
+    /// All lists of a file: one in DER, or PEM blocks. Their signatures are checked under those of `issuers` that have
+    /// the issuer's name; where there is none, the chain of a client must bring it.
+    package static func parse(_ bytes: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) -> [RevocationList] {
+        guard bytes.count <= sizeLimit else { throw OpenSSLError("read a CRL", "it is too large") }
+        if bytes.first == 0x30 { return [try RevocationList(der: bytes, issuers: issuers)] }
+        let blocks = try PEMBlocks(label: "X509 CRL", of: "CRL", countLimit: countLimit).read(bytes, limit: sizeLimit)
+        var lists: [RevocationList] = []
+        for block in blocks { lists.append(try RevocationList(der: block.der, issuers: issuers)) }
+        return lists
+    }
+
+    /// Blocks while it reads.
+    package static func parse(contentsOf path: String, issuers: [Certificate]) throws -> [RevocationList] {
+        try parse(try Files.read(path, limit: sizeLimit), issuers: issuers)
+    }
+
+    package init(der: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) {
+        let parsed = try ParsedRevocationList(der)
+        let fields = try RevocationListFields(parsed.pointer)
+        self.der = der
+        issuer = fields.issuer.text
+        thisUpdate = fields.thisUpdate
+        nextUpdate = fields.nextUpdate
+        numberBytes = fields.number
+        serials = fields.serials
+        fingerprint = Digest.sha256(der)
+        origin = Origin(issuer: fields.issuer.der, authorityKey: fields.authorityKey, scope: fields.scope)
+        guard let name = X509_NAME_dup(X509_CRL_get_issuer(parsed.pointer)) else {
+            preconditionFailure("out of memory")
+        }
+        issuerName = name
+        let named = issuers.filter { X509_NAME_cmp(X509_get_subject_name($0.pointer), name) == 0 }
+        for authority in named { _ = check(parsed.pointer, authority) }
+        guard named.isEmpty || named.contains(where: isSigned) else {
+            throw OpenSSLError("read a CRL", "its signature is not that of \(issuer)")
+        }
+    }
+
+    deinit { X509_NAME_free(issuerName) }
+
+    /// How many certificates are revoked.
+    package var count: Int { serials.count }
+
+    /// The number that the authority has given it, as decimal text, or in hexadecimal if it is very large.
+    package var number: String? {
+        guard let numberBytes else { return nil }
+        if numberBytes.count <= 8 { return String(numberBytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }) }
+        return "0x" + numberBytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
+    }
+
+    /// By number where both have one (RFC 5280 §5.2.3), and by date.
+    package func isOlder(than other: RevocationList) -> Bool {
+        if let one = numberBytes, let two = other.numberBytes, one != two {
+            return one.count == two.count ? one.lexicographicallyPrecedes(two) : one.count < two.count
+        }
+        return thisUpdate < other.thisUpdate
+    }
+
+    /// Whether this list is about certificates such as this one.
+    func concerns(_ certificate: Certificate) -> Bool {
+        if origin.scope == (certificate.isAuthority ? .leaves : .authorities) { return false }
+        return X509_NAME_cmp(X509_get_issuer_name(certificate.pointer), issuerName) == 0
+    }
+
+    /// nil: the certificate's number is longer than any that a list can have.
+    func contains(_ certificate: Certificate) -> Bool? {
+        guard let serial = SerialNumber(X509_get0_serialNumber(certificate.pointer)) else { return nil }
+        var (low, high) = (0, serials.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if serials[middle] < serial { low = middle + 1 } else { high = middle }
+        }
+        return low < serials.count && serials[low] == serial
+    }
+
+    /// The signature is checked once for each authority that may have made it.
+    func isSigned(by authority: Certificate) -> Bool {
+        if let usage = authority.keyUsage, !usage.contains(.listSigning) { return false }
+        if let known = signers.withLock({ $0[authority.publicKeySHA256] }) { return known }
+        guard let parsed = try? ParsedRevocationList(der) else { return false }
+        return check(parsed.pointer, authority)
+    }
+
+    private func check(_ list: OpaquePointer, _ authority: Certificate) -> Bool {
+        defer { ErrorStack.clear() }
+        let isGood = X509_get0_pubkey(authority.pointer).map { X509_CRL_verify(list, $0) == 1 } ?? false
+        signers.withLock { signers in
+            if signers.count >= Self.signerLimit { signers.removeAll() }
+            signers[authority.publicKeySHA256] = isGood
+        }
+        return isGood
+    }
+}
+
+extension RevocationList: CustomStringConvertible {
+    package var description: String { "CRL \(number ?? "without number") of \(issuer)" }
+}
+
+/// OpenSSL's form of a list, for as long as it is read.
+struct ParsedRevocationList: ~Copyable {
+    let pointer: OpaquePointer
+
+    init(_ der: [UInt8]) throws(OpenSSLError) {
+        pointer = try openSSL("read a CRL") { () -> OpaquePointer? in
+            der.withUnsafeBufferPointer { bytes in
+                var next = bytes.baseAddress
+                let parsed = d2i_X509_CRL(nil, &next, bytes.count)
+                guard let parsed, next == bytes.baseAddress.map({ $0 + bytes.count }) else {
+                    X509_CRL_free(parsed)
+                    return nil
+                }
+                return parsed
+            }
+        }
+        ErrorStack.clear()
+    }
+
+    deinit { X509_CRL_free(pointer) }
+}
