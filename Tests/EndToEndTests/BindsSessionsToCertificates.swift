@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Rules about users, databases and replication, before a real PostgreSQL.
@@ -7,10 +8,12 @@ import Testing
         let fleet: Fleet
         let port: Int
         let map: String
+        private let folder: TemporaryDirectory
 
         init() async throws {
             port = try freePort()
-            map = try temporaryFolder() + "/users"
+            folder = try TemporaryDirectory()
+            map = folder.file("users")
             try "uri:spiffe://cluster-a/app/* app\nuri:spiffe://cluster-a/standby/* postgres\n"
                 .write(toFile: map, atomically: true, encoding: .utf8)
             fleet = try await Fleet(

@@ -47,6 +47,8 @@ package final class DatabaseProxy: Sendable {
     /// nil: there are no such files.
     let fileQueue: SerialQueue?
     let isLooking = Atomic(false)
+    /// nil: nobody asks.
+    let exposureQueue: SerialQueue?
     let revocationReports: RevocationReports
 
     package init(_ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter) {
@@ -73,6 +75,7 @@ package final class DatabaseProxy: Sendable {
         )
         files = RevocationFiles(configuration.listeners)
         fileQueue = files.isEmpty ? nil : SerialQueue(label: "revocation", isPatient: true)
+        exposureQueue = configuration.exposure == .off ? nil : SerialQueue(label: "exposure", isPatient: true)
         revocationReports = RevocationReports(metrics: metrics, health: health, audit: audit)
         registerGauges(metrics)
     }
@@ -85,6 +88,7 @@ package final class DatabaseProxy: Sendable {
         if !mistakes.isEmpty { throw ProxyError(description: mistakes.joined(separator: "; ")) }
         try loadFiles()
         let ports = try bindAll()
+        lookAtExposure()
         house.begin(relays)
         for relay in relays {
             relay.lane.start(relay)
@@ -100,6 +104,7 @@ package final class DatabaseProxy: Sendable {
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
         handshakes.first?.submit { $0.floor.tick(every: .seconds(1), tick) }
         watchFiles()
+        watchExposure()
     }
 
     private func bindAll() throws(ProxyError) -> [(ListenerState, OpenPort)] {

@@ -10,6 +10,7 @@ package struct ProxyConfiguration: Sendable {
     /// Half as many as cores and at least one, unless told otherwise.
     package var handshakeLanes: Int?
     package var algorithms = AlgorithmSelection.trimmed
+    package var exposure = ExposureMode.report
 
     package init(listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits()) {
         self.listeners = listeners

@@ -40,6 +40,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case databaseNotAllowed = "database-not-allowed"
     case replicationNotAllowed = "replication-not-allowed"
     case backendDown = "backend-down"
+    case backendExposed = "backend-exposed"
     case cancelUnmatched = "cancel-unmatched"
 
     /// Says nothing about an intention: not worth an audit event, only a number.

@@ -130,6 +130,13 @@ package enum Files {
         return Int64(status.st_size)
     }
 
+    /// Its permission bits.
+    package static func mode(_ path: String) throws(IOError) -> UInt32 {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw IOError("look at \(path)") }
+        return status.st_mode & 0o7777
+    }
+
     /// Bytes that an unprivileged process can still write where `path` is.
     package static func freeSpace(at path: String) throws(IOError) -> UInt64 {
         var status = statvfs()

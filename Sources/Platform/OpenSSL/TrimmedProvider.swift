@@ -74,8 +74,8 @@ enum TrimmedProvider {
     private static let keys: Set<String> = ["EC", "RSA", "RSA-PSS", "ED25519", "X25519"]
 
     /// By operation. Whatever is here is looked at whenever OpenSSL walks through all that a library context has: so
-    /// nothing that only TLS's older suites need, no text forms and no stores. MD5 and SHA-1 are not for use in TLS, but
-    /// OpenSSL makes no context without them, and names certificates by SHA-1.
+    /// nothing that only TLS's older suites need, no text forms and no stores. MD5 and SHA-1 are not for use in TLS,
+    /// but OpenSSL makes no context without them, and names certificates by SHA-1.
     private static let names: [Int32: Set<String>] = [
         OSSL_OP_DIGEST: [
             "MD5", "SHA1", "MD5-SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", "SHA3-256", "SHA3-384",

@@ -37,6 +37,7 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case revocationListAged = "revocation.list-aged"
     case denyListAdopted = "revocation.deny-list-adopted"
     case listenerOpened = "listener.opened"
+    case backendExposed = "backend.exposed"
     case connectionAccepted = "connection.accepted"
     case connectionRefused = "connection.refused"
     case connectionTolerated = "connection.tolerated"

@@ -103,6 +103,7 @@ enum ConfigurationExample {
             data: 4
             handshake: 2
           algorithms: trimmed             # trimmed: of OpenSSL's only what TLS needs, for cheaper handshakes; or all
+          exposure: report                # a database that is reachable around its listener: off, report or refuse
           limits:
             connections: 10000            # authenticated
             unauthenticated: 512          # a full budget closes the connection that has been silent longest

@@ -182,7 +182,7 @@ extension ProxySection {
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [
-            ("algorithms", .text(algorithms.rawValue)),
+            ("algorithms", .text(algorithms.rawValue)), ("exposure", .text(exposure.rawValue)),
             ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
         ]
     }

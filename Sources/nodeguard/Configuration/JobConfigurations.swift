@@ -29,6 +29,7 @@ extension NodeConfiguration {
         configuration.dataLanes = proxy.dataLanes
         configuration.handshakeLanes = proxy.handshakeLanes
         configuration.algorithms = proxy.algorithms
+        configuration.exposure = proxy.exposure
         return configuration
     }
 }

@@ -28,9 +28,10 @@ struct ProxySection: Sendable, Equatable {
     /// nil: one for every two cores.
     var handshakeLanes: Int?
     var algorithms = AlgorithmSelection.trimmed
+    var exposure = ExposureMode.report
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ProxySection? {
-        section.refuse("tunnels", "exposure")
+        section.refuse("tunnels")
         var proxy = ProxySection()
         proxy.defaults = section.section("defaults", Defaults.read) ?? Defaults()
         proxy.limits = section.section("limits", ProxyLimits.read) ?? ProxyLimits()
@@ -41,6 +42,9 @@ struct ProxySection: Sendable, Equatable {
         proxy.handshakeLanes = lanes?.handshake
         if let value = section.value("algorithms", Form<AlgorithmSelection>.word("selection of algorithms")) {
             proxy.algorithms = value
+        }
+        if let value = section.value("exposure", Form<ExposureMode>.word("treatment of exposed backends")) {
+            proxy.exposure = value
         }
         var names: Set<String> = []
         var addresses: [String: String] = [:]

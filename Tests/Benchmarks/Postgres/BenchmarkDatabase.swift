@@ -1,8 +1,8 @@
 import Foundation
 import TestSupport
 
-/// A real PostgreSQL 15 with pgbench's tables: its port takes the proxies in clear, and clients of its own TLS with their
-/// certificates.
+/// A real PostgreSQL 15 with pgbench's tables: its port takes the proxies in clear, and clients of its own TLS with
+/// their certificates.
 final class BenchmarkDatabase: Sendable {
     static let programs = "/usr/lib/postgresql/15/bin"
     private static let asNobody = ["--reuid=nobody", "--clear-groups"]

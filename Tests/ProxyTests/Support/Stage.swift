@@ -25,11 +25,12 @@ final class Stage: Sendable {
 
     init(
         _ listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits(), publishes: Bool = true,
-        lanes: Int = 2, handshakeLanes: Int = 1
+        lanes: Int = 2, handshakeLanes: Int = 1, exposure: ExposureMode = .report
     ) throws {
         var configuration = ProxyConfiguration(listeners: listeners, limits: limits)
         configuration.dataLanes = lanes
         configuration.handshakeLanes = handshakeLanes
+        configuration.exposure = exposure
         let events = self.events
         proxy = DatabaseProxy(configuration, metrics: metrics, health: health, audit: AuditReporter { events.add($0) })
         if publishes { try publish() }

@@ -31,7 +31,7 @@ extension AuditEventName {
             .cancelForwarded:
             .connection
         case .backupStarted, .backupCompleted, .backupFailed, .backupVerified: .backup
-        case .agentStarted, .agentStopped, .listenerOpened: .agent
+        case .agentStarted, .agentStopped, .listenerOpened, .backendExposed: .agent
         }
     }
 }

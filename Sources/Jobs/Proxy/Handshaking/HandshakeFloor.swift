@@ -40,6 +40,9 @@ final class HandshakeFloor {
     /// Chooses the lane for an accepted client, asks for admission, and makes room if it must.
     func arrived(_ socket: ClientSocket, at listener: ListenerState) {
         listener.counters.accepted.add()
+        if listener.isShut.load(ordering: .relaxed) {
+            return house.reports.refused(listener, socket.address, .backendExposed)
+        }
         let id = house.nextIdentifier()
         switch house.admission.arrived(id, from: socket.address) {
         case .admit: break

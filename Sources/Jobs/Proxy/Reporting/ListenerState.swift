@@ -13,10 +13,13 @@ final class ListenerState: Sendable {
         var ended: Int64?
         var trust: ListenerTrust
         var addresses: [SocketAddress] = []
+        var waysAround: [String] = []
     }
 
     let configuration: ListenerConfiguration
     let counters: ListenerCounters
+    /// Its database can be reached around it, and then clients are refused.
+    let isShut = Atomic(false)
     private let changing: Mutex<Changing>
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
@@ -109,11 +112,20 @@ final class ListenerState: Sendable {
     /// With their real ports; empty while nothing is bound.
     var addresses: [SocketAddress] { changing.withLock { $0.addresses } }
 
+    /// True if this is news.
+    func exposed(at ways: [String], mustRefuse: Bool) -> Bool {
+        isShut.store(mustRefuse && !ways.isEmpty, ordering: .relaxed)
+        return changing.withLock { changing in
+            defer { changing.waysAround = ways }
+            return changing.waysAround != ways
+        }
+    }
+
     func bound(_ addresses: [SocketAddress]) { changing.withLock { $0.addresses = addresses } }
 
     /// Its part of the status document.
     func document(isDraining: Bool) -> JSONValue {
-        let (context, addresses) = changing.withLock { ($0.admission?.context, $0.addresses) }
+        let (context, addresses, ways) = changing.withLock { ($0.admission?.context, $0.addresses, $0.waysAround) }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
         var members: [String: JSONValue] = [
@@ -122,6 +134,7 @@ final class ListenerState: Sendable {
             "protocol": .string(configuration.databaseProtocol.rawValue),
             "backend": .strings(configuration.backend.map(\.description)),
             "state": .string(state),
+            "exposed_at": .strings(ways),
             "open": .count(counters.openCount),
             "accepted": .count(counters.accepted.value),
             "refused": .object(counters.refused.mapValues { .count($0) }),

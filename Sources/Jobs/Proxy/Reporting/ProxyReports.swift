@@ -24,6 +24,14 @@ final class ProxyReports: Sendable {
                 ]))
     }
 
+    /// `ways`: none any more.
+    func exposed(_ listener: ListenerState, _ ways: [String]) {
+        audit.report(
+            AuditEvent(
+                .backendExposed, ways.isEmpty ? .success : .failure,
+                fields: ["listener": .string(listener.name), "addresses": .strings(ways)]))
+    }
+
     func refused(
         _ listener: ListenerState, _ address: SocketAddress, _ reason: RefusalReason, detail: String? = nil,
         facts: TLSFacts? = nil, startup: StartupMessage? = nil
