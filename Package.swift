@@ -73,7 +73,7 @@ let package = Package(
         platform("Reports", uses: [logging], settings: withoutPointers),
         platform("IO", uses: ["CLinux"]),
         platform("OpenSSL", uses: ["COpenSSL", "IO"]),
-        platform("Systemd", uses: ["CSystemd", "Reports", logging]),
+        platform("Systemd", uses: ["CSystemd", "IO", "Reports", logging]),
         platform("HTTP", uses: ["CCurl", "IO", "OpenSSL"]),
         platform("PlaneAPI", settings: withoutPointers),
         platform(
@@ -117,7 +117,7 @@ let package = Package(
             uses: ["Backups", "IO", "OpenSSL", "Reports", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
-        tests("Systemd", uses: ["Systemd", "Reports", "TestSupport", logging]),
+        tests("Systemd", uses: ["Systemd", "IO", "Reports", "TestSupport", logging]),
         tests("HTTP", uses: ["HTTP", "IO", "OpenSSL", "TestSupport"]),
         tests("PlaneAPI", uses: ["PlaneAPI"]),
         tests("PlaneClient", uses: ["PlaneClient", "PlaneAPI", "HTTP", "IO", "OpenSSL", "TestSupport"]),

@@ -35,7 +35,7 @@ enum Lifecycle {
         let interrupts = SignalWatch([.terminate, .interrupt]) { _ in stop.request() }
         let awaited = AwaitedMembership(configuration, manager: ServiceManager(), stop: stop, log: log)
         guard let cluster = try await awaited.cluster() else { return log.notice("stopped") }
-        let node = try Node(configuration, cluster: cluster)
+        let node = try Node(configuration, cluster: cluster, keeper: SocketStore().ports)
         let reload = ConfigurationReload(
             of: configurationPath, running: configuration, node: node, threshold: threshold)
         let hangUps = SignalWatch([.hangUp]) { _ in Task { await reload.perform(.signal) } }

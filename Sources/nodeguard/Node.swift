@@ -29,7 +29,7 @@ struct Node {
     private let cluster: String
     private let started = Timestamp.now
 
-    init(_ configuration: NodeConfiguration, cluster: String) throws {
+    init(_ configuration: NodeConfiguration, cluster: String, keeper: PortKeeper = .none) throws {
         self.configuration = configuration
         self.cluster = cluster
         let plane = configuration.management.map { PlaneClient(url: $0.url, estURL: $0.est.url) }
@@ -46,7 +46,7 @@ struct Node {
         }
         self.reporter = reporter
         let proxy = DatabaseProxy(
-            try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter)
+            try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter, keeper: keeper)
         self.proxy = proxy
         let clusterTrust = ClusterTrust()
         certificates = CertificateRenewer(

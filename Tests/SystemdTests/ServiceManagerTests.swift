@@ -42,7 +42,7 @@ import Testing
 }
 
 /// A datagram socket in the abstract namespace, as systemd gives its services.
-private struct NotifySocket {
+struct NotifySocket {
     let descriptor: Int32
 
     init() throws {

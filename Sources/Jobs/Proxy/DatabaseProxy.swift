@@ -50,8 +50,14 @@ package final class DatabaseProxy: Sendable {
     /// nil: nobody asks.
     let exposureQueue: SerialQueue?
     let revocationReports: RevocationReports
+    private let keeper: PortKeeper
 
-    package init(_ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter) {
+    /// `keeper`: holds the ports while the process is restarted.
+    package init(
+        _ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter,
+        keeper: PortKeeper = .none
+    ) {
+        self.keeper = keeper
         self.configuration = configuration
         self.health = health
         listeners = configuration.listeners.map { ListenerState($0, metrics: metrics) }
@@ -112,13 +118,20 @@ package final class DatabaseProxy: Sendable {
         for listener in listeners {
             for address in listener.configuration.listen {
                 do throws(IOError) {
-                    ports.append((listener, OpenPort(try ListeningSocket(address))))
+                    ports.append((listener, OpenPort(try port(of: listener, at: address))))
                 } catch {
                     throw ProxyError(description: "listener \(listener.name): \(error)")
                 }
             }
         }
+        keeper.forgetRest()
+        for (listener, port) in ports { keeper.keep(listener.name, port.socket.rawValue) }
         return ports
+    }
+
+    private func port(of listener: ListenerState, at address: SocketAddress) throws(IOError) -> ListeningSocket {
+        if let kept = keeper.take(listener.name, address) { return kept }
+        return try ListeningSocket(address)
     }
 
     private func open(_ ports: [(ListenerState, OpenPort)]) {
@@ -136,8 +149,10 @@ package final class DatabaseProxy: Sendable {
         publishStatus()
     }
 
-    /// Closes the ports; live connections go on. The ports are closed when it returns.
-    package func beginDrain() async {
+    /// Closes the ports; live connections go on. The ports are closed when it returns, but for those who wait at them
+    /// until a restart is over.
+    package func beginDrain(beforeRestart: Bool = false) async {
+        if !beforeRestart { for listener in listeners { keeper.forget(listener.name) } }
         credentials.withLock { $0.isDraining = true }
         for listener in listeners { listener.bound([]) }
         for lane in handshakes { await lane.closePorts() }
@@ -146,7 +161,7 @@ package final class DatabaseProxy: Sendable {
 
     /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
     package func drain(deadline: Duration) async {
-        await beginDrain()
+        await beginDrain(beforeRestart: true)
         let end = ContinuousClock.now + deadline
         while openCount > 0, ContinuousClock.now < end {
             if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { break }

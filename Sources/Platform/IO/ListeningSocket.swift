@@ -25,6 +25,29 @@ package struct ListeningSocket: ~Copyable, Sendable {
         self.address = Self.boundAddress(descriptor.rawValue) ?? address
     }
 
+    /// Takes over a socket that listens already; see `listens`.
+    package init(adopting raw: Int32, _ address: SocketAddress) {
+        _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) | O_NONBLOCK)
+        descriptor = Descriptor(owning: raw)
+        self.address = Self.boundAddress(raw) ?? address
+    }
+
+    /// Whether the descriptor is a TCP socket that listens on this address; on any port, if that is 0.
+    package static func listens(_ raw: Int32, on address: SocketAddress) -> Bool {
+        var isListening: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(raw, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0, isListening == 1 else {
+            return false
+        }
+        switch (boundAddress(raw), address) {
+        case (.ipv4(let bound, let port), .ipv4(let wanted, let wantedPort)),
+            (.ipv6(let bound, let port), .ipv6(let wanted, let wantedPort)):
+            return bound == wanted && (wantedPort == 0 || port == wantedPort)
+        default: return false
+        }
+    }
+
     private static func listen(
         _ address: SocketAddress, _ backlog: Int32, _ mode: UInt32?
     ) throws(IOError) -> Descriptor {
