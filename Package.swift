@@ -136,7 +136,9 @@ let package = Package(
                 nio,
             ]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
-        tests("EndToEnd", uses: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"],
+            path: "Tests/EndToEndTests", exclude: ["Matrix"], swiftSettings: house),
         tests("Fuzzers", uses: ["Fuzzers", "nodeguard"]),
         tests("Source", uses: []),
     ]

@@ -86,7 +86,7 @@ extension RefusalReason {
             case .plaintextHTTP: .plaintext
             case .peerAlert: .tlsAlert
             case .truncated: .clientLeft
-            case .garbage, .other: .tlsFailure
+            case .garbage, .keyUpdateFlood, .other: .tlsFailure
             }
     }
 }

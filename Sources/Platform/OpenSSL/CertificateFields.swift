@@ -29,7 +29,7 @@ struct CertificateFields {
         self.subject = try DistinguishedName(subject, of: "subject")
         self.issuer = try DistinguishedName(issuer, of: "issuer")
         alternativeNames = try AlternativeNames(of: pointer)
-        serial = Self.serial(pointer)
+        serial = try Self.serial(pointer)
         notBefore = try Self.seconds(X509_get0_notBefore(pointer))
         notAfter = try Self.seconds(X509_get0_notAfter(pointer))
         publicKeySHA256 = Digest.sha256(publicKey)
@@ -58,8 +58,10 @@ struct CertificateFields {
         }
     }
 
-    private static func serial(_ pointer: OpaquePointer) -> String {
+    /// A negative one would read as its positive twin in rules, deny lists and events (RFC 5280 §4.1.2.2 forbids it).
+    private static func serial(_ pointer: OpaquePointer) throws(OpenSSLError) -> String {
         guard let number = X509_get0_serialNumber(pointer) else { return "00" }
+        guard ASN1_STRING_type(number) != V_ASN1_NEG_INTEGER else { throw refusal("its serial number is negative") }
         let bytes = UnsafeBufferPointer(start: ASN1_STRING_get0_data(number), count: Int(ASN1_STRING_length(number)))
         let digits = bytes.map { byte in
             let text = String(byte, radix: 16, uppercase: true)

@@ -91,6 +91,11 @@ enum PeerVerification {
         _ leaf: OpaquePointer, in store: OpaquePointer, of session: TLSSession
     ) -> Result<[Certificate], TLSFailure> {
         guard X509_verify_cert(store) == 1, X509_STORE_CTX_get_error(store) == X509_V_OK else {
+            // OpenSSL finds no issuer for a certificate that it cannot read, and would blame the issuer.
+            guard X509_get_extension_flags(leaf) & UInt32(EXFLAG_INVALID) == 0 else {
+                return .failure(
+                    TLSFailure(.invalidCertificate, "an extension cannot be decoded, or is there twice"))
+            }
             return .failure(
                 PeerRules.failure(
                     code: X509_STORE_CTX_get_error(store), depth: X509_STORE_CTX_get_error_depth(store),

@@ -43,6 +43,7 @@ package final class TLSContext: Sendable {
             try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
             try identity.apply(to: context)
             try PeerVerification.install(in: context, trust: trust, purpose: .client)
+            KeyUpdateBudget.install(in: context)
             // Tells clients with several certificates which one to send.
             for certificate in trust.certificates {
                 try openSSL(

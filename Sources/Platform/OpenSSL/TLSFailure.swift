@@ -23,6 +23,7 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case garbage
         case peerAlert = "peer_alert"
         case truncated
+        case keyUpdateFlood = "key_update_flood"
         case other
     }
 

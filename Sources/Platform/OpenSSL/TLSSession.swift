@@ -24,6 +24,7 @@ package final class TLSSession {
     private var refusal: TLSFailure?
     /// Leaf first, anchor last; empty before the peer is verified.
     private var verifiedChain: [Certificate] = []
+    private var keyUpdates = KeyUpdateBudget()
     /// `.ended` or `.failed`, once reading has come to it.
     private var ending: TLSReadOutcome?
 
@@ -123,6 +124,8 @@ package final class TLSSession {
 
     var isServer: Bool { context.isServer }
 
+    func keyUpdateArrived(atSecond second: Int) { keyUpdates.arrived(atSecond: second) }
+
     func peerVerified(_ chain: [Certificate]) { verifiedChain = chain }
 
     /// What the verification callback returns: 0, unless the handshake is to end so that the peer can be told.
@@ -156,6 +159,10 @@ package final class TLSSession {
         while filled < space.count {
             var count = 0
             let result = SSL_read_ex(ssl, space.baseAddress.map { $0 + filled }, space.count - filled, &count)
+            guard !keyUpdates.isExceeded else {
+                outcome = .failed(fail(KeyUpdateBudget.failure))
+                return filled
+            }
             guard result == 1 else {
                 outcome = readStopped(SSL_get_error(ssl, result))
                 return filled

@@ -50,6 +50,30 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `that replaces its key without end is cut, counted and audited`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
+            let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
+            client.replacesKeyAlways()
+            var sent = 0
+            do {
+                while sent < 1_000_000 {
+                    try client.send([1])
+                    sent += 1
+                }
+            } catch {
+                #expect(sent > 100)
+            }
+            #expect(sent < 1_000_000)
+            #expect(await eventually(within: 20) { (try? stage.counters().keyUpdateFloods.value) == 1 })
+            #expect(
+                await eventually(within: 20) {
+                    stage.events.named(.connectionClosed).contains { $0.fields["reason"] == "key-update-flood" }
+                })
+            #expect(await eventually(within: 10) { stage.open == 0 })
+            await stage.proxy.stop()
+        }
+
         /// What a real client sends first.
         private func clientHello() throws -> [UInt8] {
             let context = try TLSContext.client(identity: nil, trust: nil, serverName: "localhost")

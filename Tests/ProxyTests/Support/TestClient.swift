@@ -57,6 +57,9 @@ final class TestClient {
 
     var serverSerial: String { session.peerCertificate?.serial ?? "" }
 
+    /// From now on there is a KeyUpdate before each record.
+    func replacesKeyAlways() { session.recordsPerKey = 1 }
+
     func send(_ bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {

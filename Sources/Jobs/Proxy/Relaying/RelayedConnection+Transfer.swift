@@ -64,12 +64,18 @@ extension RelayedConnection {
             case .ended:
                 ground.cipherIn.removeAll()
                 return .ended(isBlocked: isBlocked)
-            case .failed:
+            case .failed(let failure):
                 clearBuffers()
-                ending = ending ?? .tlsFailed
+                ending = ending ?? sessionFailed(failure)
                 return .failed(machine.readFailed(.client))
             }
         }
+    }
+
+    private func sessionFailed(_ failure: TLSFailure) -> CloseReason {
+        guard failure.kind == .keyUpdateFlood else { return .tlsFailed }
+        origin.listener.counters.keyUpdateFloods.add()
+        return .keyUpdateFlood
     }
 
     /// What TLS itself has to say: the answer to a KeyUpdate, an alert. False when the client is gone, or asks for

@@ -15,6 +15,7 @@ final class ListenerCounters: Sendable {
     let cancelsForwarded: Counter
     let cancelsDropped: Counter
     let truncated: Counter
+    let keyUpdateFloods: Counter
     let cut: Counter
     let open = Atomic<Int>(0)
     private let refusals = Mutex<[RefusalReason: Counter]>([:])
@@ -38,6 +39,7 @@ final class ListenerCounters: Sendable {
         cancelsForwarded = counter("cancels", "Cancel requests by result", ("result", "forwarded"))
         cancelsDropped = counter("cancels", "Cancel requests by result", ("result", "dropped"))
         truncated = counter("connections_truncated", "Clients that ended without the end of TLS")
+        keyUpdateFloods = counter("key_update_floods", "Sessions that ended because of too many TLS key updates")
         cut = counter("connections_cut", "Sessions that ended because their peer may no longer be let in")
         handshakeSeconds = metrics.histogram(
             "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [("listener", name)])
