@@ -3,12 +3,11 @@ import Reports
 
 /// Connects the database for one authorized client, trying its addresses in order; ends as a `RelayedConnection`, or
 /// as a `Farewell` that tells the client in its own protocol that the database is down.
-final class BackendConnecting: Watcher, Occupant {
+final class BackendConnecting: Occupant {
     private let connection: AuthorizedConnection
     private unowned let floor: RelayFloor
     private var addresses: ArraySlice<SocketAddress>
-    private var backend: BackendSocket?
-    private var watch: WatchToken?
+    private var opening: BackendOpening?
     private var deadline: Deadline?
     private var lastError = "no address answered in time"
     private let began = ContinuousClock.now
@@ -20,23 +19,16 @@ final class BackendConnecting: Watcher, Occupant {
     }
 
     func start() {
-        let limit = connection.listener.configuration.timeouts.connect
-        deadline = Deadline(after: limit, on: floor.ground.poller) { [weak self] in self?.failed() }
-        tryNext()
-    }
-
-    func becameReady(_ readiness: Readiness) {
-        guard let backend else { return }
-        if let error = backend.stream.connectError() {
-            lastError = error.description
-            return tryNext()
+        let configuration = connection.listener.configuration
+        deadline = Deadline(after: configuration.timeouts.connect, on: floor.ground.poller) { [weak self] in
+            self?.failed()
         }
-        guard readiness.contains(.writable) else { return }
-        stop()
-        connection.listener.counters.connectSeconds.observe((ContinuousClock.now - began).seconds)
-        guard let relayed = RelayedConnection(connection, backend, floor) else { return floor.departed(connection.id) }
-        floor.settle(connection.id, relayed)
-        relayed.start()
+        // Whatever the reason that there is none: never in clear instead.
+        if configuration.backendTLS != nil, connection.backendSecurity == nil {
+            lastError = "there are no TLS settings for the database"
+            return failed()
+        }
+        tryNext()
     }
 
     func abandon(_ reason: RefusalReason) {
@@ -60,18 +52,36 @@ final class BackendConnecting: Watcher, Occupant {
     }
 
     private func tryNext() {
-        unwatch()
+        opening = nil
         while let address = addresses.popFirst() {
             do throws(IOError) {
-                let backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
-                self.backend = backend
-                watch = try floor.ground.poller.watch(backend.stream.rawValue, self)
+                let opening = try BackendOpening(
+                    to: address, connection.backendSecurity, connection.listener.configuration.databaseProtocol,
+                    on: floor.ground)
+                try opening.start { [weak self] in self?.ended($0) }
+                self.opening = opening
                 return
             } catch {
                 lastError = error.description
             }
         }
         failed()
+    }
+
+    private func ended(_ outcome: BackendOpening.Outcome) {
+        switch outcome {
+        case .failed(let reason):
+            lastError = reason
+            tryNext()
+        case .open(let link):
+            stop()
+            connection.listener.counters.connectSeconds.observe((ContinuousClock.now - began).seconds)
+            guard let relayed = RelayedConnection(connection, link, floor) else {
+                return floor.departed(connection.id)
+            }
+            floor.settle(connection.id, relayed)
+            relayed.start()
+        }
     }
 
     private func failed() {
@@ -90,12 +100,7 @@ final class BackendConnecting: Watcher, Occupant {
 
     private func stop() {
         deadline?.cancel()
-        unwatch()
-    }
-
-    private func unwatch() {
-        if let watch { floor.ground.poller.unwatch(watch) }
-        watch = nil
-        backend = nil
+        opening?.stop()
+        opening = nil
     }
 }

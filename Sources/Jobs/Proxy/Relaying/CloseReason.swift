@@ -6,6 +6,8 @@ enum CloseReason: String, Sendable {
     case clientFailed = "client-failed"
     case backendFailed = "backend-failed"
     case tlsFailed = "tls-failed"
+    /// TLS to the database failed, or the database left without ending it.
+    case backendTLSFailed = "backend-tls-failed"
     case certificateExpired = "certificate-expired"
     case untrusted = "no-longer-trusted"
     case revoked
@@ -29,7 +31,9 @@ extension CloseReason {
         case .revocationUnknown: message = "nobody can tell whether the certificate of this connection is revoked"
         case .denied: message = "the client certificate of this connection is denied"
         case .notAllowed: message = "the client certificate of this connection is no longer allowed"
-        case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .stalled: return nil
+        case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .backendTLSFailed,
+            .stalled:
+            return nil
         }
         return PostgresError(code: "57P01", message: message)
     }
