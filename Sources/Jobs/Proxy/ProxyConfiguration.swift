@@ -26,6 +26,8 @@ package struct ListenerConfiguration: Sendable {
     package var backend: [SocketAddress]
     /// nil: the database is reached in clear.
     package var backendTLS: BackendTLS?
+    /// nil: the databases are not probed, and each connection tries them all.
+    package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
     package var certificateRole: String
     /// Whether the anchors of `publish(trust:)` count.

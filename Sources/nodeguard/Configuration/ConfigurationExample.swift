@@ -54,6 +54,7 @@ enum ConfigurationExample {
               backend-tls: verify
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
               # What the authorities have revoked, read again when it changes. Default: nothing is looked up.

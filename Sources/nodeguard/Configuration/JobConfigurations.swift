@@ -163,6 +163,7 @@ extension ListenerSection {
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
         configuration.backendTLS = try backendSecurity()
+        configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)
         return configuration

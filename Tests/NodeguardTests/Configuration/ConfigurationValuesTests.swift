@@ -144,6 +144,9 @@ import Testing
         ),
         ("protocol: postgres", "protocol: postgres, mode: dryrun", "did you mean 'dry-run'?"),
         ("protocol: postgres", "protocol: tcp, backend-tls: verfy", "did you mean 'verify'?"),
+        ("protocol: postgres", "protocol: tcp, health: { every: 0s }", "'0s' must be from 1s to 1h"),
+        ("protocol: postgres", "protocol: tcp, health: { timeout: 2m }", "'2m' must be from 100ms to 1m"),
+        ("protocol: postgres", "protocol: tcp, health: off", "'health' must be a section"),
         ("protocol: postgres", "protocol: tcp, backend-tls: verify", "needs 'backend-trust'"),
         ("protocol: postgres", "protocol: tcp, backend-name: a", "'backend-name' says nothing without 'backend-tls'"),
         (

@@ -84,11 +84,12 @@ final class TestPostgres: Sendable {
         try await new.waitForLine(containing: "ready to accept connections")
     }
 
-    /// At once, as after a crash.
-    func stop() async {
+    /// At once, as after a crash. What it has logged.
+    @discardableResult
+    func stop() async -> String {
         let old = server.withLock { $0 }
         old?.signal(SIGQUIT)
-        _ = try? await old?.waitForEnd(within: 10)
+        return (try? await old?.waitForEnd(within: 10))?.errors ?? ""
     }
 
     /// psql's connection string through a proxy.

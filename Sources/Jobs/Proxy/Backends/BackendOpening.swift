@@ -14,6 +14,8 @@ final class BackendOpening: Watcher {
     private let security: BackendSecurity?
     private var preamble: BackendPreambleStateMachine
     private var isConnected = false
+    /// What a PostgreSQL server answered to SSLRequest.
+    private(set) var answer: UInt8?
     private var session: TLSSession?
     private var leftovers = Leftovers()
     private var watch: WatchToken?
@@ -68,6 +70,7 @@ final class BackendOpening: Watcher {
                 let outcome = backend.stream.read(into: ground.cipherIn, limit: 1)
                 let byte = ground.cipherIn.bytes().first
                 ground.cipherIn.removeAll()
+                answer = byte
                 switch outcome {
                 case .bytes: action = byte.map { preamble.received($0) } ?? preamble.ended()
                 case .wouldBlock: return

@@ -7,28 +7,44 @@ final class BackendConnecting: Occupant {
     private let connection: AuthorizedConnection
     private unowned let floor: RelayFloor
     private var addresses: ArraySlice<SocketAddress>
+    /// The one that is being tried.
+    private var address: SocketAddress?
     private var opening: BackendOpening?
     private var deadline: Deadline?
     private var lastError = "no address answered in time"
+    /// Every address has been found down before, the last of them so long ago.
+    private var downFor: Duration?
     private let began = ContinuousClock.now
 
     init(_ connection: AuthorizedConnection, _ floor: RelayFloor) {
         self.connection = connection
         self.floor = floor
-        addresses = connection.listener.configuration.backend[...]
+        addresses = connection.listener.backendHealth.worthTrying[...]
     }
+
+    private var health: BackendHealth { connection.listener.backendHealth }
 
     func start() {
         let configuration = connection.listener.configuration
         deadline = Deadline(after: configuration.timeouts.connect, on: floor.ground.poller) { [weak self] in
-            self?.failed()
+            self?.ranOutOfTime()
         }
         // Whatever the reason that there is none: never in clear instead.
         if configuration.backendTLS != nil, connection.backendSecurity == nil {
             lastError = "there are no TLS settings for the database"
             return failed()
         }
+        if addresses.isEmpty {
+            let findings = health.findings
+            downFor = findings.map(\.age).min()
+            lastError = findings.map(\.text).joined(separator: "; ")
+        }
         tryNext()
+    }
+
+    private func ranOutOfTime() {
+        if let address { health.failed(address, "it did not answer in time") }
+        failed()
     }
 
     func abandon(_ reason: RefusalReason) {
@@ -54,6 +70,7 @@ final class BackendConnecting: Occupant {
     private func tryNext() {
         opening = nil
         while let address = addresses.popFirst() {
+            self.address = address
             do throws(IOError) {
                 let opening = try BackendOpening(
                     to: address, connection.backendSecurity, connection.listener.configuration.databaseProtocol,
@@ -63,6 +80,7 @@ final class BackendConnecting: Occupant {
                 return
             } catch {
                 lastError = error.description
+                health.failed(address, lastError)
             }
         }
         failed()
@@ -72,9 +90,11 @@ final class BackendConnecting: Occupant {
         switch outcome {
         case .failed(let reason):
             lastError = reason
+            if let address { health.failed(address, reason) }
             tryNext()
         case .open(let link):
             stop()
+            health.connected(link.socket.address)
             connection.listener.counters.connectSeconds.observe((ContinuousClock.now - began).seconds)
             guard let relayed = RelayedConnection(connection, link, floor) else {
                 return floor.departed(connection.id)
@@ -90,8 +110,10 @@ final class BackendConnecting: Occupant {
         connection.session.attach(floor.ground.transport)
         let id = connection.id
         let spoken = connection.listener.configuration.databaseProtocol
+        var refusal = Refusal.backendDown
+        if let downFor, spoken == .postgres { refusal = .postgres(.databaseDown(for: downFor)) }
         let farewell = Farewell(
-            .refusal(.backendDown, spoken, request: connection.early), to: connection.socket,
+            .refusal(refusal, spoken, request: connection.early), to: connection.socket,
             session: connection.session, leftovers: Leftovers(connection.unsent), on: floor.ground
         ) { [weak floor] in floor?.departed(id) }
         floor.settle(id, farewell)

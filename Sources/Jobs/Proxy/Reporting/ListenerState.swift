@@ -18,10 +18,12 @@ final class ListenerState: Sendable {
 
     let configuration: ListenerConfiguration
     let counters: ListenerCounters
+    let backendHealth: BackendHealth
     private let changing: Mutex<Changing>
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
+        backendHealth = BackendHealth(configuration.backend, configuration.health)
         let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
         changing = Mutex(
             Changing(policy: configuration.policy, trust: trust, backendTrust: configuration.backendTLS?.trust))
@@ -126,6 +128,7 @@ final class ListenerState: Sendable {
             "protocol": .string(configuration.databaseProtocol.rawValue),
             "backend": .strings(configuration.backend.map(\.description)),
             "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
+            "backends": .array(backendHealth.findings.map(\.document)),
             "state": .string(state),
             "open": .count(counters.openCount),
             "accepted": .count(counters.accepted.value),
