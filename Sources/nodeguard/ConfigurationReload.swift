@@ -117,6 +117,7 @@ actor ConfigurationReload: QueueConfined {
             do {
                 change.policies[listener.name] = try listener.policy()
                 change.trust[listener.name] = try listener.currentTrust()
+                change.backendTrust[listener.name] = try listener.currentBackendTrust()
             } catch { throw ReloadRefusal(description: "listener \(listener.name): \(error)") }
         }
         if trigger != .files {
@@ -130,6 +131,7 @@ actor ConfigurationReload: QueueConfined {
                 tested = try proxy.test(change)
             } catch { throw ReloadRefusal(description: error.description) }
             taken.formUnion(tested.newTrust.map { "proxy.listeners.\($0).trust" })
+            taken.formUnion(tested.newBackendTrust.map { "proxy.listeners.\($0).backend-trust" })
             taken.formUnion(tested.newPolicies.map { "proxy.listeners.\($0)." + Self.map })
             guard proxy.adopt(tested) else { continue }
             await certificates.adopt(found)
@@ -167,7 +169,7 @@ actor ConfigurationReload: QueueConfined {
         if key == "log.level" { return true }
         return listeners.contains { name in
             ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
-                || key == "proxy.listeners.\(name).trust"
+                || ["trust", "backend-trust"].contains { key == "proxy.listeners.\(name).\($0)" }
         }
     }
 

@@ -17,7 +17,7 @@ extension DatabaseProxy {
     /// New handshakes are held to it, and live connections are judged again: those that it does not cover are cut.
     package func publish(trust: TrustAnchors) {
         credentials.withLock { $0.put(trust) }
-        renew { $0.trust.trustsCluster }
+        renew { $0.trust.trustsCluster || $0.backendTrust?.trustsCluster == true }
         for listener in listeners where listener.trust.trustsCluster { review(listener) }
     }
 
@@ -50,15 +50,16 @@ extension DatabaseProxy {
         )
         let isOtherTrust = trust != listener.trust
         let isOtherPolicy = policy != listener.policy
-        guard isOtherTrust || isOtherPolicy || change.identities[role] != nil else { return nil }
-        var admission: (context: TLSContext, anchors: TrustAnchors)?
-        if isOtherTrust || change.identities[role] != nil,
-            let identity = change.identities[role] ?? present.identities[role]
-        {
-            admission = try context(listener.configuration, trust, identity, present.trust)
+        let backendTrust = listener.backendTrust.map { change.backendTrust[listener.name] ?? $0 }
+        let needsContexts =
+            isOtherTrust || backendTrust != listener.backendTrust || change.identities[role] != nil
+        guard needsContexts || isOtherPolicy else { return nil }
+        var contexts: ListenerContexts?
+        if needsContexts, let identity = change.identities[role] ?? present.identities[role] {
+            contexts = try self.contexts(listener.configuration, trust, backendTrust, identity, present.trust)
         }
         return TestedChange.Step(
-            listener: listener, trust: trust, policy: policy, admission: admission,
+            listener: listener, trust: trust, policy: policy, contexts: contexts, backendTrust: backendTrust,
             changesStanding: isOtherTrust || isOtherPolicy)
     }
 
@@ -74,7 +75,7 @@ extension DatabaseProxy {
         guard isAdopted else { return false }
         for step in change.steps {
             if step.changesStanding { review(step.listener) }
-            guard step.admission != nil else { continue }
+            guard step.contexts != nil else { continue }
             reloads.good.add()
             health.clear("LISTENER_CERTIFICATE_REFUSED", subject: "listener \(step.listener.name)")
         }
@@ -117,11 +118,12 @@ extension DatabaseProxy {
         for _ in 0..<Self.attempts {
             let present = credentials.withLock { $0 }
             guard let identity = present.identities[listener.configuration.certificateRole],
-                let (context, anchors) = try context(listener.configuration, listener.trust, identity, present.trust)
+                let contexts = try contexts(
+                    listener.configuration, listener.trust, listener.backendTrust, identity, present.trust)
             else { return false }
             let isLatest = credentials.withLock { credentials in
                 guard credentials.revision == present.revision else { return false }
-                listener.adopt(context, anchors)
+                listener.adopt(contexts)
                 return true
             }
             if isLatest { return true }
@@ -130,12 +132,11 @@ extension DatabaseProxy {
     }
 
     /// nil while the trust that it needs is not there yet, or what it has revoked.
-    private func context(
-        _ listener: ListenerConfiguration, _ wanted: ListenerTrust, _ identity: TLSIdentity, _ cluster: TrustAnchors?
-    ) throws(OpenSSLError) -> (context: TLSContext, anchors: TrustAnchors)? {
-        let ofCluster = wanted.trustsCluster ? cluster?.certificates ?? [] : []
-        if wanted.trustsCluster, ofCluster.isEmpty { return nil }
-        let all = ofCluster + wanted.anchors.filter { !ofCluster.contains($0) }
+    private func contexts(
+        _ listener: ListenerConfiguration, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?,
+        _ identity: TLSIdentity, _ cluster: TrustAnchors?
+    ) throws(OpenSSLError) -> ListenerContexts? {
+        guard let all = Self.anchors(wanted, cluster) else { return nil }
         var revocation: Revocation?
         if let wanted = listener.revocation {
             guard let lists = files.lists(of: wanted.files) else { return nil }
@@ -150,6 +151,21 @@ extension DatabaseProxy {
         if let own = identity.chain.last(where: \.isAuthority) {
             try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
         }
-        return (context, trust)
+        guard let backendTLS = listener.backendTLS else {
+            return ListenerContexts(server: context, anchors: trust, backend: nil)
+        }
+        guard let certifiers = Self.anchors(ofBackend ?? backendTLS.trust, cluster) else { return nil }
+        let backend = try BackendSecurity(
+            backendTLS, identity,
+            trust: certifiers.isEmpty ? nil : try TrustAnchors(certifiers, pinsIntermediates: true),
+            protocols: listener.databaseProtocol.applicationProtocols)
+        return ListenerContexts(server: context, anchors: trust, backend: backend)
+    }
+
+    /// nil while the cluster's are wanted and not there yet.
+    private static func anchors(_ wanted: ListenerTrust, _ cluster: TrustAnchors?) -> [Certificate]? {
+        let ofCluster = wanted.trustsCluster ? cluster?.certificates ?? [] : []
+        if wanted.trustsCluster, ofCluster.isEmpty { return nil }
+        return ofCluster + wanted.anchors.filter { !ofCluster.contains($0) }
     }
 }

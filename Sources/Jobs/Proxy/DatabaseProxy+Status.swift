@@ -9,6 +9,9 @@ extension DatabaseProxy {
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         for listener in listeners where listener.trustEnded(at: now) { review(listener) }
+        for listener in listeners where listener.backendHealth.rules != nil {
+            handshakes.first?.submit { $0.floor.probe(listener) }
+        }
         revocationReports.looked(at: now, listeners)
         publishStatus()
     }
@@ -30,6 +33,7 @@ extension DatabaseProxy {
                 detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
         for listener in listeners {
             tellOfDryRun(listener)
+            tellOfBackends(listener)
             let subject = "listener \(listener.name)"
             if listener.context != nil {
                 health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
@@ -57,6 +61,18 @@ extension DatabaseProxy {
                 detail: "the rules refuse nobody: every client with a trusted certificate gets through; "
                     + "\(count) so far would have been refused",
                 action: "look at the events connection.tolerated, then set mode: enforce and reload"))
+    }
+
+    private func tellOfBackends(_ listener: ListenerState) {
+        let subject = "listener \(listener.name)"
+        let findings = listener.backendHealth.findings
+        let down = findings.filter { $0.state == .down }
+        guard !down.isEmpty else { return health.clear("BACKEND_DOWN", subject: subject) }
+        health.raise(
+            HealthReason(
+                "BACKEND_DOWN", down.count == findings.count ? .error : .warn, subject: subject,
+                detail: down.map { "\($0.address): \($0.reason ?? "no answer")" }.joined(separator: "; "),
+                action: "look at the database server; clients are sent there again once a probe succeeds"))
     }
 
     func reportScarcity() {
@@ -93,6 +109,16 @@ extension DatabaseProxy {
             (self?.listeners ?? []).flatMap { listener in
                 Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
                     ([("listener", listener.name), ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
+                }
+            }
+        }
+        metrics.gauge("nodeguard_proxy_backend_up", "Whether a database answers its probes") { [weak self] in
+            (self?.listeners ?? []).flatMap { listener in
+                listener.backendHealth.findings.filter { $0.state != .unknown }.map { finding in
+                    (
+                        [("listener", listener.name), ("backend", finding.address.description)],
+                        finding.state == .up ? 1 : 0
+                    )
                 }
             }
         }

@@ -20,6 +20,8 @@ package struct ProxyChange: Sendable {
     /// By listener.
     package var trust: [String: ListenerTrust] = [:]
     package var policies: [String: AccessPolicy] = [:]
+    /// Who certifies the databases of listeners that verify it; by listener.
+    package var backendTrust: [String: ListenerTrust] = [:]
 
     package init() {}
 }
@@ -31,7 +33,8 @@ package struct TestedChange: Sendable {
         let trust: ListenerTrust
         let policy: AccessPolicy
         /// nil: the one in use stays, or there is none yet.
-        let admission: (context: TLSContext, anchors: TrustAnchors)?
+        let contexts: ListenerContexts?
+        let backendTrust: ListenerTrust?
         let changesStanding: Bool
     }
 
@@ -43,6 +46,11 @@ package struct TestedChange: Sendable {
     /// Names of the listeners whose rules are others now.
     package var newPolicies: [String] {
         steps.filter { $0.policy != $0.listener.policy }.map(\.listener.name)
+    }
+
+    /// Names of the listeners that trust others to certify their databases now.
+    package var newBackendTrust: [String] {
+        steps.filter { $0.backendTrust != $0.listener.backendTrust }.map(\.listener.name)
     }
 
     /// Names of the listeners whose trust is another now.

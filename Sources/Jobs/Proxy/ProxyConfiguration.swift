@@ -25,6 +25,10 @@ package struct ListenerConfiguration: Sendable {
     package var databaseProtocol: DatabaseProtocol
     /// Tried in order for each new connection.
     package var backend: [SocketAddress]
+    /// nil: the database is reached in clear.
+    package var backendTLS: BackendTLS?
+    /// nil: the databases are not probed, and each connection tries them all.
+    package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
     package var certificateRole: String
     /// Whether the anchors of `publish(trust:)` count.
@@ -77,6 +81,10 @@ package struct ListenerConfiguration: Sendable {
                 "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has "
                     + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
                     + "acknowledge it")
+        }
+        found += (backendTLS?.mistakes ?? []).map { "listener \(name) \($0)" }
+        if backendTLS != nil, hasUnixBackend, databaseProtocol == .postgres {
+            found.append("listener \(name) has a unix backend for postgres, which never speaks TLS there")
         }
         if policy.namesSession, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")

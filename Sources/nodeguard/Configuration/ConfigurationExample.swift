@@ -49,6 +49,12 @@ enum ConfigurationExample {
               listen: ["0.0.0.0:5433", "[::]:5433"]
               protocol: postgres          # postgres, cassandra, redis or tcp
               backend: 127.0.0.1:5432     # host:port or unix:/path
+              # off; verify: TLS to the database, its certificate from backend-trust and for backend-name;
+              # same-certificate: it must present this listener's own, so that SCRAM can bind to the channel
+              backend-tls: verify
+              backend-name: db-1.cluster-a.example    # default: the host of backend
+              backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
               # What the authorities have revoked, read again when it changes. Default: nothing is looked up.

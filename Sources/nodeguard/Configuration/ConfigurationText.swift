@@ -190,12 +190,6 @@ extension ProxySection {
 
 extension ListenerSection {
     fileprivate var shown: ConfigurationText.Members {
-        let trusted = trust.map { trust in
-            switch trust {
-            case .cluster: "cluster"
-            case .file(let path): "file:" + path
-            }
-        }
         let acknowledged: ConfigurationText.Members =
             acknowledgesLocalTrust ? [("acknowledge-local-trust", .text("yes"))] : []
         let denied: ConfigurationText.Members = denyList.map { [("deny-list", .text($0))] } ?? []
@@ -203,8 +197,8 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trusted)),
+        ] + backendTLS.shown + (health?.shown ?? []) + acknowledged + [
+            ("certificate", .text(certificate)), ("trust", .list(trust.map(\.description))),
         ] + (revocation?.shown ?? []) + denied + [
             ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
         ] + map + [

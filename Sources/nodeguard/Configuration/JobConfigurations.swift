@@ -40,17 +40,20 @@ extension NodeConfiguration {
         let certificates = certificates.roles.flatMap { role in
             if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
         }
-        return certificates + proxy.listeners.flatMap(\.trustFiles)
+        return certificates + proxy.listeners.flatMap { $0.trustFiles + $0.backendTLS.trust.compactMap(\.file) }
     }
 
     /// What is wrong with the files of authorities that listeners name, one line each.
     var trustMistakes: [String] {
-        proxy.listeners.flatMap { listener in
-            listener.trustFiles.compactMap { path in
+        proxy.listeners.flatMap { listener -> [String] in
+            let named =
+                listener.trustFiles.map { ("trust", $0) }
+                + listener.backendTLS.trust.compactMap(\.file).map { ("backend-trust", $0) }
+            return named.compactMap { key, path -> String? in
                 do {
                     _ = try listener.authorities(in: path)
                     return nil
-                } catch { return "listener \(listener.name): trust \"file:\(path)\": \(error)" }
+                } catch { return "listener \(listener.name): \(key) \"file:\(path)\": \(error)" }
             }
         }
     }
@@ -121,14 +124,31 @@ extension ListenerSection {
         return all
     }
 
-    var trustFiles: [String] {
-        trust.compactMap { trust in if case .file(let path) = trust { path } else { nil } }
-    }
+    var trustFiles: [String] { trust.compactMap(\.file) }
 
     /// As its files are now.
     func currentTrust() throws -> ListenerTrust {
         ListenerTrust(
             trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+    }
+
+    /// Who certifies the database; nil: nobody has to.
+    func currentBackendTrust() throws -> ListenerTrust? {
+        guard backendTLS.mode == .verify else { return nil }
+        return ListenerTrust(
+            trustsCluster: backendTLS.trust.contains(.cluster),
+            anchors: try backendTLS.trust.compactMap(\.file).flatMap { try authorities(in: $0) })
+    }
+
+    private func backendSecurity() throws -> BackendTLS? {
+        guard let mode = BackendTLS.Mode(rawValue: backendTLS.mode.rawValue) else { return nil }
+        return BackendTLS(mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust())
+    }
+
+    /// nil for a unix socket.
+    private var backendHost: String? {
+        if let address = SocketAddress(backend) { return address.host }
+        return backend.lastIndex(of: ":").map { String(backend[..<$0]) }
     }
 
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
@@ -143,8 +163,14 @@ extension ListenerSection {
             policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.backendTLS = try backendSecurity()
+        configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)
         return configuration
     }
+}
+
+extension ListenerSection.Trust {
+    fileprivate var file: String? { if case .file(let path) = self { path } else { nil } }
 }

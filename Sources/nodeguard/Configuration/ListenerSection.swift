@@ -3,9 +3,17 @@ import Proxy
 
 /// One of `proxy: listeners:`: a port before a database.
 struct ListenerSection: Sendable, Equatable {
-    enum Trust: Sendable, Equatable {
+    enum Trust: Sendable, Equatable, CustomStringConvertible {
         case cluster
         case file(String)
+
+        /// As it is written.
+        var description: String {
+            switch self {
+            case .cluster: "cluster"
+            case .file(let path): "file:" + path
+            }
+        }
     }
 
     let name: String
@@ -13,6 +21,8 @@ struct ListenerSection: Sendable, Equatable {
     let databaseProtocol: DatabaseProtocol
     /// `host:port` or `unix:/path`; resolved at the start.
     let backend: String
+    let backendTLS: BackendTLSSection
+    let health: BackendHealthRules?
     let acknowledgesLocalTrust: Bool
     /// A role of `certificates`.
     let certificate: String
@@ -29,12 +39,14 @@ struct ListenerSection: Sendable, Equatable {
     let explainsCertificateRefusals: Bool
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
-        section.refuse("backend-tls", "audit")
+        section.refuse("audit")
         let name = section.value("name", .name, isRequired: true)
         let listen = section.list("listen", .listenAddress, isRequired: true)
         let databaseProtocol = section.value(
             "protocol", Form<DatabaseProtocol>.word("protocol"), isRequired: true)
         let backend = section.located("backend", .backend, isRequired: true)
+        let backendTLS = BackendTLSSection.read(section, backend, databaseProtocol, roles)
+        let health = BackendHealthRules.read(section)
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificate = section.located("certificate", .name, isRequired: true)
         let trust = section.list("trust", .trust, isRequired: true)
@@ -56,10 +68,10 @@ struct ListenerSection: Sendable, Equatable {
         guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
-            acknowledgesLocalTrust: acknowledges, certificate: certificate.value, trust: trust.map(\.value),
-            revocation: revocation, denyList: denyList, allow: allow, deny: deny,
-            databaseUserMap: databaseUserMap?.value, mode: mode,
-            explainsCertificateRefusals: explains?.value ?? false)
+            backendTLS: backendTLS, health: health, acknowledgesLocalTrust: acknowledges,
+            certificate: certificate.value,
+            trust: trust.map(\.value), revocation: revocation, denyList: denyList, allow: allow, deny: deny,
+            databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)
     }
 
     private static func checkWords(
@@ -106,7 +118,7 @@ extension Form where Value == String {
 }
 
 extension Form where Value == ListenerSection.Trust {
-    fileprivate static var trust: Form {
+    static var trust: Form {
         Form { text throws(Flaw) in
             if text == "cluster" { return .cluster }
             guard text.hasPrefix("file:/") else {

@@ -143,11 +143,49 @@ import Testing
             "nested more than 8 levels deep"
         ),
         ("protocol: postgres", "protocol: postgres, mode: dryrun", "did you mean 'dry-run'?"),
-        ("protocol: postgres", "protocol: tcp, backend-tls: off", "'backend-tls' is not supported by this version"),
+        ("protocol: postgres", "protocol: tcp, backend-tls: verfy", "did you mean 'verify'?"),
+        ("protocol: postgres", "protocol: tcp, health: { every: 0s }", "'0s' must be from 1s to 1h"),
+        ("protocol: postgres", "protocol: tcp, health: { timeout: 2m }", "'2m' must be from 100ms to 1m"),
+        ("protocol: postgres", "protocol: tcp, health: off", "'health' must be a section"),
+        ("protocol: postgres", "protocol: tcp, backend-tls: verify", "needs 'backend-trust'"),
+        ("protocol: postgres", "protocol: tcp, backend-name: a", "'backend-name' says nothing without 'backend-tls'"),
+        (
+            "protocol: postgres", "protocol: tcp, backend-tls: off, backend-trust: cluster",
+            "'backend-trust' says nothing"
+        ),
+        (
+            "protocol: postgres", "protocol: tcp, backend-tls: same-certificate, backend-trust: cluster",
+            "leave 'backend-trust' out"
+        ),
+        (
+            "protocol: postgres",
+            "protocol: tcp, backend-tls: verify, backend-trust: \"file:/a\", backend-name: \"a b\"",
+            "'a b' is no host name"
+        ),
     ])
     func `of a listener are checked where they stand`(part: String, replacement: String, expected: String) {
         let found = listener { $0.replacing(part, with: replacement) }
         #expect(found.contains { $0.contains(expected) && $0.hasPrefix("2:") }, "\(found)")
+    }
+
+    @Test(arguments: [
+        ("backend: 127.0.0.1:5432", "127.0.0.1"), ("backend: \"[::1]:5432\"", "::1"),
+        ("backend: localhost:5432", "localhost"), ("backend: 127.0.0.1:5432, backend-name: db.example", "db.example"),
+        ("backend: 127.0.0.1:5432, backend-name: \"2001:db8::1\"", "2001:db8::1"),
+    ])
+    func `of TLS to the database name its host, unless told otherwise`(backend: String, name: String) throws {
+        let configuration = try NodeConfiguration.parse(
+            """
+            node: { name: db-1 }
+            management: { url: https://plane, join: /join }
+            certificates: { roles: [ { name: database, names: [a], addresses: [127.0.0.1] } ] }
+            proxy: { listeners: [ { name: a, listen: 127.0.0.1:1, protocol: tcp, certificate: database, trust: cluster,
+              backend-tls: verify, backend-trust: cluster, \(backend) } ] }
+            """, path: "test")
+        let listener = try #require(try configuration.proxyConfiguration().listeners.first)
+        let trust = ListenerTrust(trustsCluster: true, anchors: [])
+        #expect(listener.backendTLS == BackendTLS(.verify, name: name, trust: trust))
+        #expect(listener.mistakes == [])
     }
 
     @Test func `of two listeners do not collide`() {

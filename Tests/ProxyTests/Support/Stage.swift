@@ -67,6 +67,13 @@ final class Stage: Sendable {
         proxy.listeners.reduce(0) { $0 + ($1.counters.refused[reason.rawValue] ?? 0) }
     }
 
+    /// Why connections were refused, in the words of the audit events.
+    var refusalDetails: [String] {
+        events.named(.connectionRefused).map { event in
+            if case .string(let text)? = event.fields["detail"] { text } else { "" }
+        }
+    }
+
     var open: Int { proxy.house.admission.authenticatedCount }
     var unauthenticated: Int { proxy.house.admission.unauthenticatedCount }
 }

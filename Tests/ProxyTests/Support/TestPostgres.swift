@@ -13,7 +13,9 @@ final class TestPostgres: Sendable {
 
     var address: SocketAddress { .ipv4([127, 0, 0, 1], port: port) }
 
-    init() async throws {
+    /// `tls`: its certificate; then it takes connections over TLS with a client certificate only, and in clear those
+    /// of the test itself.
+    init(tls: TestIdentity? = nil) async throws {
         folder = try temporaryDirectory()
         port = UInt16(try freePort())
         try Subprocess.check("chmod", ["711", folder.path])
@@ -21,7 +23,45 @@ final class TestPostgres: Sendable {
         try Subprocess.check(
             "setpriv",
             Self.asNobody + ["\(Self.programs)/initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"])
+        if let tls { try secure(with: tls) }
         try await start()
+    }
+
+    private func secure(with identity: TestIdentity) throws {
+        let access = """
+            hostnossl all postgres 127.0.0.1/32 trust
+            hostssl all postgres 127.0.0.1/32 trust clientcert=verify-ca
+            hostssl all scram 127.0.0.1/32 scram-sha-256 clientcert=verify-ca
+
+            """
+        let written = folder.file("access")
+        try Data(access.utf8).write(to: URL(fileURLWithPath: written))
+        let files = [
+            (written, "pg_hba.conf"), (identity.chainPath, "server.crt"), (identity.keyPath, "server.key"),
+            (try Stage.authority.get().trustPath, "root.crt"),
+        ]
+        for (source, name) in files {
+            try Subprocess.check("install", ["-o", "nobody", "-m", "600", source, "\(data)/\(name)"])
+        }
+        let settings = "ssl = on\nssl_ca_file = 'root.crt'\n"
+        try Data(settings.utf8).write(to: URL(fileURLWithPath: folder.file("settings")))
+        try Subprocess.check(
+            "install", ["-o", "nobody", "-m", "600", folder.file("settings"), "\(data)/postgresql.auto.conf"])
+    }
+
+    /// A user `scram` whose password is `pencil`.
+    func prepareSCRAM() throws {
+        try direct("set password_encryption = 'scram-sha-256'; create role scram login password 'pencil'")
+    }
+
+    /// Not through the proxy; what psql prints.
+    @discardableResult
+    func direct(_ query: String) throws -> String {
+        try Subprocess.check(
+            "psql",
+            [
+                "-XAtq", "-d", "host=127.0.0.1 port=\(port) user=postgres dbname=postgres sslmode=disable", "-c", query,
+            ])
     }
 
     /// Its folder cannot be removed while it still writes there.
@@ -44,11 +84,12 @@ final class TestPostgres: Sendable {
         try await new.waitForLine(containing: "ready to accept connections")
     }
 
-    /// At once, as after a crash.
-    func stop() async {
+    /// At once, as after a crash. What it has logged.
+    @discardableResult
+    func stop() async -> String {
         let old = server.withLock { $0 }
         old?.signal(SIGQUIT)
-        _ = try? await old?.waitForEnd(within: 10)
+        return (try? await old?.waitForEnd(within: 10))?.errors ?? ""
     }
 
     /// psql's connection string through a proxy.

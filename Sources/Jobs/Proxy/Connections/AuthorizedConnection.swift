@@ -14,6 +14,8 @@ final class AuthorizedConnection: Sendable {
     let generation: UInt64
     /// Those of the standing under which its chain was verified.
     let authorities: UInt64
+    /// Of the generation that the client was shown; nil: the database is reached in clear.
+    let backendSecurity: BackendSecurity?
     let startup: StartupMessage?
     /// What the client has said inside TLS, for the backend: its StartupMessage and whatever came with it.
     let early: [UInt8]
@@ -25,9 +27,8 @@ final class AuthorizedConnection: Sendable {
 
     init(
         id: UInt64, listener: ListenerState, socket: ClientSocket, session: TravellingSession, peer: AuthorizedPeer,
-        facts: TLSFacts, generation: UInt64, authorities: UInt64, startup: StartupMessage?, early: [UInt8],
-        unsent: [UInt8],
-        clientHasEnded: Bool
+        facts: TLSFacts, generation: UInt64, authorities: UInt64, backendSecurity: BackendSecurity?,
+        startup: StartupMessage?, early: [UInt8], unsent: [UInt8], clientHasEnded: Bool
     ) {
         self.id = id
         self.listener = listener
@@ -37,6 +38,7 @@ final class AuthorizedConnection: Sendable {
         self.facts = facts
         self.generation = generation
         self.authorities = authorities
+        self.backendSecurity = backendSecurity
         self.startup = startup
         self.early = early
         self.unsent = unsent

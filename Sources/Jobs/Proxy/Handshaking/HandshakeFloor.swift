@@ -11,6 +11,7 @@ final class HandshakeFloor {
     private var lanes: [Handshakes] = []
     private weak var resident: Handshakes?
     private var ticks: [Duration: Deadline] = [:]
+    private var probes: [ObjectIdentifier: BackendProbe] = [:]
 
     init(_ ground: LaneGround, _ house: ProxyHouse) {
         self.ground = ground
@@ -95,7 +96,23 @@ final class HandshakeFloor {
         }
     }
 
+    /// Asks those databases of the listener whose turn it is.
+    func probe(_ listener: ListenerState) {
+        guard let rules = listener.backendHealth.rules else { return }
+        for address in listener.backendHealth.takeDueProbes() {
+            let probe = BackendProbe(address, of: listener, on: ground)
+            let key = ObjectIdentifier(probe)
+            probes[key] = probe
+            probe.start(within: rules.timeout) { [weak self] failure in
+                listener.backendHealth.probed(address, failure: failure)
+                self?.probes[key] = nil
+            }
+        }
+    }
+
     func stop() {
+        for probe in probes.values { probe.stop() }
+        probes = [:]
         for tick in ticks.values { tick.cancel() }
         closePorts()
         abandonAll()

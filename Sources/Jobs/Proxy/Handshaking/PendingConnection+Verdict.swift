@@ -51,9 +51,8 @@ extension PendingConnection {
         session.detach()
         let connection = AuthorizedConnection(
             id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts,
-            generation: generation, authorities: authorities, startup: startup, early: early,
-            unsent: leftovers.takeAll(),
-            clientHasEnded: hasEnded)
+            generation: generation, authorities: authorities, backendSecurity: backendSecurity, startup: startup,
+            early: early, unsent: leftovers.takeAll(), clientHasEnded: hasEnded)
         floor.house.reports.accepted(connection)
         if let objection = peer.tolerated { floor.house.reports.tolerated(connection, objection) }
         floor.handedOver(id)
@@ -72,7 +71,7 @@ extension PendingConnection {
         let timeouts = listener.configuration.timeouts
         let id = self.id
         let client = socket
-        let forwarding = CancelForwarding(request, to: target.backend, on: ground) { [weak floor] in
+        let forwarding = CancelForwarding(request, to: target.backend, of: listener, on: ground) { [weak floor] in
             // The client's socket is kept until here.
             withExtendedLifetime(client) { floor?.departed(id) }
         }

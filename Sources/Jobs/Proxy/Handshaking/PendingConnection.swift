@@ -31,6 +31,7 @@ final class PendingConnection: Watcher, Occupant {
     private(set) var handshake = HandshakeVerdict.none
     private(set) var generation: UInt64 = 0
     private(set) var authorities: UInt64 = 0
+    private(set) var backendSecurity: BackendSecurity?
     var startup: StartupMessage?
     var leftovers = Leftovers()
     var watch: WatchToken?
@@ -191,12 +192,13 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func beginHandshake() {
-        guard let (context, standing) = listener.admission else { return leave(.noCertificateYet) }
+        guard let (contexts, standing) = listener.admission else { return leave(.noCertificateYet) }
         phase = .handshaking
         (generation, authorities) = (standing.generation, standing.authorities)
+        backendSecurity = contexts.backend
         handshakeBegan = .now
         let session = TravellingSession(
-            context, explainsRefusal: listener.configuration.explainsCertificateRefusals)
+            contexts.server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
         session.attach(ground.transport)
         self.session = session
         shakeHands()

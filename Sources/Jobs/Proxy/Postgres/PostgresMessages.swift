@@ -105,6 +105,13 @@ struct PostgresError: Equatable, Sendable {
         code: "57P03", message: "the database behind this port does not accept connections",
         hint: "The proxy is up; look at the database server.")
 
+    /// It has been found down before, so long ago.
+    static func databaseDown(for age: Duration) -> PostgresError {
+        PostgresError(
+            code: databaseDown.code, message: "\(databaseDown.message) (for \(age.components.seconds) s)",
+            hint: databaseDown.hint)
+    }
+
     static func notAllowed(_ detail: String) -> PostgresError {
         PostgresError(
             code: "28000", message: "this client certificate is not allowed: \(detail)",

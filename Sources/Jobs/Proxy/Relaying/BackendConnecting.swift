@@ -3,40 +3,48 @@ import Reports
 
 /// Connects the database for one authorized client, trying its addresses in order; ends as a `RelayedConnection`, or
 /// as a `Farewell` that tells the client in its own protocol that the database is down.
-final class BackendConnecting: Watcher, Occupant {
+final class BackendConnecting: Occupant {
     private let connection: AuthorizedConnection
     private unowned let floor: RelayFloor
     private var addresses: ArraySlice<SocketAddress>
-    private var backend: BackendSocket?
-    private var watch: WatchToken?
+    /// The one that is being tried.
+    private var address: SocketAddress?
+    private var opening: BackendOpening?
     private var deadline: Deadline?
     private var lastError = "no address answered in time"
+    /// Every address has been found down before, the last of them so long ago.
+    private var downFor: Duration?
     private let began = ContinuousClock.now
 
     init(_ connection: AuthorizedConnection, _ floor: RelayFloor) {
         self.connection = connection
         self.floor = floor
-        addresses = connection.listener.configuration.backend[...]
+        addresses = connection.listener.backendHealth.worthTrying[...]
     }
 
+    private var health: BackendHealth { connection.listener.backendHealth }
+
     func start() {
-        let limit = connection.listener.configuration.timeouts.connect
-        deadline = Deadline(after: limit, on: floor.ground.poller) { [weak self] in self?.failed() }
+        let configuration = connection.listener.configuration
+        deadline = Deadline(after: configuration.timeouts.connect, on: floor.ground.poller) { [weak self] in
+            self?.ranOutOfTime()
+        }
+        // Whatever the reason that there is none: never in clear instead.
+        if configuration.backendTLS != nil, connection.backendSecurity == nil {
+            lastError = "there are no TLS settings for the database"
+            return failed()
+        }
+        if addresses.isEmpty {
+            let findings = health.findings
+            downFor = findings.map(\.age).min()
+            lastError = findings.map(\.text).joined(separator: "; ")
+        }
         tryNext()
     }
 
-    func becameReady(_ readiness: Readiness) {
-        guard let backend else { return }
-        if let error = backend.stream.connectError() {
-            lastError = error.description
-            return tryNext()
-        }
-        guard readiness.contains(.writable) else { return }
-        stop()
-        connection.listener.counters.connectSeconds.observe((ContinuousClock.now - began).seconds)
-        guard let relayed = RelayedConnection(connection, backend, floor) else { return floor.departed(connection.id) }
-        floor.settle(connection.id, relayed)
-        relayed.start()
+    private func ranOutOfTime() {
+        if let address { health.failed(address, "it did not answer in time") }
+        failed()
     }
 
     func abandon(_ reason: RefusalReason) {
@@ -60,18 +68,40 @@ final class BackendConnecting: Watcher, Occupant {
     }
 
     private func tryNext() {
-        unwatch()
+        opening = nil
         while let address = addresses.popFirst() {
+            self.address = address
             do throws(IOError) {
-                let backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
-                self.backend = backend
-                watch = try floor.ground.poller.watch(backend.stream.rawValue, self)
+                let opening = try BackendOpening(
+                    to: address, connection.backendSecurity, connection.listener.configuration.databaseProtocol,
+                    on: floor.ground)
+                try opening.start { [weak self] in self?.ended($0) }
+                self.opening = opening
                 return
             } catch {
                 lastError = error.description
+                health.failed(address, lastError)
             }
         }
         failed()
+    }
+
+    private func ended(_ outcome: BackendOpening.Outcome) {
+        switch outcome {
+        case .failed(let reason):
+            lastError = reason
+            if let address { health.failed(address, reason) }
+            tryNext()
+        case .open(let link):
+            stop()
+            health.connected(link.socket.address)
+            connection.listener.counters.connectSeconds.observe((ContinuousClock.now - began).seconds)
+            guard let relayed = RelayedConnection(connection, link, floor) else {
+                return floor.departed(connection.id)
+            }
+            floor.settle(connection.id, relayed)
+            relayed.start()
+        }
     }
 
     private func failed() {
@@ -80,8 +110,10 @@ final class BackendConnecting: Watcher, Occupant {
         connection.session.attach(floor.ground.transport)
         let id = connection.id
         let spoken = connection.listener.configuration.databaseProtocol
+        var refusal = Refusal.backendDown
+        if let downFor, spoken == .postgres { refusal = .postgres(.databaseDown(for: downFor)) }
         let farewell = Farewell(
-            .refusal(.backendDown, spoken, request: connection.early), to: connection.socket,
+            .refusal(refusal, spoken, request: connection.early), to: connection.socket,
             session: connection.session, leftovers: Leftovers(connection.unsent), on: floor.ground
         ) { [weak floor] in floor?.departed(id) }
         floor.settle(id, farewell)
@@ -90,12 +122,7 @@ final class BackendConnecting: Watcher, Occupant {
 
     private func stop() {
         deadline?.cancel()
-        unwatch()
-    }
-
-    private func unwatch() {
-        if let watch { floor.ground.poller.unwatch(watch) }
-        watch = nil
-        backend = nil
+        opening?.stop()
+        opening = nil
     }
 }

@@ -7,6 +7,8 @@ enum CloseReason: String, Sendable {
     case backendFailed = "backend-failed"
     case tlsFailed = "tls-failed"
     case keyUpdateFlood = "key-update-flood"
+    /// TLS to the database failed, or the database left without ending it.
+    case backendTLSFailed = "backend-tls-failed"
     case certificateExpired = "certificate-expired"
     case untrusted = "no-longer-trusted"
     case revoked
@@ -31,6 +33,7 @@ extension CloseReason {
         case .denied: message = "the client certificate of this connection is denied"
         case .notAllowed: message = "the client certificate of this connection is no longer allowed"
         case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .keyUpdateFlood,
+            .backendTLSFailed,
             .stalled:
             return nil
         }

@@ -88,9 +88,9 @@ struct RelayStateMachine: Hashable {
         return next()
     }
 
-    /// TLS itself had something to say to the client (an answer to KeyUpdate), and it did not fit.
-    mutating func controlBytesWait() {
-        (down.hasLeftovers, down.sinkMayTakeBytes) = (true, false)
+    /// TLS itself had something to say to the direction's sink (an answer to KeyUpdate), and it did not fit.
+    mutating func controlBytesWait(_ direction: Direction = .down) {
+        change(direction) { ($0.hasLeftovers, $0.sinkMayTakeBytes) = (true, false) }
     }
 
     /// `sinkIsFull`: its very last bytes are left over.

@@ -5,7 +5,7 @@ import Reports
 /// Moving bytes: one piece is received, sealed or opened in the lane's buffers, and sent in one go. What does not fit
 /// anywhere becomes a leftover of the connection; the lane's buffers are empty again at the end of each step.
 extension RelayedConnection {
-    private var ground: LaneGround { floor.ground }
+    var ground: LaneGround { floor.ground }
 
     // MARK: client to backend
 
@@ -52,11 +52,15 @@ extension RelayedConnection {
             case .bytes(let count):
                 received += UInt64(count)
                 origin.listener.counters.bytesReceived.add(UInt64(count))
-                switch leftoversUp.send(ground.plain, to: backend.stream) {
+                switch sendUp() {
                 case .complete: break
                 case .blocked: isBlocked = true
                 case .failed:
                     clearBuffers()
+                    return .failed(machine.writeFailed(.up))
+                case nil:
+                    clearBuffers()
+                    ending = ending ?? .backendTLSFailed
                     return .failed(machine.writeFailed(.up))
                 }
             case .wantsInput: return .moved(isBlocked: isBlocked)
@@ -101,6 +105,7 @@ extension RelayedConnection {
     // MARK: backend to client
 
     func transferDown() -> RelayStateMachine.Action {
+        if let backendSession { return openDown(backendSession) }
         let limit = floor.isUnderPressure ? Self.tinyPiece : pieceDown
         let outcome = backend.stream.read(into: ground.plain, limit: limit)
         guard case .bytes(let count) = outcome else {
@@ -111,33 +116,39 @@ extension RelayedConnection {
             }
         }
         budget -= count
-        sent += UInt64(count)
-        origin.listener.counters.bytesSent.add(UInt64(count))
         lastProgress = ground.poller.now
-        if keyWatch != nil { watchForKey() }
-        if boundary != nil { followMessages() }
-        guard sealAll() else {
-            clearBuffers()
-            ending = ending ?? .tlsFailed
-            return machine.writeFailed(.down)
-        }
         let isFilled = count == limit
-        switch leftoversDown.send(ground.cipherOut, to: origin.socket.stream) {
+        switch deliverDown() {
         case .complete: return moved(isFilled: isFilled, isBlocked: false)
         case .blocked: return moved(isFilled: isFilled, isBlocked: true)
-        case .failed:
+        case .failed, nil:
             clearBuffers()
             return machine.writeFailed(.down)
         }
     }
 
-    private func moved(isFilled: Bool, isBlocked: Bool) -> RelayStateMachine.Action {
+    /// Sends all that lies in the lane's `plain` to the client; nil when its TLS fails.
+    func deliverDown() -> SendOutcome? {
+        let count = UInt64(ground.plain.count)
+        sent += count
+        origin.listener.counters.bytesSent.add(count)
+        if keyWatch != nil { watchForKey() }
+        if boundary != nil { followMessages() }
+        guard seal(with: session) else {
+            ending = ending ?? .tlsFailed
+            return nil
+        }
+        return leftoversDown.send(ground.cipherOut, to: origin.socket.stream)
+    }
+
+    func moved(isFilled: Bool, isBlocked: Bool) -> RelayStateMachine.Action {
         pieceDown = Self.adapted(pieceDown, isFilled: isFilled, isBlocked: isBlocked, limit: ground.pieceLimit)
         return machine.transferred(
             .down, sourceIsDrained: !isFilled && !backendHungUp, sinkIsFull: isBlocked)
     }
 
-    private func sealAll() -> Bool {
+    /// Into `cipherOut`, which has room for all that `plain` can hold.
+    func seal(with session: TLSSession) -> Bool {
         while !ground.plain.isEmpty {
             guard case .bytes = session.write(from: ground.plain) else { return false }
         }
@@ -184,10 +195,7 @@ extension RelayedConnection {
     }
 
     func sendEnding(_ direction: RelayStateMachine.Direction) -> RelayStateMachine.Action {
-        guard direction == .down else {
-            backend.stream.shutdownWriting()
-            return machine.endingSent(.up, sinkIsFull: false)
-        }
+        guard direction == .down else { return endUp() }
         if !hasClosedTLS {
             session.close()
             hasClosedTLS = true
@@ -204,7 +212,7 @@ extension RelayedConnection {
     }
 
     /// The lane's buffers belong to the next connection.
-    private func clearBuffers() {
+    func clearBuffers() {
         ground.plain.removeAll()
         ground.cipherIn.removeAll()
         ground.cipherOut.removeAll()

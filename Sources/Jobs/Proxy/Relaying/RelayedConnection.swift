@@ -8,9 +8,11 @@ final class RelayedConnection: Watcher, Occupant {
     let origin: AuthorizedConnection
     let session: TLSSession
     let backend: BackendSocket
+    /// nil: the database is reached in clear.
+    let backendSession: TLSSession?
     unowned let floor: RelayFloor
     var machine: RelayStateMachine
-    /// Plain bytes that the backend did not take.
+    /// What the backend did not take: plain bytes, or TLS records.
     var leftoversUp: Leftovers
     /// TLS records that the client did not take.
     var leftoversDown: Leftovers
@@ -19,6 +21,7 @@ final class RelayedConnection: Watcher, Occupant {
     var clientHungUp = false
     var backendHungUp = false
     var hasClosedTLS = false
+    var hasClosedBackendTLS = false
     var received: UInt64 = 0
     var sent: UInt64 = 0
     var budget = 0
@@ -33,12 +36,14 @@ final class RelayedConnection: Watcher, Occupant {
     let expiry: Int64
     /// Why it will have ended, if not by both sides' endings.
     var ending: CloseReason?
+    var endingDetail: String?
     var lastProgress = ContinuousClock.now
     private var pinned = 0
     private var isWaiting = false
     private var hasEnded = false
     private var watches: [WatchToken] = []
     private var quiet: Deadline?
+    private var earlyDown: [UInt8]
     private lazy var backendEnd = BackendEnd(self)
 
     static let smallPiece = 16 << 10
@@ -46,14 +51,16 @@ final class RelayedConnection: Watcher, Occupant {
     static let tinyPiece = 4 << 10
 
     /// nil if the session has been taken by another, which nobody does.
-    init?(_ origin: AuthorizedConnection, _ backend: BackendSocket, _ floor: RelayFloor) {
+    init?(_ origin: AuthorizedConnection, _ link: BackendLink, _ floor: RelayFloor) {
         guard let session = origin.session.take() else { return nil }
         self.origin = origin
         self.session = session
-        self.backend = backend
+        backend = link.socket
+        backendSession = link.session
         self.floor = floor
-        machine = RelayStateMachine(upHasLeftovers: !origin.early.isEmpty)
-        leftoversUp = Leftovers(origin.early)
+        machine = RelayStateMachine(upHasLeftovers: !origin.early.isEmpty || !link.unsent.isEmpty)
+        leftoversUp = link.unsent
+        earlyDown = link.early
         leftoversDown = Leftovers(origin.unsent)
         received = UInt64(origin.early.count)
         expiry = Standing.expiry(of: origin.facts.chain)
@@ -66,7 +73,12 @@ final class RelayedConnection: Watcher, Occupant {
 
     func start() {
         session.attach(floor.ground.transport)
+        let takesEarly = takeEarly()
         account()
+        guard takesEarly else {
+            clearBuffers()
+            return end(.backendTLSFailed)
+        }
         do throws(IOError) {
             watches.append(try floor.ground.poller.watch(origin.socket.stream.rawValue, self))
             watches.append(try floor.ground.poller.watch(backend.stream.rawValue, backendEnd))
@@ -78,6 +90,8 @@ final class RelayedConnection: Watcher, Occupant {
         watchIdle()
         budget = RelayFloor.turn
         if !leftoversDown.isEmpty { machine.controlBytesWait() }
+        guard deliverEarly(earlyDown) else { return end(.clientFailed) }
+        earlyDown = []
         perform(origin.clientHasEnded ? machine.sourceEnded(.up) : machine.began())
     }
 
@@ -205,7 +219,8 @@ final class RelayedConnection: Watcher, Occupant {
         leftoversDown = Leftovers()
         account()
         if let cancelKey { floor.house.cancels.forget(cancelKey, of: origin) }
-        floor.house.reports.closed(origin, reason, received: received, sent: sent)
+        floor.house.reports.closed(
+            origin, reason, detail: reason == ending ? endingDetail : nil, received: received, sent: sent)
         floor.departed(origin.id)
     }
 

@@ -6,12 +6,13 @@ import Synchronization
 /// One listener as all lanes see it: what it is configured to be, and the TLS context that new handshakes use.
 final class ListenerState: Sendable {
     private struct Changing {
-        var admission: (context: TLSContext, standing: Standing)?
+        var admission: (contexts: ListenerContexts, standing: Standing)?
         var policy: AccessPolicy
         var denyLists: [DenyList] = []
         /// The end of trust that was last acted on.
         var ended: Int64?
         var trust: ListenerTrust
+        var backendTrust: ListenerTrust?
         var addresses: [SocketAddress] = []
         var waysAround: [String] = []
     }
@@ -20,41 +21,45 @@ final class ListenerState: Sendable {
     let counters: ListenerCounters
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
+    let backendHealth: BackendHealth
     private let changing: Mutex<Changing>
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
+        backendHealth = BackendHealth(configuration.backend, configuration.health)
         let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
-        changing = Mutex(Changing(policy: configuration.policy, trust: trust))
+        changing = Mutex(
+            Changing(policy: configuration.policy, trust: trust, backendTrust: configuration.backendTLS?.trust))
         counters = ListenerCounters(listener: configuration.name, metrics: metrics)
     }
 
     var name: String { configuration.name }
 
     /// nil until the first identity and trust were published.
-    var context: TLSContext? { changing.withLock { $0.admission?.context } }
+    var context: TLSContext? { changing.withLock { $0.admission?.contexts.server } }
 
     /// What new handshakes use, and what their peers are held to.
-    var admission: (context: TLSContext, standing: Standing)? { changing.withLock { $0.admission } }
+    var admission: (contexts: ListenerContexts, standing: Standing)? { changing.withLock { $0.admission } }
 
     var standing: Standing? { changing.withLock { $0.admission?.standing } }
 
     /// Handshakes that have begun, and live connections, keep the context that they have.
-    func adopt(_ context: TLSContext, _ trust: TrustAnchors) {
-        changing.withLock { Self.take(context, trust, changesStanding: true, &$0) }
+    func adopt(_ contexts: ListenerContexts) {
+        changing.withLock { Self.take(contexts, changesStanding: true, &$0) }
     }
 
     /// Who was let in is judged again only if there is something to judge by.
     private static func take(
-        _ context: TLSContext, _ anchors: TrustAnchors, changesStanding: Bool, _ changing: inout Changing
+        _ contexts: ListenerContexts, changesStanding: Bool, _ changing: inout Changing
     ) {
+        let anchors = contexts.anchors
         let before = changing.admission?.standing
         let isSame = before?.trust.certificates == anchors.certificates
         let standing = Standing(
             generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
             policy: changing.policy, denyLists: changing.denyLists,
             authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
-        changing.admission = (context, standing)
+        changing.admission = (contexts, standing)
     }
 
     var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
@@ -84,11 +89,11 @@ final class ListenerState: Sendable {
     }
 
     private static func renew(_ changing: inout Changing) {
-        guard let (context, before) = changing.admission else { return }
+        guard let (contexts, before) = changing.admission else { return }
         let standing = Standing(
             generation: before.generation + 1, trust: before.trust, policy: changing.policy,
             denyLists: changing.denyLists, authorities: before.authorities)
-        changing.admission = (context, standing)
+        changing.admission = (contexts, standing)
     }
 
     /// The rules of now; at first those of the configuration.
@@ -97,15 +102,16 @@ final class ListenerState: Sendable {
     /// Whose clients it lets in now; at first as the configuration says.
     var trust: ListenerTrust { changing.withLock { $0.trust } }
 
+    /// Who certifies its database now; nil: nobody has to.
+    var backendTrust: ListenerTrust? { changing.withLock { $0.backendTrust } }
+
     /// Certificate, trust and rules in one step: no handshake sees some of it.
     func adopt(_ step: TestedChange.Step) {
         changing.withLock { changing in
             (changing.policy, changing.trust) = (step.policy, step.trust)
-            let before = changing.admission
-            guard let context = step.admission?.context ?? before?.context,
-                let anchors = step.admission?.anchors ?? before?.standing.trust
-            else { return }
-            Self.take(context, anchors, changesStanding: step.changesStanding, &changing)
+            changing.backendTrust = step.backendTrust
+            guard let contexts = step.contexts ?? changing.admission?.contexts else { return }
+            Self.take(contexts, changesStanding: step.changesStanding, &changing)
         }
     }
 
@@ -125,7 +131,9 @@ final class ListenerState: Sendable {
 
     /// Its part of the status document.
     func document(isDraining: Bool) -> JSONValue {
-        let (context, addresses, ways) = changing.withLock { ($0.admission?.context, $0.addresses, $0.waysAround) }
+        let (context, addresses, ways) = changing.withLock {
+            ($0.admission?.contexts.server, $0.addresses, $0.waysAround)
+        }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
         var members: [String: JSONValue] = [
@@ -133,6 +141,8 @@ final class ListenerState: Sendable {
             "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),
             "protocol": .string(configuration.databaseProtocol.rawValue),
             "backend": .strings(configuration.backend.map(\.description)),
+            "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
+            "backends": .array(backendHealth.findings.map(\.document)),
             "state": .string(state),
             "exposed_at": .strings(ways),
             "open": .count(counters.openCount),

@@ -64,13 +64,16 @@ final class ProxyReports: Sendable {
         audit.report(AuditEvent(.connectionTolerated, fields: fields))
     }
 
-    func closed(_ connection: AuthorizedConnection, _ reason: CloseReason, received: UInt64, sent: UInt64) {
+    func closed(
+        _ connection: AuthorizedConnection, _ reason: CloseReason, detail: String? = nil, received: UInt64, sent: UInt64
+    ) {
         connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
         var fields = Self.fields(connection)
         fields["reason"] = .string(reason.rawValue)
         fields["bytes.received"] = .count(received)
         fields["bytes.sent"] = .count(sent)
         fields["seconds"] = .count((Timestamp.now.nanoseconds - connection.since.nanoseconds) / 1_000_000_000)
+        if let detail { fields["detail"] = .string(Self.short(detail)) }
         if reason.isRefusal { connection.listener.counters.cut.add() }
         let isGood = reason == .finished || reason == .idle || reason == .drained
         let outcome: AuditOutcome = isGood ? .success : reason.isRefusal ? .refused : .failure

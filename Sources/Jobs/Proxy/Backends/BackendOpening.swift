@@ -1,0 +1,146 @@
+import IO
+import OpenSSL
+
+/// Opens one connection to a database: TCP or unix, then TLS where the listener wants it. Not a byte of a client is
+/// sent before the link is open; the owner limits its time.
+final class BackendOpening: Watcher {
+    enum Outcome {
+        case open(BackendLink)
+        case failed(String)
+    }
+
+    private let ground: LaneGround
+    private let backend: BackendSocket
+    private let security: BackendSecurity?
+    private var preamble: BackendPreambleStateMachine
+    private var isConnected = false
+    /// What a PostgreSQL server answered to SSLRequest.
+    private(set) var answer: UInt8?
+    private var session: TLSSession?
+    private var leftovers = Leftovers()
+    private var watch: WatchToken?
+    private var done: ((Outcome) -> Void)?
+
+    init(
+        to address: SocketAddress, _ security: BackendSecurity?, _ spoken: DatabaseProtocol, on ground: LaneGround
+    ) throws(IOError) {
+        backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
+        self.security = security
+        self.ground = ground
+        preamble = BackendPreambleStateMachine(asks: spoken == .postgres)
+    }
+
+    /// `done` comes once, later, unless it is stopped before.
+    func start(_ done: @escaping (Outcome) -> Void) throws(IOError) {
+        watch = try ground.poller.watch(backend.stream.rawValue, self)
+        self.done = done
+    }
+
+    func stop() {
+        if let watch { ground.poller.unwatch(watch) }
+        watch = nil
+        done = nil
+    }
+
+    func becameReady(_ readiness: Readiness) {
+        if done == nil { return }
+        guard isConnected else { return checkConnection(readiness) }
+        if case .failed(let error) = leftovers.flush(to: backend.stream) { return failed(error.description) }
+        guard leftovers.isEmpty else { return }
+        if session == nil { perform(.readOne) } else { shakeHands() }
+    }
+
+    private func checkConnection(_ readiness: Readiness) {
+        if let error = backend.stream.connectError() { return failed(error.description) }
+        guard readiness.contains(.writable) else { return }
+        isConnected = true
+        guard security != nil else { return finish(.open(BackendLink(backend))) }
+        perform(preamble.connected())
+    }
+
+    private func perform(_ first: BackendPreambleStateMachine.Action) {
+        var action = first
+        while true {
+            switch action {
+            case .send(let bytes):
+                leftovers.append(bytes)
+                if case .failed(let error) = leftovers.flush(to: backend.stream) { return failed(error.description) }
+                action = preamble.sent()
+            case .readOne:
+                let outcome = backend.stream.read(into: ground.cipherIn, limit: 1)
+                let byte = ground.cipherIn.bytes().first
+                ground.cipherIn.removeAll()
+                answer = byte
+                switch outcome {
+                case .bytes: action = byte.map { preamble.received($0) } ?? preamble.ended()
+                case .wouldBlock: return
+                case .ended: action = preamble.ended()
+                case .failed(let error): return failed(error.description)
+                }
+            case .startTLS: return beginTLS()
+            case .fail(let reason): return failed(reason)
+            }
+        }
+    }
+
+    // MARK: TLS
+
+    private func beginTLS() {
+        guard let security else { return failed("there are no TLS settings for the database") }
+        session = TLSSession(security.context, ground.transport)
+        shakeHands()
+    }
+
+    private func shakeHands() {
+        guard let session else { return }
+        while true {
+            let outcome = session.handshake()
+            guard sendCipher() else { return failed("the database left during the TLS handshake") }
+            switch outcome {
+            case .finished: return handshakeFinished(session)
+            case .failed(let failure), .finishedUnverified(let failure):
+                return failed("no TLS with the database: \(failure.detail)")
+            case .wantsInput, .wantsOutput: break
+            }
+            switch backend.stream.read(into: ground.cipherIn) {
+            case .bytes: continue
+            case .wouldBlock: return
+            case .ended: return failed("the database closed the connection during the TLS handshake")
+            case .failed(let error): return failed("no TLS with the database: \(error)")
+            }
+        }
+    }
+
+    private func handshakeFinished(_ session: TLSSession) {
+        if let objection = security?.objection(to: session) { return failed(objection) }
+        // Session tickets, and perhaps a first word, came along; what ended is remembered by the session.
+        let outcome = session.read(into: ground.plain)
+        let early = ground.plain.bytes()
+        ground.plain.removeAll()
+        if case .failed(let failure) = outcome { return failed("no TLS with the database: \(failure.detail)") }
+        ground.cipherIn.removeAll()
+        guard sendCipher() else { return failed("the database left after the TLS handshake") }
+        finish(.open(BackendLink(backend, session, unsent: leftovers, early: early)))
+    }
+
+    private func sendCipher() -> Bool {
+        if case .failed = leftovers.send(ground.cipherOut, to: backend.stream) {
+            ground.cipherOut.removeAll()
+            return false
+        }
+        return true
+    }
+
+    private func failed(_ reason: String) {
+        // The lane's buffers belong to the next connection.
+        ground.cipherIn.removeAll()
+        ground.cipherOut.removeAll()
+        finish(.failed(reason))
+    }
+
+    private func finish(_ outcome: Outcome) {
+        let done = self.done
+        stop()
+        done?(outcome)
+    }
+}

@@ -1,0 +1,31 @@
+/// How a listener reaches its database with TLS: the half of `ListenerConfiguration` that faces the backend.
+package struct BackendTLS: Sendable, Equatable {
+    package enum Mode: String, Sendable, CaseIterable {
+        /// The database's certificate must come from `trust` and have `name`.
+        case verify
+        /// The database must present the very certificate that the listener presents, so that what a client binds to
+        /// its channel (SCRAM-SHA-256-PLUS, RFC 5929 §4) is true for the database too.
+        case sameCertificate = "same-certificate"
+    }
+
+    package var mode: Mode
+    /// A host name or a literal address; a host name is also sent (SNI).
+    package var name: String?
+    /// Who certifies the database; mode `verify` only.
+    package var trust: ListenerTrust
+
+    package init(_ mode: Mode, name: String? = nil, trust: ListenerTrust? = nil) {
+        self.mode = mode
+        self.name = name
+        self.trust = trust ?? ListenerTrust(trustsCluster: false, anchors: [])
+    }
+
+    /// What is wrong with it, each as the end of a sentence about the listener.
+    var mistakes: [String] {
+        guard mode == .verify else { return [] }
+        var found: [String] = []
+        if name == nil { found.append("has no name to verify in its backend's certificate") }
+        if !trust.trustsCluster, trust.anchors.isEmpty { found.append("trusts nobody to certify its backend") }
+        return found
+    }
+}

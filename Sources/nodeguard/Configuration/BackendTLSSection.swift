@@ -1,0 +1,72 @@
+import IO
+import Proxy
+
+/// `backend-tls:` of a listener, with the keys that say whom it accepts.
+struct BackendTLSSection: Sendable, Equatable {
+    enum Mode: String, Sendable, CaseIterable {
+        case off, verify
+        case sameCertificate = "same-certificate"
+    }
+
+    let mode: Mode
+    /// As it is written; nil: the backend's host.
+    let name: String?
+    let trust: [ListenerSection.Trust]
+
+    static func read(
+        _ section: Section, _ backend: Section.Located<String>?, _ databaseProtocol: DatabaseProtocol?,
+        _ roles: CertificateRoles
+    ) -> BackendTLSSection {
+        let mode = section.located("backend-tls", Form<Mode>.word("backend-tls"))
+        let name = section.located("backend-name", .certificateName)
+        let trust = section.list("backend-trust", .trust) ?? []
+        let isUnix = backend?.value.hasPrefix("unix:") == true
+        switch mode?.value ?? .off {
+        case .off:
+            if section.has("backend-tls"), mode == nil { break }
+            for key in ["backend-name", "backend-trust"] where section.has(key) {
+                section.add("'\(key)' says nothing without 'backend-tls'", at: section.place(of: key))
+            }
+        case .verify:
+            let place = section.place(of: "backend-tls")
+            if !section.has("backend-trust") {
+                section.add("'verify' needs 'backend-trust': who certifies the database", at: place)
+            }
+            if isUnix, name == nil, !section.has("backend-name") {
+                section.add("'verify' needs 'backend-name': a unix backend has no host", at: place)
+            }
+        case .sameCertificate:
+            if section.has("backend-trust") {
+                section.add(
+                    "'same-certificate' accepts the listener's own certificate and nothing else: leave "
+                        + "'backend-trust' out", at: section.place(of: "backend-trust"))
+            }
+        }
+        if let mode, mode.value != .off, isUnix, databaseProtocol == .postgres {
+            section.add("PostgreSQL does not speak TLS over a unix socket: use 127.0.0.1:PORT", at: mode.position)
+        }
+        for one in trust where one.value == .cluster && !roles.isManaged {
+            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
+        }
+        return BackendTLSSection(mode: mode?.value ?? .off, name: name?.value, trust: trust.map(\.value))
+    }
+
+    var shown: ConfigurationText.Members {
+        let named: ConfigurationText.Members = name.map { [("backend-name", .text($0))] } ?? []
+        let trusted: ConfigurationText.Members =
+            trust.isEmpty ? [] : [("backend-trust", .list(trust.map(\.description)))]
+        return [("backend-tls", .text(mode.rawValue))] + named + trusted
+    }
+}
+
+extension Form where Value == String {
+    /// What a certificate can name a server by: a host name or a literal address.
+    fileprivate static var certificateName: Form {
+        Form { text throws(Flaw) in
+            if SocketAddress("\(text):1") != nil || SocketAddress("[\(text)]:1") != nil, !text.hasPrefix("unix:") {
+                return text
+            }
+            return try Form<String>.dnsName.read(text)
+        }
+    }
+}
