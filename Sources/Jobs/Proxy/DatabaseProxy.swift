@@ -94,7 +94,7 @@ package final class DatabaseProxy: Sendable {
         if !mistakes.isEmpty { throw ProxyError(description: mistakes.joined(separator: "; ")) }
         try loadFiles()
         let ports = try bindAll()
-        lookAtExposure()
+        lookAtExposure(before: ports.map(\.1.address))
         house.begin(relays)
         for relay in relays {
             relay.lane.start(relay)

@@ -50,6 +50,17 @@ private final class ExposedDatabase {
         await stage.proxy.stop()
     }
 
+    @Test func `is no other than the listener itself, from the first look on`() async throws {
+        let port = UInt16(try freePort())
+        let listener = try Stage.listener(.tcp, backend: [.ipv4([127, 0, 0, 1], port: port)]) {
+            $0.listen = [.ipv4([0, 0, 0, 0], port: port)]
+        }
+        let stage = try Stage([listener], exposure: .refuse)
+        #expect(reason(stage, "BACKEND_EXPOSED") == nil)
+        #expect(stage.events.named(.backendExposed) == [])
+        await stage.proxy.stop()
+    }
+
     @Test func `is not looked for where nobody asks`() async throws {
         let database = try ExposedDatabase()
         let stage = try Stage([try Stage.listener(.tcp, backend: [database.onLoopback])], exposure: .off)

@@ -21,8 +21,9 @@ extension DatabaseProxy {
         handshakes.first?.submit { $0.floor.tick(every: Self.exposureInterval, look) }
     }
 
-    /// Blocks for some milliseconds with tens of thousands of connections.
-    func lookAtExposure() {
+    /// Blocks for some milliseconds with tens of thousands of connections. `new`: ports of our own that are bound, but
+    /// not open yet.
+    func lookAtExposure(before new: [SocketAddress] = []) {
         guard configuration.exposure != .off else { return }
         let ports: ListeningPorts
         do {
@@ -34,7 +35,7 @@ extension DatabaseProxy {
                     action: "let the service read /proc/self/net, or write proxy: exposure: off"))
         }
         health.clear("EXPOSURE_UNKNOWN")
-        let own = listeners.flatMap(\.addresses)
+        let own = listeners.flatMap(\.addresses) + new
         for listener in listeners {
             let ways = listener.configuration.backend.flatMap { ports.ways(around: $0, own: own) }
             tell(listener, ways.map(\.description))
