@@ -52,7 +52,8 @@ private struct RawClient: ~Copyable {
         }
         let isAudited = await eventually(within: 20) { running.audited.last?.name == .backupFailed }
         #expect(isAudited)
-        #expect(running.storedFiles == [])
+        // The failure is audited first, then what was written is removed.
+        #expect(await eventually(within: 20) { running.storedFiles == [] })
         #expect(try await running.list() == [])
         await running.stop()
     }
@@ -75,7 +76,8 @@ private struct RawClient: ~Copyable {
         }
         let isAudited = await eventually(within: 20) { running.audited.last?.name == .backupFailed }
         #expect(isAudited)
-        #expect(running.storedFiles == [])
+        // The failure is audited first, then what was written is removed.
+        #expect(await eventually(within: 20) { running.storedFiles == [] })
         await running.stop()
     }
 
