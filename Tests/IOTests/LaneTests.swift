@@ -166,7 +166,8 @@ private final class Fired: TimerTarget {
         #expect(lane.load.lagSeconds >= 0.05)
         release.withLock { $0 = true }
         await lane.stop()
-        #expect(lane.load.lagSeconds == 0)
+        // A test beside this one may have asked all lanes for a sign of life just now.
+        #expect(await eventually(within: 60) { lane.load.lagSeconds == 0 })
         #expect(lane.load.busySeconds >= 0.05)
     }
 
