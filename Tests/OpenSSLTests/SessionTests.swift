@@ -193,7 +193,8 @@ import Testing
         // A session takes 56 KiB; the bound is less than one of the three kinds would leak, and leaves room for the
         // tests that run at the same time.
         let leak = 300 * 40 << 10
-        #expect((try residentPages() - before) * 4096 < leak)
+        let grown = try (residentPages() - before) * 4096
+        #expect(isSanitized || grown < leak)
     }
 
     private func residentPages() throws -> Int {

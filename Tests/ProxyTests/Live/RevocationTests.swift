@@ -40,6 +40,8 @@ extension LiveTests {
         private static func server() throws -> TestBackend {
             let key: [UInt8] = [UInt8(ascii: "K"), 0, 0, 0, 12, 0, 0, 0, 1, 0, 0, 0, 2]
             return try TestBackend { socket, backend in
+                // A thousand sessions take their time to come.
+                socket.waitsForLong()
                 let first = try socket.receive()
                 if first.count == 16, first[4...7] == [0x04, 0xD2, 0x16, 0x2E] { return backend.note(first) }
                 try socket.send(key + `A live session`.greeting)
@@ -255,7 +257,7 @@ extension LiveTests {
             print("figures of a CRL: \(loading), \(kept >> 10) KiB, \(asking / 1000) each")
             #expect(list?.count == 100_001)
             #expect(loading < .seconds(5))
-            #expect(kept < 24 << 20)
+            #expect(isSanitized || kept < 24 << 20)
             #expect(asking < .seconds(1))
         }
 
@@ -278,7 +280,12 @@ extension LiveTests {
             }
             #expect(await eventually(within: 10) { stage.open == 10 })
             print("latency of 1000 cuts, the list's making included: \(clock.now - began)")
-            for client in clients { #expect(try fields(client)["C"] == "57P01") }
+            var words: [String: Int] = [:]
+            for client in clients {
+                let heard = Result { try fields(client)["C"] ?? "no code" }
+                words[(try? heard.get()) ?? "\(heard)", default: 0] += 1
+            }
+            #expect(words == ["57P01": 1000])
             for other in others { #expect(try isAlive(other)) }
             await stage.proxy.stop()
         }
