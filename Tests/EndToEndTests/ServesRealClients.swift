@@ -29,7 +29,10 @@ import Testing
                 "-Djavax.net.debug=ssl:handshake", "-cp", "/usr/share/java/postgresql.jar", Self.file("Postgres.java"),
                 String(fleet.listenPort), fleet.folder + "/trust.pem", fleet.folder + "/shop/client.crt", key,
             ])
-        #expect(outcome.status == 0 && outcome.output.contains("\nall\n"), "\(outcome.description.suffix(4000))")
+        let events = try fleet.nodeguard(["audit", "tail"]).output
+        #expect(
+            outcome.status == 0 && outcome.output.contains("\nall\n"),
+            "\(outcome.description.suffix(4000))\n\(events.suffix(2000))")
         let updates = (outcome.output + outcome.errors).components(separatedBy: "Produced post-handshake key_update")
         #expect(updates.count > 3, "Java did not replace its keys: \(outcome.description.suffix(2000))")
     }

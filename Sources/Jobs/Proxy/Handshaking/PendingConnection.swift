@@ -26,6 +26,8 @@ final class PendingConnection: Watcher, Occupant {
     private var preamble = PostgresPreambleStateMachine(.clear)
     private var awaited: PostgresPreambleStateMachine.Action
     private var isDirect = true
+    /// It says no more than what is in the socket's buffer.
+    private var hasClientEnded = false
     private var handshakeBegan = ContinuousClock.now
     private(set) var session: TravellingSession?
     private(set) var handshake = HandshakeVerdict.none
@@ -65,6 +67,7 @@ final class PendingConnection: Watcher, Occupant {
 
     func becameReady(_ readiness: Readiness) {
         if readiness.contains(.readable) { floor.house.admission.spoke(id) }
+        if !readiness.isDisjoint(with: [.hungUp, .failed]) { hasClientEnded = true }
         advance()
     }
 
@@ -170,17 +173,26 @@ final class PendingConnection: Watcher, Occupant {
 
     // MARK: TLS
 
+    /// Until the first record of TLS is there as a whole: who sends it byte by byte costs a socket, and neither a place
+    /// in the queue of handshakes nor memory.
     private func awaitTLS() {
-        let outcome = socket.stream.peek(into: ground.cipherIn, limit: 1)
-        let first = ground.cipherIn.bytes().first
-        ground.cipherIn.removeAll()
+        let buffer = ground.cipherIn
+        let outcome = socket.stream.peek(into: buffer, limit: FirstRecord.longest)
+        let record = FirstRecord(buffer)
+        buffer.removeAll()
         switch outcome {
         case .bytes: break
         case .wouldBlock: return
         case .ended where listener.configuration.databaseProtocol.startsWithTLS: return leave(.probe)
         case .ended, .failed: return leave(.clientLeft)
         }
-        guard first == 0x16 else { return leave(.plaintext) }
+        switch record {
+        case .whole: break
+        case .partial:
+            if hasClientEnded { leave(.clientLeft) }
+            return
+        case .clear: return leave(.plaintext)
+        }
         switch floor.house.admission.handshakeRequested(id) {
         case .beginHandshake: beginHandshake()
         case .delayHandshake(let delay):
