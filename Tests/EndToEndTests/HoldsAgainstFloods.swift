@@ -28,7 +28,8 @@ import Testing
         let outcome = try Program.run(
             "/usr/bin/python3",
             [
-                "-B", script, String(visits), String(port), fleet.folder + "/trust.pem", fleet.folder + "/shop/client.crt",
+                "-B", script, String(visits), String(port), fleet.folder + "/trust.pem",
+                fleet.folder + "/shop/client.crt",
                 fleet.folder + "/shop/client.key", foreign.chainPath, foreign.keyPath,
             ])
         print(outcome.output)
@@ -52,7 +53,9 @@ import Testing
 
     private static func open(_ status: [String: Any]) -> Int? {
         let proxy = status["proxy"] as? [String: Any]
-        guard let open = proxy?["connections"] as? Int, let pending = proxy?["unauthenticated"] as? Int else { return nil }
+        guard let open = proxy?["connections"] as? Int, let pending = proxy?["unauthenticated"] as? Int else {
+            return nil
+        }
         return open + pending
     }
 
