@@ -159,15 +159,32 @@ package final class DatabaseProxy: Sendable {
         publishStatus()
     }
 
-    /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
-    package func drain(deadline: Duration) async {
+    /// Closes the ports and lets live connections end until the deadline.
+    ///
+    /// Those that are left when only `spread` remains until then are ended one after the other, those between two
+    /// messages first, so that not all of their clients come back to the cluster at once; the rest at the deadline.
+    package func drain(deadline: Duration, spread: Duration = .zero) async {
         await beginDrain(beforeRestart: true)
         let end = ContinuousClock.now + deadline
-        while openCount > 0, ContinuousClock.now < end {
-            if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { break }
+        for turn in 0..<Int(spread / Self.drainTurn) {
+            let remaining = spread - Self.drainTurn * turn
+            guard await stayOpen(until: end - remaining) else { break }
+            let turns = Int(remaining / Self.drainTurn)
+            for relay in relays { relay.submit { $0.floor.abandonShare(of: turns) } }
         }
+        _ = await stayOpen(until: end)
         abandonAll()
         publishStatus()
+    }
+
+    private static let drainTurn = Duration.milliseconds(100)
+
+    /// False as soon as there is no connection, or nobody waits any more.
+    private func stayOpen(until end: ContinuousClock.Instant) async -> Bool {
+        while openCount > 0, ContinuousClock.now < end {
+            if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { return false }
+        }
+        return openCount > 0
     }
 
     /// Opens the ports again.

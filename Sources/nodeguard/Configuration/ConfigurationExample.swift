@@ -42,6 +42,7 @@ enum ConfigurationExample {
             connect-timeout: 5s           # to the database
             idle-timeout: off             # or a duration without a byte in either direction
             drain: 30s                    # how long a stopping daemon lets its connections end
+            drain-spread: 5s              # over the last part of it, it ends them one after the other
             # Whom every listener refuses at once, one a line: 'serial 0A:1B CN=the issuer', 'spki sha256:…', 'uri …', …
             deny-list: /etc/nodeguard/denied  # default: none
           listeners:

@@ -179,6 +179,7 @@ extension ProxySection {
                         ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
                         ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
                         ("drain", .text(Quantity.text(defaults.drain))),
+                        ("drain-spread", .text(Quantity.text(defaults.drainSpread))),
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [

@@ -16,6 +16,8 @@ struct ProxySection: Sendable, Equatable {
         /// nil: never.
         var idleTimeout: Duration?
         var drain = Duration.seconds(30)
+        /// The last part of `drain`.
+        var drainSpread = Duration.seconds(5)
         /// A file; of every listener.
         var denyList: String?
     }
@@ -76,6 +78,10 @@ extension ProxySection.Defaults {
         let long = Duration.seconds(1)...Duration.seconds(30 * 86_400)
         if let value = section.value("idle-timeout", Form.duration(long).orOff()) { defaults.idleTimeout = value }
         if let value = section.value("drain", .duration(.zero...Duration.seconds(3600))) { defaults.drain = value }
+        defaults.drainSpread = min(defaults.drainSpread, defaults.drain)
+        if let value = section.value("drain-spread", .duration(.zero...defaults.drain)) {
+            defaults.drainSpread = value
+        }
         defaults.denyList = section.value("deny-list", .path)
         return defaults
     }

@@ -111,6 +111,13 @@ final class RelayFloor {
 
     private var relayed: [RelayedConnection] { occupants.values.compactMap { $0 as? RelayedConnection } }
 
+    /// Ends those whose turn it is, of as many turns as are left.
+    func abandonShare(of turns: Int) {
+        let all = relayed
+        let atRest = all.lazy.filter(\.isAtRest)
+        for connection in Array(atRest.prefix((all.count + turns - 1) / max(1, turns))) { connection.end(.drained) }
+    }
+
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }
         // Nobody is left to be judged.

@@ -131,6 +131,11 @@ final class RelayedConnection: Watcher, Occupant {
 
     func abandon(_ reason: RefusalReason) { end(.drained) }
 
+    /// Nothing that was sent would be cut by its end.
+    var isAtRest: Bool {
+        leftoversUp.isEmpty && leftoversDown.isEmpty && boundary?.isBetweenMessages != false
+    }
+
     private func perform(_ first: RelayStateMachine.Action) {
         var action = first
         while !hasEnded {
