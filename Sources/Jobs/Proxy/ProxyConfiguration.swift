@@ -27,6 +27,10 @@ package struct ListenerConfiguration: Sendable {
     package var backend: [SocketAddress]
     /// nil: the database is reached in clear.
     package var backendTLS: BackendTLS?
+    /// Whether a database is told who its client is, by a header of the PROXY protocol, version 2, before anything else.
+    package var sendsProxyHeader = false
+    /// Proxies that say who their clients are, by such a header, which they must send; nobody else may.
+    package var announcingProxies: [IPNetwork] = []
     /// nil: the databases are not probed, and each connection tries them all.
     package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
@@ -68,6 +72,9 @@ package struct ListenerConfiguration: Sendable {
         self.acknowledgesLocalTrust = acknowledgesLocalTrust
         self.explainsCertificateRefusals = explainsCertificateRefusals
     }
+
+    /// Whether somebody at this address must say first who the client is.
+    func isAnnounced(by address: SocketAddress) -> Bool { announcingProxies.contains { $0.contains(address) } }
 
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
     package var mistakes: [String] {

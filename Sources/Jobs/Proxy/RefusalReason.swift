@@ -12,6 +12,8 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case handshakeTimeout = "handshake-timeout"
     // Before TLS.
     case plaintext, probe
+    case noProxyHeader = "no-proxy-header"
+    case badProxyHeader = "bad-proxy-header"
     case clientLeft = "client-left"
     case malformedPreamble = "malformed-preamble"
     case stuffedPreamble = "stuffed-preamble"

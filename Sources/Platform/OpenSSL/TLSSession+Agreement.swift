@@ -19,6 +19,9 @@ extension TLSSession {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
+    /// What the peer is shown.
+    package var ownCertificate: Certificate? { context.identity?.leaf }
+
     /// What the client asked for (SNI).
     package var serverName: String? {
         SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }

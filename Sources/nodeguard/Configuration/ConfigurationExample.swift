@@ -54,6 +54,7 @@ enum ConfigurationExample {
               backend-tls: verify
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
@@ -101,6 +102,9 @@ enum ConfigurationExample {
               # A database may trust whoever comes over its socket ('local … trust' in pg_hba.conf, as YugabyteDB has it
               # by default): look before you say yes.
               acknowledge-local-trust: yes
+              # Proxies before this port, which must say by a PROXY header (version 2) who their clients are.
+              accept-proxy-protocol: [10.0.0.0/8, "2001:db8::/32"]    # default: nobody may
+              acknowledge-any-proxy: no   # yes: 0.0.0.0/0 may be among them
               certificate: own-files
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:

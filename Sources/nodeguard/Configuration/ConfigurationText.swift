@@ -197,7 +197,7 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + (health?.shown ?? []) + acknowledged + [
+        ] + backendTLS.shown + proxyProtocol.shown + (health?.shown ?? []) + acknowledged + [
             ("certificate", .text(certificate)), ("trust", .list(trust.map(\.description))),
         ] + (revocation?.shown ?? []) + denied + [
             ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),

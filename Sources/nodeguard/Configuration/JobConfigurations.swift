@@ -164,6 +164,8 @@ extension ListenerSection {
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
         configuration.backendTLS = try backendSecurity()
+        configuration.sendsProxyHeader = proxyProtocol.sent == .v2
+        configuration.announcingProxies = proxyProtocol.accepted
         configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)

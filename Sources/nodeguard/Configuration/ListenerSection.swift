@@ -22,6 +22,7 @@ struct ListenerSection: Sendable, Equatable {
     /// `host:port` or `unix:/path`; resolved at the start.
     let backend: String
     let backendTLS: BackendTLSSection
+    let proxyProtocol: ProxyProtocolSection
     let health: BackendHealthRules?
     let acknowledgesLocalTrust: Bool
     /// A role of `certificates`.
@@ -46,6 +47,7 @@ struct ListenerSection: Sendable, Equatable {
             "protocol", Form<DatabaseProtocol>.word("protocol"), isRequired: true)
         let backend = section.located("backend", .backend, isRequired: true)
         let backendTLS = BackendTLSSection.read(section, backend, databaseProtocol, roles)
+        let proxyProtocol = ProxyProtocolSection.read(section)
         let health = BackendHealthRules.read(section)
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificate = section.located("certificate", .name, isRequired: true)
@@ -68,7 +70,7 @@ struct ListenerSection: Sendable, Equatable {
         guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
-            backendTLS: backendTLS, health: health, acknowledgesLocalTrust: acknowledges,
+            backendTLS: backendTLS, proxyProtocol: proxyProtocol, health: health, acknowledgesLocalTrust: acknowledges,
             certificate: certificate.value,
             trust: trust.map(\.value), revocation: revocation, denyList: denyList, allow: allow, deny: deny,
             databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)

@@ -1,8 +1,8 @@
 import IO
 import OpenSSL
 
-/// Opens one connection to a database: TCP or unix, then TLS where the listener wants it. Not a byte of a client is
-/// sent before the link is open; the owner limits its time.
+/// Opens one connection to a database: TCP or unix, then the header that says who the client is and TLS, where the
+/// listener wants them. Not a byte of a client is sent before the link is open; the owner limits its time.
 final class BackendOpening: Watcher {
     enum Outcome {
         case open(BackendLink)
@@ -21,13 +21,17 @@ final class BackendOpening: Watcher {
     private var watch: WatchToken?
     private var done: ((Outcome) -> Void)?
 
+    /// `header`: of the PROXY protocol; nil: there is none.
     init(
-        to address: SocketAddress, _ security: BackendSecurity?, _ spoken: DatabaseProtocol, on ground: LaneGround
+        to address: SocketAddress, _ security: BackendSecurity?, of listener: ListenerConfiguration,
+        header: [UInt8]?, on ground: LaneGround
     ) throws(IOError) {
         backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
         self.security = security
         self.ground = ground
-        preamble = BackendPreambleStateMachine(asks: spoken == .postgres)
+        let way: BackendPreambleStateMachine.Way =
+            security == nil ? .clear : listener.databaseProtocol == .postgres ? .askingForTLS : .directTLS
+        preamble = BackendPreambleStateMachine(way, header: header ?? [])
     }
 
     /// `done` comes once, later, unless it is stopped before.
@@ -54,7 +58,6 @@ final class BackendOpening: Watcher {
         if let error = backend.stream.connectError() { return failed(error.description) }
         guard readiness.contains(.writable) else { return }
         isConnected = true
-        guard security != nil else { return finish(.open(BackendLink(backend))) }
         perform(preamble.connected())
     }
 
@@ -78,6 +81,7 @@ final class BackendOpening: Watcher {
                 case .failed(let error): return failed(error.description)
                 }
             case .startTLS: return beginTLS()
+            case .open: return finish(.open(BackendLink(backend, unsent: leftovers)))
             case .fail(let reason): return failed(reason)
             }
         }

@@ -142,6 +142,8 @@ final class ListenerState: Sendable {
             "protocol": .string(configuration.databaseProtocol.rawValue),
             "backend": .strings(configuration.backend.map(\.description)),
             "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
+            "proxy_protocol": .string(configuration.sendsProxyHeader ? "v2" : "off"),
+            "accepts_proxy_protocol": .strings(configuration.announcingProxies.map(\.description)),
             "backends": .array(backendHealth.findings.map(\.document)),
             "state": .string(state),
             "exposed_at": .strings(ways),

@@ -1,0 +1,42 @@
+import IO
+import Proxy
+import Testing
+
+@testable import nodeguard
+
+/// Keys of a listener that say what goes before a client's bytes.
+@Suite struct `What a listener says on the wire` {
+    private static func text(_ keys: String, _ databaseProtocol: String = "tcp") -> String {
+        """
+        certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+        proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: \(databaseProtocol),
+          backend: "127.0.0.1:5432", certificate: own, trust: "file:/ca.pem", \(keys) } ] }
+        """
+    }
+
+    private static func listener(_ keys: String) throws -> ListenerSection {
+        try #require(try NodeConfiguration.parse(text(keys), path: "test").proxy.listeners.first)
+    }
+
+    @Test func `is no PROXY header, unless it is told`() throws {
+        let silent = try Self.listener("mode: enforce").proxyProtocol
+        #expect(silent == ProxyProtocolSection(sent: .off, accepted: [], acknowledgesAnyProxy: false))
+        let told = try Self.listener(
+            "proxy-protocol: v2, accept-proxy-protocol: [10.0.0.0/8, \"::1\", 0.0.0.0/0], acknowledge-any-proxy: yes")
+        #expect(told.proxyProtocol.sent == .v2)
+        #expect(told.proxyProtocol.accepted == ["10.0.0.0/8", "::1/128", "0.0.0.0/0"].compactMap { IPNetwork($0) })
+    }
+
+    @Test(arguments: [
+        ("proxy-protocol: v1", "'v1' is no version of the PROXY protocol"),
+        ("accept-proxy-protocol: []", "needs at least one network"),
+        ("accept-proxy-protocol: [10.0.0.1/8]", "'10.0.0.1/8' is no network"),
+        ("accept-proxy-protocol: balancer", "'balancer' is no network"),
+        ("accept-proxy-protocol: [10.0.0.0/8, 0.0.0.0/0]", "0.0.0.0/0 lets every client say that it is another"),
+        ("accept-proxy-protocol: \"::/0\", acknowledge-any-proxy: no", "::/0 lets every client"),
+    ])
+    func `is checked where it stands`(keys: String, expected: String) {
+        let found = mistakes(Self.text(keys))
+        #expect(found.count == 1 && found[0].contains(expected) && found[0].hasPrefix("3:"), "\(found)")
+    }
+}
