@@ -35,6 +35,10 @@ package struct ListenerConfiguration: Sendable {
     package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
     package var certificateRole: String
+    /// Roles whose identities are served to clients that ask for a name of theirs (SNI).
+    package var otherCertificateRoles: [String] = []
+    /// Whether a client that asks for a name that no certificate has, or for none, gets an alert.
+    package var refusesUnknownNames = false
     /// Whether the anchors of `publish(trust:)` count.
     package var trustsCluster: Bool
     /// Anchors of its own, beside or instead of the cluster's.
@@ -73,6 +77,9 @@ package struct ListenerConfiguration: Sendable {
         self.explainsCertificateRefusals = explainsCertificateRefusals
     }
 
+    /// In order; the first is the one that is served to who asks for no name.
+    var certificateRoles: [String] { [certificateRole] + otherCertificateRoles }
+
     /// Whether somebody at this address must say first who the client is.
     func isAnnounced(by address: SocketAddress) -> Bool { announcingProxies.contains { $0.contains(address) } }
 
@@ -88,6 +95,9 @@ package struct ListenerConfiguration: Sendable {
                 "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has "
                     + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
                     + "acknowledge it")
+        }
+        if backendTLS?.mode == .sameCertificate, !otherCertificateRoles.isEmpty {
+            found.append("listener \(name) has several certificates, and its database can present only one of them")
         }
         found += (backendTLS?.mistakes ?? []).map { "listener \(name) \($0)" }
         if backendTLS != nil, hasUnixBackend, databaseProtocol == .postgres {

@@ -105,7 +105,9 @@ enum ConfigurationExample {
               # Proxies before this port, which must say by a PROXY header (version 2) who their clients are.
               accept-proxy-protocol: [10.0.0.0/8, "2001:db8::/32"]    # default: nobody may
               acknowledge-any-proxy: no   # yes: 0.0.0.0/0 may be among them
-              certificate: own-files
+              # Several: each is shown to clients that ask for a name of its (SNI), the first to all others.
+              certificates: [own-files, database]
+              sni: first                  # strict: a client that asks for no name, or an unknown one, gets an alert
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:
                 - common-name: admin

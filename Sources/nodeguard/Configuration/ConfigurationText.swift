@@ -197,8 +197,8 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + proxyProtocol.shown + (health?.shown ?? []) + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trust.map(\.description))),
+        ] + backendTLS.shown + proxyProtocol.shown + (health?.shown ?? []) + acknowledged + certificates.shown + [
+            ("trust", .list(trust.map(\.description)))
         ] + (revocation?.shown ?? []) + denied + [
             ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
         ] + map + [

@@ -159,10 +159,12 @@ extension ListenerSection {
         timeouts.idle = defaults.idleTimeout
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
             policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
+        configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
         configuration.sendsProxyHeader = proxyProtocol.sent == .v2
         configuration.announcingProxies = proxyProtocol.accepted

@@ -25,8 +25,7 @@ struct ListenerSection: Sendable, Equatable {
     let proxyProtocol: ProxyProtocolSection
     let health: BackendHealthRules?
     let acknowledgesLocalTrust: Bool
-    /// A role of `certificates`.
-    let certificate: String
+    let certificates: ListenerCertificatesSection
     let trust: [Trust]
     /// Where certificates are looked up; nil: they are not.
     let revocation: RevocationConfiguration?
@@ -50,7 +49,7 @@ struct ListenerSection: Sendable, Equatable {
         let proxyProtocol = ProxyProtocolSection.read(section)
         let health = BackendHealthRules.read(section)
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
-        let certificate = section.located("certificate", .name, isRequired: true)
+        let certificates = ListenerCertificatesSection.read(section, roles)
         let trust = section.list("trust", .trust, isRequired: true)
         let revocation = RevocationConfiguration.read(section)
         let denyList = section.value("deny-list", .path)
@@ -60,19 +59,23 @@ struct ListenerSection: Sendable, Equatable {
         let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
         let explains = section.located("explain-certificate-refusals", .flag)
         checkWords(databaseProtocol, databaseUserMap, explains, section)
-        if let certificate { check(certificate, section, roles) }
+        if let certificates, certificates.roles.count > 1, backendTLS.mode == .sameCertificate {
+            section.add(
+                "'same-certificate' takes one certificate: a database cannot present several",
+                at: section.place(of: "certificates"))
+        }
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
         }
         for one in trust ?? [] where one.value == .cluster && !roles.isManaged {
             section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
         }
-        guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
+        guard let name, let listen, let databaseProtocol, let backend, let certificates, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
             backendTLS: backendTLS, proxyProtocol: proxyProtocol, health: health, acknowledgesLocalTrust: acknowledges,
-            certificate: certificate.value,
-            trust: trust.map(\.value), revocation: revocation, denyList: denyList, allow: allow, deny: deny,
+            certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
+            allow: allow, deny: deny,
             databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)
     }
 
@@ -92,12 +95,6 @@ struct ListenerSection: Sendable, Equatable {
         over a unix socket the database may ask for no password at all (YugabyteDB's default pg_hba.conf has \
         'local all yugabyte trust'): use 127.0.0.1:PORT, or add 'acknowledge-local-trust: yes' once you have looked
         """
-
-    private static func check(_ role: Section.Located<String>, _ section: Section, _ roles: CertificateRoles) {
-        if roles.names.contains(role.value) { return }
-        let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
-        section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
-    }
 }
 
 extension Form where Value == String {

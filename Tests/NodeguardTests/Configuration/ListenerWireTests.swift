@@ -40,3 +40,40 @@ import Testing
         #expect(found.count == 1 && found[0].contains(expected) && found[0].hasPrefix("3:"), "\(found)")
     }
 }
+
+/// `certificate`, `certificates` and `sni` of a listener.
+@Suite struct `What a listener shows its clients` {
+    private static func text(_ keys: String) -> String {
+        """
+        certificates: { roles: [ { name: one, files: { chain: /a, key: /b } }, { name: two, files: { chain: /a, key: /b } } ] }
+        proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: tcp, backend: "127.0.0.1:5432",
+          trust: "file:/ca.pem", \(keys) } ] }
+        """
+    }
+
+    private static func certificates(_ keys: String) throws -> ListenerCertificatesSection {
+        try #require(try NodeConfiguration.parse(text(keys), path: "test").proxy.listeners.first).certificates
+    }
+
+    @Test func `is one certificate, or several in order`() throws {
+        #expect(
+            try Self.certificates("certificate: two")
+                == ListenerCertificatesSection(roles: ["two"], unknownName: .first))
+        #expect(
+            try Self.certificates("certificates: [two, one], sni: strict")
+                == ListenerCertificatesSection(roles: ["two", "one"], unknownName: .strict))
+    }
+
+    @Test(arguments: [
+        ("mode: enforce", "'certificate' is missing"), ("certificates: []", "'certificates' needs at least one value"),
+        ("certificate: one, certificates: [two]", "'certificate' does not go with 'certificates'"),
+        ("certificates: [one, two, one]", "the role 'one' is there already"),
+        ("certificates: [one, tow]", "there is no role 'tow' under 'certificates'; did you mean 'two'?"),
+        ("certificate: one, sni: reject", "'reject' is no treatment of unknown names"),
+        ("certificates: [one, two], backend-tls: same-certificate", "'same-certificate' takes one certificate"),
+    ])
+    func `is checked where it stands`(keys: String, expected: String) {
+        let found = mistakes(Self.text(keys))
+        #expect(found.count == 1 && found[0].contains(expected), "\(found)")
+    }
+}
