@@ -27,10 +27,12 @@ package struct ListenerConfiguration: Sendable {
     package var backend: [SocketAddress]
     /// nil: the database is reached in clear.
     package var backendTLS: BackendTLS?
-    /// Whether a database is told who its client is, by a header of the PROXY protocol, version 2, before anything else.
+    /// Whether a database is told who its client is, by a PROXY header (version 2) before anything else.
     package var sendsProxyHeader = false
     /// Proxies that say who their clients are, by such a header, which they must send; nobody else may.
     package var announcingProxies: [IPNetwork] = []
+    /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
+    package var namesAddress = false
     /// nil: the databases are not probed, and each connection tries them all.
     package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
@@ -105,6 +107,12 @@ package struct ListenerConfiguration: Sendable {
         }
         if policy.namesSession, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")
+        }
+        if namesAddress, databaseProtocol != .postgres {
+            found.append("listener \(name): only protocol postgres has an application_name")
+        }
+        if backendTLS?.negotiation == .direct, databaseProtocol != .postgres {
+            found.append("listener \(name): only protocol postgres has anything to negotiate before TLS")
         }
         if explainsCertificateRefusals, databaseProtocol == .tcp {
             found.append("listener \(name): protocol tcp has no words in which to explain a refusal")

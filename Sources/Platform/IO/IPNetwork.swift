@@ -1,4 +1,4 @@
-/// Addresses that share their first bits, in CIDR notation: `10.0.0.0/8`, `2001:db8::/32`; without a length, one address.
+/// Addresses that share their first bits, in CIDR notation: `10.0.0.0/8`, `2001:db8::/32`; or one address alone.
 package struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
     /// 4 or 16 bytes; all zeros behind the prefix.
     private let bytes: [UInt8]

@@ -52,9 +52,11 @@ enum ConfigurationExample {
               # off; verify: TLS to the database, its certificate from backend-trust and for backend-name;
               # same-certificate: it must present this listener's own, so that SCRAM can bind to the channel
               backend-tls: verify
+              backend-tls-negotiation: sslrequest     # or direct: TLS from the first byte, PostgreSQL 17 and later
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
               proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
+              application-name: keep                  # or append-address: 'psql - 192.0.2.1:5555'
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes

@@ -142,7 +142,9 @@ extension ListenerSection {
 
     private func backendSecurity() throws -> BackendTLS? {
         guard let mode = BackendTLS.Mode(rawValue: backendTLS.mode.rawValue) else { return nil }
-        return BackendTLS(mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust())
+        return BackendTLS(
+            mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust(),
+            negotiation: backendTLS.negotiation)
     }
 
     /// nil for a unix socket.
@@ -166,6 +168,7 @@ extension ListenerSection {
         configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
         configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
+        configuration.namesAddress = applicationName == .appendAddress
         configuration.sendsProxyHeader = proxyProtocol.sent == .v2
         configuration.announcingProxies = proxyProtocol.accepted
         configuration.health = health

@@ -16,6 +16,12 @@ struct ListenerSection: Sendable, Equatable {
         }
     }
 
+    /// What becomes of a PostgreSQL session's `application_name`.
+    enum ApplicationName: String, Sendable, CaseIterable {
+        case keep
+        case appendAddress = "append-address"
+    }
+
     let name: String
     let listen: [SocketAddress]
     let databaseProtocol: DatabaseProtocol
@@ -23,6 +29,7 @@ struct ListenerSection: Sendable, Equatable {
     let backend: String
     let backendTLS: BackendTLSSection
     let proxyProtocol: ProxyProtocolSection
+    let applicationName: ApplicationName
     let health: BackendHealthRules?
     let acknowledgesLocalTrust: Bool
     let certificates: ListenerCertificatesSection
@@ -47,6 +54,11 @@ struct ListenerSection: Sendable, Equatable {
         let backend = section.located("backend", .backend, isRequired: true)
         let backendTLS = BackendTLSSection.read(section, backend, databaseProtocol, roles)
         let proxyProtocol = ProxyProtocolSection.read(section)
+        let applicationName = section.located(
+            "application-name", Form<ApplicationName>.word("treatment of application_name"))
+        if let applicationName, applicationName.value == .appendAddress, databaseProtocol != .postgres {
+            section.add("only the protocol postgres has an application_name", at: applicationName.position)
+        }
         let health = BackendHealthRules.read(section)
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificates = ListenerCertificatesSection.read(section, roles)
@@ -73,7 +85,8 @@ struct ListenerSection: Sendable, Equatable {
         guard let name, let listen, let databaseProtocol, let backend, let certificates, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
-            backendTLS: backendTLS, proxyProtocol: proxyProtocol, health: health, acknowledgesLocalTrust: acknowledges,
+            backendTLS: backendTLS, proxyProtocol: proxyProtocol, applicationName: applicationName?.value ?? .keep,
+            health: health, acknowledgesLocalTrust: acknowledges,
             certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
             allow: allow, deny: deny,
             databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)

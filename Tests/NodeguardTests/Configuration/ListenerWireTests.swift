@@ -27,9 +27,31 @@ import Testing
         #expect(told.proxyProtocol.accepted == ["10.0.0.0/8", "::1/128", "0.0.0.0/0"].compactMap { IPNetwork($0) })
     }
 
+    @Test func `begins TLS to the database as it is told`() throws {
+        let keys = "backend-tls: verify, backend-trust: \"file:/ca.pem\""
+        let asked = try NodeConfiguration.parse(Self.text(keys, "postgres"), path: "test").proxy.listeners[0].backendTLS
+        #expect(asked.negotiation == .sslRequest)
+        let direct = Self.text(keys + ", backend-tls-negotiation: direct", "postgres")
+        #expect(
+            try NodeConfiguration.parse(direct, path: "test").proxy.listeners[0].backendTLS.negotiation == .direct)
+        let found = mistakes(direct.replacing("postgres", with: "redis"))
+        #expect(
+            found.count == 1 && found[0].hasSuffix("only the protocol postgres has anything to negotiate before TLS"))
+    }
+
+    @Test func `names the client behind the application, where it is told`() throws {
+        #expect(try Self.listener("mode: enforce").applicationName == .keep)
+        let told = Self.text("application-name: append-address", "postgres")
+        #expect(
+            try NodeConfiguration.parse(told, path: "test").proxy.listeners[0].applicationName == .appendAddress)
+        let found = mistakes(told.replacing("postgres", with: "tcp"))
+        #expect(found.count == 1 && found[0].hasSuffix("only the protocol postgres has an application_name"))
+    }
+
     @Test(arguments: [
+        ("backend-tls-negotiation: direct", "'backend-tls-negotiation' says nothing without 'backend-tls'"),
         ("proxy-protocol: v1", "'v1' is no version of the PROXY protocol"),
-        ("accept-proxy-protocol: []", "needs at least one network"),
+        ("accept-proxy-protocol: []", "needs at least one value"),
         ("accept-proxy-protocol: [10.0.0.1/8]", "'10.0.0.1/8' is no network"),
         ("accept-proxy-protocol: balancer", "'balancer' is no network"),
         ("accept-proxy-protocol: [10.0.0.0/8, 0.0.0.0/0]", "0.0.0.0/0 lets every client say that it is another"),
@@ -45,7 +67,8 @@ import Testing
 @Suite struct `What a listener shows its clients` {
     private static func text(_ keys: String) -> String {
         """
-        certificates: { roles: [ { name: one, files: { chain: /a, key: /b } }, { name: two, files: { chain: /a, key: /b } } ] }
+        certificates:
+          roles: [ { name: one, files: { chain: /a, key: /b } }, { name: two, files: { chain: /a, key: /b } } ]
         proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: tcp, backend: "127.0.0.1:5432",
           trust: "file:/ca.pem", \(keys) } ] }
         """

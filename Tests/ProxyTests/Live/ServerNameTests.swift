@@ -161,7 +161,8 @@ extension LiveTests {
             port, name, trust, chain, key = sys.argv[1:]
             context = ssl.create_default_context(cafile=trust)
             context.load_cert_chain(chain, key)
-            with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port))), server_hostname=name) as client:
+            raw = socket.create_connection(("127.0.0.1", int(port)))
+            with context.wrap_socket(raw, server_hostname=name) as client:
                 client.sendall(b"hello")
                 print(client.recv(5).decode())
             """

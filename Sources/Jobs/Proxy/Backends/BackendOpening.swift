@@ -12,6 +12,8 @@ final class BackendOpening: Watcher {
     private let ground: LaneGround
     private let backend: BackendSocket
     private let security: BackendSecurity?
+    /// What a server of several protocols must have agreed to, so that it does not take this for another (ALPACA).
+    private let neededProtocol: String?
     private var preamble: BackendPreambleStateMachine
     private var isConnected = false
     /// What a PostgreSQL server answered to SSLRequest.
@@ -29,9 +31,11 @@ final class BackendOpening: Watcher {
         backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
         self.security = security
         self.ground = ground
-        let way: BackendPreambleStateMachine.Way =
-            security == nil ? .clear : listener.databaseProtocol == .postgres ? .askingForTLS : .directTLS
-        preamble = BackendPreambleStateMachine(way, header: header ?? [])
+        let isPostgres = listener.databaseProtocol == .postgres
+        let asks = isPostgres && listener.backendTLS?.negotiation != .direct
+        preamble = BackendPreambleStateMachine(
+            security == nil ? .clear : asks ? .askingForTLS : .directTLS, header: header ?? [])
+        neededProtocol = isPostgres && !asks ? "postgresql" : nil
     }
 
     /// `done` comes once, later, unless it is stopped before.
@@ -117,6 +121,10 @@ final class BackendOpening: Watcher {
 
     private func handshakeFinished(_ session: TLSSession) {
         if let objection = security?.objection(to: session) { return failed(objection) }
+        if let neededProtocol, session.applicationProtocol != neededProtocol {
+            return failed(
+                "the database did not agree on the application protocol \(neededProtocol), as direct TLS needs")
+        }
         // Session tickets, and perhaps a first word, came along; what ended is remembered by the session.
         let outcome = session.read(into: ground.plain)
         let early = ground.plain.bytes()

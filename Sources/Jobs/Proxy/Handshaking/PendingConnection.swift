@@ -114,7 +114,10 @@ final class PendingConnection: Watcher, Occupant {
             case .cancel(let request): return cancel(request)
             case .admit(let message, let rest):
                 startup = message
-                return decide(said: message.packet + rest)
+                let packet =
+                    listener.configuration.namesAddress
+                    ? message.packet(naming: socket.address.description) : message.packet
+                return decide(said: packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
                     session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
