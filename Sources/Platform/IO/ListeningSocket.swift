@@ -80,16 +80,7 @@ package struct ListeningSocket: ~Copyable, Sendable {
     }
 
     private static func boundAddress(_ raw: Int32) -> SocketAddress? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard getsockname(raw, address, &length) == 0, address.pointee.sa_family != UInt16(AF_UNIX) else {
-                    return nil
-                }
-                return SocketAddress(address)
-            }
-        }
+        if case .unix = SocketAddress(localOf: raw) { nil } else { SocketAddress(localOf: raw) }
     }
 
     /// A socket file outlives its process; one that still answers belongs to somebody.

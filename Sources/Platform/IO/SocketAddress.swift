@@ -121,6 +121,19 @@ extension SocketAddress {
         }
     }
 
+    /// Where a socket is bound; nil for other families.
+    init?(localOf raw: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let address = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                getsockname(raw, address, &length) == 0 ? SocketAddress(address) : nil
+            }
+        }
+        guard let address else { return nil }
+        self = address
+    }
+
     /// Calls `body` with the address in the kernel's form.
     func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         switch self {

@@ -53,8 +53,11 @@ enum ConfigurationExample {
               # off; verify: TLS to the database, its certificate from backend-trust and for backend-name;
               # same-certificate: it must present this listener's own, so that SCRAM can bind to the channel
               backend-tls: verify
+              backend-tls-negotiation: sslrequest     # or direct: TLS from the first byte, PostgreSQL 17 and later
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
+              application-name: keep                  # or append-address: 'psql - 192.0.2.1:5555'
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
@@ -102,7 +105,12 @@ enum ConfigurationExample {
               # A database may trust whoever comes over its socket ('local … trust' in pg_hba.conf, as YugabyteDB has it
               # by default): look before you say yes.
               acknowledge-local-trust: yes
-              certificate: own-files
+              # Proxies before this port, which must say by a PROXY header (version 2) who their clients are.
+              accept-proxy-protocol: [10.0.0.0/8, "2001:db8::/32"]    # default: nobody may
+              acknowledge-any-proxy: no   # yes: 0.0.0.0/0 may be among them
+              # Several: each is shown to clients that ask for a name of its (SNI), the first to all others.
+              certificates: [own-files, database]
+              sni: first                  # strict: a client that asks for no name, or an unknown one, gets an alert
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:
                 - common-name: admin

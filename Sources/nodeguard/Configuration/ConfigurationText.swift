@@ -198,14 +198,16 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + (health?.shown ?? []) + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trust.map(\.description))),
-        ] + (revocation?.shown ?? []) + denied + [
-            ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
-        ] + map + [
-            ("mode", .text(mode.rawValue)),
-            ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
-        ]
+        ] + backendTLS.shown + proxyProtocol.shown
+            + [("application-name", .text(applicationName.rawValue))] + (health?.shown ?? []) + acknowledged
+            + certificates.shown + [
+                ("trust", .list(trust.map(\.description)))
+            ] + (revocation?.shown ?? []) + denied + [
+                ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
+            ] + map + [
+                ("mode", .text(mode.rawValue)),
+                ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
+            ]
     }
 }
 

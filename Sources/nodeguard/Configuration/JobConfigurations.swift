@@ -142,7 +142,9 @@ extension ListenerSection {
 
     private func backendSecurity() throws -> BackendTLS? {
         guard let mode = BackendTLS.Mode(rawValue: backendTLS.mode.rawValue) else { return nil }
-        return BackendTLS(mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust())
+        return BackendTLS(
+            mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust(),
+            negotiation: backendTLS.negotiation)
     }
 
     /// nil for a unix socket.
@@ -159,11 +161,16 @@ extension ListenerSection {
         timeouts.idle = defaults.idleTimeout
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
             policy: try policy(),
             minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
+        configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
+        configuration.namesAddress = applicationName == .appendAddress
+        configuration.sendsProxyHeader = proxyProtocol.sent == .v2
+        configuration.announcingProxies = proxyProtocol.accepted
         configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)

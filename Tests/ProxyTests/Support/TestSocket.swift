@@ -2,6 +2,8 @@ import Foundation
 import IO
 import TestSupport
 
+@testable import Proxy
+
 /// A plain blocking TCP socket with a deadline on every call; closed with its last reference.
 final class TestSocket: Sendable {
     let raw: Int32
@@ -56,6 +58,23 @@ final class TestSocket: Sendable {
         let count = recv(raw, &bytes, limit, 0)
         guard count >= 0 else { throw TestSupportError("receive: \(String(cString: strerror(errno)))") }
         return Array(bytes[..<count])
+    }
+
+    /// Exactly so many.
+    func take(_ count: Int) throws -> [UInt8] {
+        var all: [UInt8] = []
+        while all.count < count {
+            let piece = try receive(count - all.count)
+            if piece.isEmpty { throw TestSupportError("ended after \(all.count) bytes of \(count)") }
+            all += piece
+        }
+        return all
+    }
+
+    /// What must come first, and nothing of what follows it.
+    func takeProxyHeader() throws -> ProxyHeader {
+        let prefix = try take(ProxyHeader.prefixLength)
+        return try ProxyHeader(decoding: prefix + take(try ProxyHeader.length(of: prefix) - prefix.count))
     }
 
     func receiveAll() throws -> [UInt8] {

@@ -1,8 +1,8 @@
 import IO
 import OpenSSL
 
-/// Opens one connection to a database: TCP or unix, then TLS where the listener wants it. Not a byte of a client is
-/// sent before the link is open; the owner limits its time.
+/// Opens one connection to a database: TCP or unix, then the header that says who the client is and TLS, where the
+/// listener wants them. Not a byte of a client is sent before the link is open; the owner limits its time.
 final class BackendOpening: Watcher {
     enum Outcome {
         case open(BackendLink)
@@ -12,6 +12,8 @@ final class BackendOpening: Watcher {
     private let ground: LaneGround
     private let backend: BackendSocket
     private let security: BackendSecurity?
+    /// What a server of several protocols must have agreed to, so that it does not take this for another (ALPACA).
+    private let neededProtocol: String?
     private var preamble: BackendPreambleStateMachine
     private var isConnected = false
     /// What a PostgreSQL server answered to SSLRequest.
@@ -21,13 +23,19 @@ final class BackendOpening: Watcher {
     private var watch: WatchToken?
     private var done: ((Outcome) -> Void)?
 
+    /// `header`: of the PROXY protocol; nil: there is none.
     init(
-        to address: SocketAddress, _ security: BackendSecurity?, _ spoken: DatabaseProtocol, on ground: LaneGround
+        to address: SocketAddress, _ security: BackendSecurity?, of listener: ListenerConfiguration,
+        header: [UInt8]?, on ground: LaneGround
     ) throws(IOError) {
         backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
         self.security = security
         self.ground = ground
-        preamble = BackendPreambleStateMachine(asks: spoken == .postgres)
+        let isPostgres = listener.databaseProtocol == .postgres
+        let asks = isPostgres && listener.backendTLS?.negotiation != .direct
+        preamble = BackendPreambleStateMachine(
+            security == nil ? .clear : asks ? .askingForTLS : .directTLS, header: header ?? [])
+        neededProtocol = isPostgres && !asks ? "postgresql" : nil
     }
 
     /// `done` comes once, later, unless it is stopped before.
@@ -54,7 +62,6 @@ final class BackendOpening: Watcher {
         if let error = backend.stream.connectError() { return failed(error.description) }
         guard readiness.contains(.writable) else { return }
         isConnected = true
-        guard security != nil else { return finish(.open(BackendLink(backend))) }
         perform(preamble.connected())
     }
 
@@ -78,6 +85,7 @@ final class BackendOpening: Watcher {
                 case .failed(let error): return failed(error.description)
                 }
             case .startTLS: return beginTLS()
+            case .open: return finish(.open(BackendLink(backend, unsent: leftovers)))
             case .fail(let reason): return failed(reason)
             }
         }
@@ -113,6 +121,10 @@ final class BackendOpening: Watcher {
 
     private func handshakeFinished(_ session: TLSSession) {
         if let objection = security?.objection(to: session) { return failed(objection) }
+        if let neededProtocol, session.applicationProtocol != neededProtocol {
+            return failed(
+                "the database did not agree on the application protocol \(neededProtocol), as direct TLS needs")
+        }
         // Session tickets, and perhaps a first word, came along; what ended is remembered by the session.
         let outcome = session.read(into: ground.plain)
         let early = ground.plain.bytes()

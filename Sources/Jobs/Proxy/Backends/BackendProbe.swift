@@ -40,7 +40,9 @@ final class BackendProbe: Watcher {
         do {
             // In clear PostgreSQL is asked too; the handshake that it offers is ended, or it would log a complaint.
             if !isSecured, spoken == .postgres { security = try BackendSecurity.unverified() }
-            let opening = try BackendOpening(to: address, security, spoken, on: ground)
+            let opening = try BackendOpening(
+                to: address, security, of: listener.configuration,
+                header: ProxyHeader.localBytes(at: listener.configuration), on: ground)
             self.opening = opening
             try opening.start { [weak self] in self?.opened($0) }
         } catch {

@@ -51,6 +51,8 @@ package struct ConnectionSummary: Sendable, Equatable {
     package let id: UInt64
     package let listener: String
     package let peerAddress: String
+    /// The proxy that has announced the peer; nil: the peer has connected itself.
+    package let carrierAddress: String?
     package let peerSubject: String
     package let peerSerial: String
     /// Of the StartupMessage; nil for other protocols.
@@ -61,12 +63,14 @@ package struct ConnectionSummary: Sendable, Equatable {
     package let bytesSent: UInt64
 
     package init(
-        id: UInt64, listener: String, peerAddress: String, peerSubject: String, peerSerial: String, user: String?,
-        database: String?, since: Timestamp, bytesReceived: UInt64, bytesSent: UInt64
+        id: UInt64, listener: String, peerAddress: String, carrierAddress: String? = nil, peerSubject: String,
+        peerSerial: String, user: String?, database: String?, since: Timestamp, bytesReceived: UInt64,
+        bytesSent: UInt64
     ) {
         self.id = id
         self.listener = listener
         self.peerAddress = peerAddress
+        self.carrierAddress = carrierAddress
         self.peerSubject = peerSubject
         self.peerSerial = peerSerial
         self.user = user

@@ -7,6 +7,10 @@ struct TLSFacts: Sendable {
     let version: String
     let cipher: String
     let applicationProtocol: String?
+    /// What the client asked for (SNI).
+    let serverName: String?
+    /// What the client was shown.
+    let ownCertificate: Certificate?
     /// Leaf first, as verified.
     let chain: [Certificate]
 
@@ -47,7 +51,7 @@ final class TravellingSession: Sendable {
             guard let session, session.isPeerVerified else { return nil }
             return TLSFacts(
                 version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
-                chain: session.peerChain)
+                serverName: session.serverName, ownCertificate: session.ownCertificate, chain: session.peerChain)
         }
     }
 

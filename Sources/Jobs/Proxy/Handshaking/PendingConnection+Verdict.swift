@@ -65,18 +65,20 @@ extension PendingConnection {
         let house = floor.house
         let match = mayCancel ? house.cancels.match(request, listener: listener.name, from: asker) : nil
         guard let target = match else {
-            house.reports.cancelDropped(listener, socket.address, facts: facts)
+            house.reports.cancelDropped(listener, socket, facts: facts)
             return leave(.cancelUnmatched)
         }
         let timeouts = listener.configuration.timeouts
         let id = self.id
         let client = socket
-        let forwarding = CancelForwarding(request, to: target.backend, of: listener, on: ground) { [weak floor] in
+        let header = ProxyHeader.bytes(for: client, facts, connection: id, at: listener.configuration)
+        let forwarding = CancelForwarding(request, to: target.backend, of: listener, header: header, on: ground) {
+            [weak floor] in
             // The client's socket is kept until here.
             withExtendedLifetime(client) { floor?.departed(id) }
         }
         guard let forwarding else { return leave(.backendDown) }
-        house.reports.cancelForwarded(listener, socket.address, session: target.session, facts: facts)
+        house.reports.cancelForwarded(listener, socket, session: target.session, facts: facts)
         detachFromLane()
         floor.settle(id, forwarding)
         forwarding.start(within: timeouts.connect)
@@ -107,7 +109,7 @@ extension PendingConnection {
         let failure = handshake.failure
         let cause = failure.map { RefusalReason($0) } ?? reason
         house.reports.refused(
-            listener, socket.address, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
+            listener, socket, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
         if cause.isHostile { house.admission.misbehaved(id) }
         if reason == .drained, phase == .greeting { sayGoodbye() }
         detachFromLane()

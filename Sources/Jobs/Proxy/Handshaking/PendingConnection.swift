@@ -6,6 +6,8 @@ import Reports
 /// floor of its handshake lane; it ends by being handed to a data lane, or as a `Farewell`.
 final class PendingConnection: Watcher, Occupant {
     enum Phase {
+        /// What a listed proxy says of its client.
+        case proxyHeader
         /// PostgreSQL's requests before TLS.
         case preamble
         case awaitingTLS
@@ -23,6 +25,8 @@ final class PendingConnection: Watcher, Occupant {
     unowned let floor: HandshakeFloor
     private let acceptedAt = ContinuousClock.now
     var phase: Phase
+    var proxyHeader = ProxyHeaderStateMachine()
+    var headerLimit = ProxyHeader.prefixLength
     private var preamble = PostgresPreambleStateMachine(.clear)
     private var awaited: PostgresPreambleStateMachine.Action
     private var isDirect = true
@@ -45,8 +49,12 @@ final class PendingConnection: Watcher, Occupant {
         self.socket = socket
         self.listener = listener
         self.floor = floor
-        phase = listener.configuration.databaseProtocol.startsWithTLS ? .awaitingTLS : .preamble
+        phase = listener.configuration.isAnnounced(by: socket.address) ? .proxyHeader : Self.firstPhase(listener)
         awaited = preamble.firstAction
+    }
+
+    static func firstPhase(_ listener: ListenerState) -> Phase {
+        listener.configuration.databaseProtocol.startsWithTLS ? .awaitingTLS : .preamble
     }
 
     var ground: LaneGround { floor.ground }
@@ -61,9 +69,11 @@ final class PendingConnection: Watcher, Occupant {
     func start() {
         guard let token = try? ground.poller.watch(socket.stream.rawValue, self) else { return leave(.noDescriptors) }
         watch = token
-        deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.leave(.handshakeTimeout) }
+        deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.ranOutOfTime() }
         advance()
     }
+
+    private func ranOutOfTime() { leave(phase == .proxyHeader ? .noProxyHeader : .handshakeTimeout) }
 
     func becameReady(_ readiness: Readiness) {
         if readiness.contains(.readable) { floor.house.admission.spoke(id) }
@@ -73,10 +83,11 @@ final class PendingConnection: Watcher, Occupant {
 
     func abandon(_ reason: RefusalReason) { leave(reason) }
 
-    private func advance() {
+    func advance() {
         if case .failed = leftovers.flush(to: socket.stream) { return leave(.clientLeft) }
         guard leftovers.isEmpty else { return }
         switch phase {
+        case .proxyHeader: hearProxyHeader()
         case .preamble, .greeting: converse(awaited)
         case .awaitingTLS: awaitTLS()
         case .handshaking: shakeHands()
@@ -106,7 +117,10 @@ final class PendingConnection: Watcher, Occupant {
             case .cancel(let request): return cancel(request)
             case .admit(let message, let rest):
                 startup = message
-                return decide(said: message.packet + rest)
+                let packet =
+                    listener.configuration.namesAddress
+                    ? message.packet(naming: socket.address.description) : message.packet
+                return decide(said: packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
                     session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])

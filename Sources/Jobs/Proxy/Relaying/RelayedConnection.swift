@@ -232,7 +232,8 @@ final class RelayedConnection: Watcher, Occupant {
     var summary: ConnectionSummary {
         ConnectionSummary(
             id: origin.id, listener: origin.listener.name, peerAddress: origin.socket.address.description,
-            peerSubject: origin.peer.attributes.subject, peerSerial: origin.peer.attributes.serial,
+            carrierAddress: origin.socket.carrier?.description, peerSubject: origin.peer.attributes.subject,
+            peerSerial: origin.peer.attributes.serial,
             user: origin.startup?.user.map { ProxyReports.short($0) },
             database: origin.startup?.database.map { ProxyReports.short($0) }, since: origin.since,
             bytesReceived: received, bytesSent: sent)

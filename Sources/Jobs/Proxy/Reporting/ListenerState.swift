@@ -142,6 +142,8 @@ final class ListenerState: Sendable {
             "protocol": .string(configuration.databaseProtocol.rawValue),
             "backend": .strings(configuration.backend.map(\.description)),
             "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
+            "proxy_protocol": .string(configuration.sendsProxyHeader ? "v2" : "off"),
+            "accepts_proxy_protocol": .strings(configuration.announcingProxies.map(\.description)),
             "backends": .array(backendHealth.findings.map(\.document)),
             "state": .string(state),
             "exposed_at": .strings(ways),
@@ -151,8 +153,14 @@ final class ListenerState: Sendable {
             "mode": .string(policy.mode.rawValue),
             "tolerated": .object(counters.tolerated.mapValues { .count($0) }),
             "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
+            "certificates": .array((context?.shown ?? []).map(Self.document)),
         ]
         members.merge(revocationMembers(at: Timestamp.now.seconds)) { $1 }
         return .object(members)
+    }
+
+    /// Of one that is shown to who asks for these names.
+    private static func document(_ certificate: Certificate, _ names: [String]) -> JSONValue {
+        ["serial": .string(certificate.serial), "names": .strings(names)]
     }
 }

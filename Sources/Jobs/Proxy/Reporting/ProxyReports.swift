@@ -33,13 +33,13 @@ final class ProxyReports: Sendable {
     }
 
     func refused(
-        _ listener: ListenerState, _ address: SocketAddress, _ reason: RefusalReason, detail: String? = nil,
+        _ listener: ListenerState, _ client: ClientSocket, _ reason: RefusalReason, detail: String? = nil,
         facts: TLSFacts? = nil, startup: StartupMessage? = nil
     ) {
         listener.counters.refused(reason)
         if reason.isNoise { return }
         guard case .report(let suppressed) = allowance else { return }
-        var fields = Self.fields(listener, address, facts, startup)
+        var fields = Self.fields(listener, client, facts, startup)
         fields["reason"] = .string(reason.rawValue)
         if let detail { fields["detail"] = .string(Self.short(detail)) }
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
@@ -84,21 +84,21 @@ final class ProxyReports: Sendable {
     func lost(_ connection: AuthorizedConnection, detail: String) {
         connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
         refused(
-            connection.listener, connection.socket.address, .backendDown, detail: detail, facts: connection.facts,
+            connection.listener, connection.socket, .backendDown, detail: detail, facts: connection.facts,
             startup: connection.startup)
     }
 
-    func cancelForwarded(_ listener: ListenerState, _ address: SocketAddress, session: UInt64, facts: TLSFacts?) {
+    func cancelForwarded(_ listener: ListenerState, _ client: ClientSocket, session: UInt64, facts: TLSFacts?) {
         listener.counters.cancelsForwarded.add()
-        var fields = Self.fields(listener, address, facts, nil)
+        var fields = Self.fields(listener, client, facts, nil)
         fields["connection"] = .count(session)
         audit.report(AuditEvent(.cancelForwarded, fields: fields))
     }
 
-    func cancelDropped(_ listener: ListenerState, _ address: SocketAddress, facts: TLSFacts?) {
+    func cancelDropped(_ listener: ListenerState, _ client: ClientSocket, facts: TLSFacts?) {
         listener.counters.cancelsDropped.add()
         guard case .report(let suppressed) = allowance else { return }
-        var fields = Self.fields(listener, address, facts, nil)
+        var fields = Self.fields(listener, client, facts, nil)
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
         audit.report(AuditEvent(.cancelDropped, .refused, fields: fields))
     }
@@ -117,17 +117,18 @@ final class ProxyReports: Sendable {
 
     private static func fields(_ connection: AuthorizedConnection) -> [String: JSONValue] {
         var fields = fields(
-            connection.listener, connection.socket.address, connection.facts, connection.startup)
+            connection.listener, connection.socket, connection.facts, connection.startup)
         fields["connection"] = .count(connection.id)
         return fields
     }
 
     private static func fields(
-        _ listener: ListenerState, _ address: SocketAddress, _ facts: TLSFacts?, _ startup: StartupMessage?
+        _ listener: ListenerState, _ client: ClientSocket, _ facts: TLSFacts?, _ startup: StartupMessage?
     ) -> [String: JSONValue] {
         var fields: [String: JSONValue] = [
-            "listener": .string(listener.name), "peer.address": .string(address.description),
+            "listener": .string(listener.name), "peer.address": .string(client.address.description),
         ]
+        if let carrier = client.carrier { fields["carrier.address"] = .string(carrier.description) }
         if let facts {
             fields["tls.version"] = .string(facts.version)
             fields["tls.cipher"] = .string(facts.cipher)
