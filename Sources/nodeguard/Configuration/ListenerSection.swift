@@ -58,13 +58,11 @@ struct ListenerSection: Sendable, Equatable {
         let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
         let explains = section.located("explain-certificate-refusals", .flag)
         checkWords(databaseProtocol, databaseUserMap, explains, section)
-        if let certificate { check(certificate, section, roles) }
+        if let certificate { roles.check(certificate, section) }
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
         }
-        for one in trust ?? [] where one.value == .cluster && !roles.isManaged {
-            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
-        }
+        checkTrust(trust ?? [], section, roles)
         guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
@@ -91,15 +89,15 @@ struct ListenerSection: Sendable, Equatable {
         'local all yugabyte trust'): use 127.0.0.1:PORT, or add 'acknowledge-local-trust: yes' once you have looked
         """
 
-    private static func check(_ role: Section.Located<String>, _ section: Section, _ roles: CertificateRoles) {
-        if roles.names.contains(role.value) { return }
-        let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
-        section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
+    static func checkTrust(_ trust: [Section.Located<Trust>], _ section: Section, _ roles: CertificateRoles) {
+        for one in trust where one.value == .cluster && !roles.isManaged {
+            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
+        }
     }
 }
 
 extension Form where Value == String {
-    fileprivate static var backend: Form {
+    static var backend: Form {
         Form { text throws(Flaw) in
             if let address = SocketAddress(text) {
                 if address.port == 0 { throw Flaw("'\(text)' has no port to connect to") }

@@ -16,10 +16,14 @@ final class TestTLSServer {
     private let cipherOut = LaneBuffer(capacity: 256 << 10)
     private let plain = LaneBuffer(capacity: 96 << 10)
 
-    static func context(_ identity: TestIdentity, maximum: TLSVersion = .tls13) throws -> TLSContext {
+    static func context(
+        _ identity: TestIdentity, maximum: TLSVersion = .tls13, trusting authority: TestAuthority? = nil,
+        protocols: [String] = []
+    ) throws -> TLSContext {
         try TLSContext.server(
             identity: try TLSIdentity(chainFile: try identity.chainPEM, keyFile: identity.keyPath),
-            trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM), maximum: maximum)
+            trust: try TrustAnchors(pem: try (authority ?? Stage.authority.get()).root.certificatePEM),
+            maximum: maximum, applicationProtocols: protocols)
     }
 
     init(_ socket: TestSocket, _ context: TLSContext, splits: Bool = false) throws {
