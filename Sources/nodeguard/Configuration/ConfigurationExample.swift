@@ -105,7 +105,7 @@ enum ConfigurationExample {
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:
                 - common-name: admin
-          # Plain ports of this node's own that lead to remote ones by mutual TLS: for what this node's processes connect to.
+          # Plain ports for this node's own processes, each of which leads to a remote port by mutual TLS.
           tunnels:
             - name: peer-9100
               listen: 127.0.0.1:19100     # loopback, or unix:/path; what listens elsewhere is open to other machines

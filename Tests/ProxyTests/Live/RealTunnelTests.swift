@@ -52,7 +52,7 @@ extension LiveTests {
                 [
                     "-c",
                     """
-                    seq 1 200000 | psql -XAtq -d '\(Self.connection(port, "disable"))' -c 'create temp table t (n int)' \
+                    seq 200000 | psql -XAtq -d '\(Self.connection(port, "disable"))' -c 'create temp table t (n int)' \
                         -c '\\copy t from pstdin' -c 'select count(*), sum(n) from t'
                     """,
                 ])

@@ -24,7 +24,7 @@ extension LiveTests {
 
         private static func client(_ stage: Stage) throws -> TestSocket {
             let client = try TestSocket(port: stage.port(of: "out"))
-            try #require(isAlive(client))
+            guard isAlive(client) else { throw TestSupportError("there is no way through the tunnel") }
             return client
         }
 
@@ -72,7 +72,7 @@ extension LiveTests {
             try Files.write(Array("common-name localhost\n".utf8), to: folder.file("denied"), mode: 0o600)
             #expect(await isCut(by: "denied", denied))
             try Files.write([], to: folder.file("denied"), mode: 0o600)
-            stage.proxy.lookAtFiles(isForced: true)
+            #expect(await eventually(within: 5) { (try? Self.client(stage)) != nil })
             let revoked = try Self.client(stage)
             let list = try authority.revocationList {
                 $0.number = 2
