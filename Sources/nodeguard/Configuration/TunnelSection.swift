@@ -36,7 +36,7 @@ struct TunnelSection: Sendable, Equatable {
         let listen = section.list("listen", .tunnelAddress, isRequired: true)
         let socketMode = section.located("socket-mode", .mode)
         let acknowledges = section.value("acknowledge-plaintext", .flag) ?? false
-        let connect = section.value("connect", .remote, isRequired: true)
+        let connect = section.located("connect", .remote, isRequired: true)
         let databaseProtocol = section.value("protocol", Form<DatabaseProtocol>.word("protocol")) ?? .tcp
         let beginning = section.located("tls", Form<Beginning>.word("way to begin TLS"))
         let certificate = section.located("certificate", .name, isRequired: true)
@@ -48,6 +48,10 @@ struct TunnelSection: Sendable, Equatable {
         let idleTimeout = section.value("idle-timeout", Form.duration(ProxySection.Defaults.longTimes).orOff())
         let health = BackendHealthRules.read(section)
         checkPorts(listen ?? [], socketMode, acknowledges, section)
+        let remote = connect.flatMap { SocketAddress($0.value) }
+        if let connect, let remote, listen?.contains(where: { $0.value == remote }) == true {
+            section.add("'connect' leads back to the tunnel itself", at: connect.position)
+        }
         if let beginning, beginning.value == .direct, databaseProtocol != .postgres {
             section.add("TLS begins directly anyway: 'tls' is for the protocol postgres", at: beginning.position)
         }
@@ -59,7 +63,7 @@ struct TunnelSection: Sendable, Equatable {
         guard let name, let listen, let connect, let certificate else { return nil }
         return TunnelSection(
             name: name, listen: listen.map(\.value), socketMode: socketMode?.value ?? 0o600,
-            acknowledgesPlaintext: acknowledges, connect: connect, databaseProtocol: databaseProtocol,
+            acknowledgesPlaintext: acknowledges, connect: connect.value, databaseProtocol: databaseProtocol,
             beginning: beginning?.value ?? .sslRequest, certificate: certificate.value,
             trust: trust?.map(\.value) ?? [.cluster], verifyName: verifyName, revocation: revocation,
             denyList: denyList, connectTimeout: connectTimeout, idleTimeout: idleTimeout, health: health)

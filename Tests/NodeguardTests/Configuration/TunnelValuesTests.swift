@@ -64,6 +64,7 @@ import Testing
         ("\"db-2.cluster-a.example:9100\"", "db-2", "is no remote end: write host:9100"),
         ("\"db-2.cluster-a.example:9100\"", "\"unix:/run/db\"", "leads to another machine"),
         ("\"db-2.cluster-a.example:9100\"", "\"a:0\"", "is no remote end"),
+        ("\"db-2.cluster-a.example:9100\"", "\"127.0.0.1:19100\"", "leads back to the tunnel itself"),
         ("certificate: database", "certificate: web", "is not for clients: write 'usage: [server, client]'"),
         ("certificate: database", "certificate: databse", "did you mean 'database'?"),
         ("certificate: database", "certificate: database, trust: []", "'trust' needs at least one value"),

@@ -90,6 +90,38 @@ extension LiveTests {
             await trusting.proxy.stop()
         }
 
+        @Test func `takes changed trust over in one step, and is cut by it`() async throws {
+            let backend = try Self.remote()
+            let stage = try Stage([
+                try Stage.tunnel(.tcp, to: backend.address.description, name: "other"),
+                try Stage.tunnel(.tcp, to: backend.address.description) { $0.timeouts.idle = .seconds(60) },
+            ])
+            let client = try Self.client(stage)
+            var change = ProxyChange()
+            let foreign = try Certificate.parsePEM(try Stage.foreign.get().root.certificatePEM)
+            change.trust["out"] = ListenerTrust(trustsCluster: false, anchors: foreign)
+            let tested = try stage.proxy.test(change)
+            #expect(tested.newTunnelTrust == ["out"] && tested.newTrust.isEmpty)
+            #expect(stage.proxy.adopt(tested))
+            await stage.proxy.reviewed()
+            #expect((try? client.receiveAll()) == nil)
+            #expect(Self.closings(stage) == ["no-longer-trusted"])
+            #expect((try? Self.client(stage)) == nil)
+            #expect(stage.refused(.remoteRefused) == 1)
+            await stage.proxy.stop()
+        }
+
+        @Test func `ends in order when nothing has moved for its time`() async throws {
+            let backend = try Self.remote()
+            let stage = try Stage([
+                try Stage.tunnel(.tcp, to: backend.address.description) { $0.timeouts.idle = .milliseconds(300) }
+            ])
+            let client = try Self.client(stage)
+            #expect(try client.receiveAll().isEmpty)
+            #expect(await eventually(within: 5) { Self.closings(stage) == ["idle"] })
+            await stage.proxy.stop()
+        }
+
         @Test func `ends with its remote end's certificate`() async throws {
             let brief = try Stage.authority.get().issue(
                 name: "localhost", dnsNames: ["localhost"], usage: [.server], validity: -60...4)

@@ -20,7 +20,7 @@ enum CloseReason: String, Sendable {
 
 extension CloseReason {
     /// What a PostgreSQL client reads when the proxy ends its session, as it would of its own server (57P01,
-    /// admin_shutdown); nil where the connection ends by itself. `certificate`: what is said to have expired, and so on.
+    /// admin_shutdown); nil where the connection ends by itself. `certificate`: whose is said to have expired.
     func words(of certificate: String = "client certificate") -> PostgresError? {
         let message: String
         switch self {
