@@ -9,8 +9,8 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
     package let description: String
 }
 
-/// The proxy job: terminates mutual TLS before each database port, and lets no byte through before the peer is
-/// verified and allowed. Safe from any thread.
+/// The proxy job: terminates mutual TLS before each database port, begins it at each tunnel's, and lets no byte through
+/// before the peer is verified and, where it is a client, allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
     struct Credentials {
         private(set) var identities: [String: TLSIdentity] = [:]
@@ -120,7 +120,7 @@ package final class DatabaseProxy: Sendable {
                 do throws(IOError) {
                     ports.append((listener, OpenPort(try port(of: listener, at: address))))
                 } catch {
-                    throw ProxyError(description: "listener \(listener.name): \(error)")
+                    throw ProxyError(description: "\(listener.subject): \(error)")
                 }
             }
         }
@@ -130,8 +130,10 @@ package final class DatabaseProxy: Sendable {
     }
 
     private func port(of listener: ListenerState, at address: SocketAddress) throws(IOError) -> ListeningSocket {
-        if let kept = keeper.take(listener.name, address) { return kept }
-        return try ListeningSocket(address)
+        let mode = listener.configuration.tunnel?.socketMode
+        guard let kept = keeper.take(listener.name, address) else { return try ListeningSocket(address, mode: mode) }
+        if let mode { try kept.setMode(mode) }
+        return kept
     }
 
     private func open(_ ports: [(ListenerState, OpenPort)]) {

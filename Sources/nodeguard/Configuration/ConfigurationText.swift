@@ -184,7 +184,8 @@ extension ProxySection {
             )
         ] + lanes + [
             ("algorithms", .text(algorithms.rawValue)), ("exposure", .text(exposure.rawValue)),
-            ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
+            ("listeners", .items(listeners.map(\.shown))), ("tunnels", .items(tunnels.map(\.shown))),
+            ("limits", .section(limits.shown)),
         ]
     }
 }

@@ -50,6 +50,7 @@ final class PendingConnection: Watcher, Occupant {
         self.listener = listener
         self.floor = floor
         phase = listener.configuration.isAnnounced(by: socket.address) ? .proxyHeader : Self.firstPhase(listener)
+        if listener.configuration.tunnel != nil { preamble = PostgresPreambleStateMachine(.tunnel) }
         awaited = preamble.firstAction
     }
 
@@ -58,6 +59,7 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     var ground: LaneGround { floor.ground }
+    var isOfTunnel: Bool { listener.configuration.tunnel != nil }
     /// Of a verified peer only.
     var facts: TLSFacts? { if case .verified(let facts) = handshake { facts } else { nil } }
 
@@ -67,6 +69,7 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     func start() {
+        if isOfTunnel, phase == .awaitingTLS { return carry(said: []) }
         guard let token = try? ground.poller.watch(socket.stream.rawValue, self) else { return leave(.noDescriptors) }
         watch = token
         deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.ranOutOfTime() }
@@ -120,7 +123,7 @@ final class PendingConnection: Watcher, Occupant {
                 let packet =
                     listener.configuration.namesAddress
                     ? message.packet(naming: socket.address.description) : message.packet
-                return decide(said: packet + rest)
+                return isOfTunnel ? carry(said: packet + rest) : decide(said: packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
                     session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
@@ -218,13 +221,15 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func beginHandshake() {
-        guard let (contexts, standing) = listener.admission else { return leave(.noCertificateYet) }
+        guard let (contexts, standing) = listener.admission, let server = contexts.server else {
+            return leave(.noCertificateYet)
+        }
         phase = .handshaking
         (generation, authorities) = (standing.generation, standing.authorities)
         backendSecurity = contexts.backend
         handshakeBegan = .now
         let session = TravellingSession(
-            contexts.server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
+            server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
         session.attach(ground.transport)
         self.session = session
         shakeHands()

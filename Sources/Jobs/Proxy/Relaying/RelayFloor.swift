@@ -36,6 +36,13 @@ final class RelayFloor {
         connecting.start()
     }
 
+    /// The connection of this number goes on here once the host is looked up, if it is still there.
+    func ask(_ lookup: RemoteLookup, for id: UInt64) {
+        lookup.ask { [weak resident] in
+            resident?.submit { ($0.floor.occupants[id] as? BackendConnecting)?.lookedUp() }
+        }
+    }
+
     /// `occupant` takes the place of the one before it under this number.
     func settle(_ id: UInt64, _ occupant: some Occupant) { occupants[id] = occupant }
 
