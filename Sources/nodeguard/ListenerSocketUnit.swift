@@ -8,9 +8,25 @@ import Systemd
 struct ListenerSocketUnit {
     let name: String
     let addresses: [SocketAddress]
+    /// Of the files of unix sockets.
+    private let owner: [String]
+
+    init(name: String, addresses: [SocketAddress]) {
+        (self.name, self.addresses, owner) = (name, addresses, [])
+    }
+
+    init(_ tunnel: TunnelSection) {
+        (name, addresses) = (tunnel.name, tunnel.listen)
+        let hasFile = addresses.contains { if case .unix = $0 { true } else { false } }
+        let group = tunnel.socketGroup.map { ["SocketGroup=\($0)"] } ?? []
+        owner = hasFile ? ["SocketUser=nodeguard", "SocketMode=\(tunnel.octalMode)"] + group : []
+    }
 
     var text: String {
-        let ports = addresses.map { "ListenStream=\($0)" }.joined(separator: "\n")
+        let streams = addresses.map { address in
+            if case .unix(let path) = address { "ListenStream=\(path)" } else { "ListenStream=\(address)" }
+        }
+        let ports = (streams + owner).joined(separator: "\n")
         return """
             # /etc/systemd/system/nodeguard-\(name).socket
             # systemctl daemon-reload && systemctl stop nodeguard && systemctl enable --now nodeguard-\(name).socket

@@ -14,5 +14,22 @@ import Testing
             ])
         #expect(lines.contains("FileDescriptorName=listener-ysql"))
         #expect(lines.contains("Service=nodeguard.service") && lines.contains("BindIPv6Only=ipv6-only"))
+        #expect(!lines.contains { $0.hasPrefix("Socket") })
+    }
+
+    @Test func `of a tunnel gives its socket to those who may use it`() throws {
+        let text = """
+            certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+            proxy: { tunnels: [ { name: out, listen: ["unix:/run/out", "127.0.0.1:1"], socket-mode: 660,
+                socket-group: postgres, connect: "db:1", certificate: own, trust: "file:/ca" } ] }
+            """
+        let tunnel = try #require(try NodeConfiguration.parse(text, path: "test").proxy.tunnels.first)
+        let lines = ListenerSocketUnit(tunnel).text.split(separator: "\n")
+        for line in [
+            "ListenStream=/run/out", "ListenStream=127.0.0.1:1", "SocketUser=nodeguard", "SocketMode=0660",
+            "SocketGroup=postgres", "FileDescriptorName=listener-out",
+        ] {
+            #expect(lines.contains { $0 == line }, "\(line)")
+        }
     }
 }

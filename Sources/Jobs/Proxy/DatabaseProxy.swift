@@ -130,9 +130,13 @@ package final class DatabaseProxy: Sendable {
     }
 
     private func port(of listener: ListenerState, at address: SocketAddress) throws(IOError) -> ListeningSocket {
-        let mode = listener.configuration.tunnel?.socketMode
-        guard let kept = keeper.take(listener.name, address) else { return try ListeningSocket(address, mode: mode) }
-        if let mode { try kept.setMode(mode) }
+        let tunnel = listener.configuration.tunnel
+        guard let kept = keeper.take(listener.name, address) else {
+            let new = try ListeningSocket(address, mode: tunnel?.socketMode)
+            try tunnel?.giveToGroup(address)
+            return new
+        }
+        if let tunnel, tunnel.isOtherMode(of: address) { try kept.setMode(tunnel.socketMode) }
         return kept
     }
 

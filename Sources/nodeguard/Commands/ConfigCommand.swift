@@ -46,18 +46,22 @@ struct ConfigCommand: AsyncParsableCommand {
 
     struct SocketUnit: Verb {
         static let configuration = CommandConfiguration(
-            commandName: "socket-unit", abstract: "Print a unit with which systemd itself opens a listener's ports.")
+            commandName: "socket-unit",
+            abstract: "Print a unit with which systemd itself opens the ports of a listener or a tunnel.")
 
         @OptionGroup var location: ConfigurationOption
-        @Argument(help: "The listener's name.") var listener: String
+        @Argument(help: "The name of a listener or a tunnel.") var listener: String
 
         func perform() async throws(VerbFailure) -> VerbStatus {
-            let listeners = try location.read().proxy.listeners
-            guard let found = listeners.first(where: { $0.name == listener }) else {
-                let names = listeners.map(\.name).joined(separator: ", ")
+            let proxy = try location.read().proxy
+            let units =
+                proxy.listeners.map { ListenerSocketUnit(name: $0.name, addresses: $0.listen) }
+                + proxy.tunnels.map { ListenerSocketUnit($0) }
+            guard let unit = units.first(where: { $0.name == listener }) else {
+                let names = units.map(\.name).joined(separator: ", ")
                 throw VerbFailure(.usage, "there is no listener \(listener); the configuration has: \(names)")
             }
-            Console.say(ListenerSocketUnit(name: found.name, addresses: found.listen).text)
+            Console.say(unit.text)
             return .ready
         }
     }

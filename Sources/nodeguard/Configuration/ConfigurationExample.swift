@@ -129,6 +129,7 @@ enum ConfigurationExample {
             - name: primary
               listen: ["unix:/run/nodeguard/primary", "192.0.2.1:15432"]
               socket-mode: 0660           # of the socket's file. Default: 0600
+              socket-group: postgres      # default: the daemon's
               acknowledge-plaintext: yes  # without it nothing but loopback and unix sockets is listened on
               connect: "[2001:db8::2]:5433"
               protocol: postgres          # its clients' own SSLRequest is answered 'N', their cancel requests go along

@@ -158,6 +158,7 @@ extension TunnelSection {
         var settings = TunnelSettings(to: connect, name: verifyName ?? host(of: connect) ?? "")
         settings.isDirect = databaseProtocol == .postgres && beginning == .direct
         settings.socketMode = socketMode
+        settings.socketGroup = socketGroup
         settings.acknowledgesPlaintext = acknowledgesPlaintext
         var timeouts = defaults.timeouts
         if let connectTimeout { timeouts.connect = connectTimeout }

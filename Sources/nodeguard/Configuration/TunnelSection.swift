@@ -12,6 +12,8 @@ struct TunnelSection: Sendable, Equatable {
     let name: String
     let listen: [SocketAddress]
     let socketMode: UInt32
+    /// nil: that of the daemon.
+    let socketGroup: String?
     let acknowledgesPlaintext: Bool
     /// `host:port`.
     let connect: String
@@ -35,6 +37,7 @@ struct TunnelSection: Sendable, Equatable {
         let name = section.value("name", .name, isRequired: true)
         let listen = section.list("listen", .tunnelAddress, isRequired: true)
         let socketMode = section.located("socket-mode", .mode)
+        let socketGroup = section.located("socket-group", .text(limit: 32))
         let acknowledges = section.value("acknowledge-plaintext", .flag) ?? false
         let connect = section.located("connect", .remote, isRequired: true)
         let databaseProtocol = section.value("protocol", Form<DatabaseProtocol>.word("protocol")) ?? .tcp
@@ -47,7 +50,7 @@ struct TunnelSection: Sendable, Equatable {
         let connectTimeout = section.value("connect-timeout", .duration(ProxySection.Defaults.shortTimes))
         let idleTimeout = section.value("idle-timeout", Form.duration(ProxySection.Defaults.longTimes).orOff())
         let health = BackendHealthRules.read(section)
-        checkPorts(listen ?? [], socketMode, acknowledges, section)
+        checkPorts(listen ?? [], [socketMode?.position, socketGroup?.position], acknowledges, section)
         let remote = connect.flatMap { SocketAddress($0.value) }
         if let connect, let remote, listen?.contains(where: { $0.value == remote }) == true {
             section.add("'connect' leads back to the tunnel itself", at: connect.position)
@@ -63,15 +66,15 @@ struct TunnelSection: Sendable, Equatable {
         guard let name, let listen, let connect, let certificate else { return nil }
         return TunnelSection(
             name: name, listen: listen.map(\.value), socketMode: socketMode?.value ?? 0o600,
-            acknowledgesPlaintext: acknowledges, connect: connect.value, databaseProtocol: databaseProtocol,
-            beginning: beginning?.value ?? .sslRequest, certificate: certificate.value,
-            trust: trust?.map(\.value) ?? [.cluster], verifyName: verifyName, revocation: revocation,
+            socketGroup: socketGroup?.value, acknowledgesPlaintext: acknowledges, connect: connect.value,
+            databaseProtocol: databaseProtocol, beginning: beginning?.value ?? .sslRequest,
+            certificate: certificate.value, trust: trust?.map(\.value) ?? [.cluster], verifyName: verifyName,
+            revocation: revocation,
             denyList: denyList, connectTimeout: connectTimeout, idleTimeout: idleTimeout, health: health)
     }
 
     private static func checkPorts(
-        _ listen: [Section.Located<SocketAddress>], _ mode: Section.Located<UInt32>?, _ acknowledges: Bool,
-        _ section: Section
+        _ listen: [Section.Located<SocketAddress>], _ ofSocket: [Position?], _ acknowledges: Bool, _ section: Section
     ) {
         for one in listen where !one.value.isLoopback && !acknowledges {
             section.add(
@@ -79,20 +82,19 @@ struct TunnelSection: Sendable, Equatable {
                     + "127.0.0.1, \"[::1]\" or unix:/path, or add 'acknowledge-plaintext: yes' once you have looked",
                 at: one.position)
         }
-        let hasSocket = listen.contains { if case .unix = $0.value { true } else { false } }
-        if let mode, !hasSocket {
-            section.add("'socket-mode' says nothing without a unix socket under 'listen'", at: mode.position)
+        if listen.contains(where: { if case .unix = $0.value { true } else { false } }) { return }
+        for (key, position) in zip(["socket-mode", "socket-group"], ofSocket) {
+            guard let position else { continue }
+            section.add("'\(key)' says nothing without a unix socket under 'listen'", at: position)
         }
     }
 }
 
 extension TunnelSection {
     var shown: ConfigurationText.Members {
-        let octal = String(socketMode, radix: 8)
         let isSocket = listen.contains { if case .unix = $0 { true } else { false } }
-        let mode: ConfigurationText.Members =
-            isSocket
-            ? [("socket-mode", .text(String(repeating: "0", count: max(0, 4 - octal.count)) + octal))] : []
+        let group: ConfigurationText.Members = socketGroup.map { [("socket-group", .text($0))] } ?? []
+        let mode: ConfigurationText.Members = isSocket ? [("socket-mode", .text(octalMode))] + group : []
         let acknowledged: ConfigurationText.Members =
             acknowledgesPlaintext ? [("acknowledge-plaintext", .text("yes"))] : []
         let tls: ConfigurationText.Members =
@@ -107,6 +109,14 @@ extension TunnelSection {
             ("connect", .text(connect)), ("protocol", .text(databaseProtocol.rawValue)),
         ] + tls + [("certificate", .text(certificate)), ("trust", .list(trust.map(\.description)))] + verified
             + (revocation?.shown ?? []) + denied + connecting + idle + (health?.shown ?? [])
+    }
+}
+
+extension TunnelSection {
+    /// Of the socket's file: `0600`.
+    var octalMode: String {
+        let octal = String(socketMode, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - octal.count)) + octal
     }
 }
 

@@ -39,12 +39,13 @@ import Testing
     @Test func `may say everything`() throws {
         let tunnel = try Self.tunnel(
             """
-            name: a, listen: ["unix:/run/a", "[::1]:1"], socket-mode: 0660, connect: "192.0.2.1:5433",
+            name: a, listen: ["unix:/run/a", "[::1]:1"], socket-mode: 0660, socket-group: a, connect: "192.0.2.1:5433",
             protocol: postgres, tls: direct, certificate: database, verify-name: db.example, connect-timeout: 1s,
             idle-timeout: off, health: { every: 1s }
             """, "defaults: { idle-timeout: 1h },")
         #expect(tunnel.listen == [.unix(path: "/run/a"), .ipv6([UInt8](repeating: 0, count: 15) + [1], port: 1)])
-        #expect(tunnel.tunnel?.socketMode == 0o660 && tunnel.tunnel?.isDirect == true)
+        #expect(tunnel.tunnel?.socketMode == 0o660 && tunnel.tunnel?.socketGroup == "a")
+        #expect(tunnel.tunnel?.isDirect == true)
         #expect(tunnel.tunnel?.name == "db.example")
         #expect(tunnel.backend == [.ipv4([192, 0, 2, 1], port: 5433)])
         #expect(tunnel.timeouts.connect == .seconds(1) && tunnel.timeouts.idle == nil)
@@ -60,6 +61,7 @@ import Testing
         ("127.0.0.1:19100", "localhost:19100", "is no address: write 127.0.0.1:19100 or unix:/path"),
         ("127.0.0.1:19100", "unix:run", "is no address"), ("127.0.0.1:19100", "[]", "needs at least one value"),
         ("127.0.0.1:19100", "127.0.0.1:19100, socket-mode: 0600", "without a unix socket"),
+        ("127.0.0.1:19100", "127.0.0.1:19100, socket-group: postgres", "without a unix socket"),
         ("127.0.0.1:19100", "\"unix:/a\", socket-mode: 999", "are no permissions"),
         ("\"db-2.cluster-a.example:9100\"", "db-2", "is no remote end: write host:9100"),
         ("\"db-2.cluster-a.example:9100\"", "\"unix:/run/db\"", "leads to another machine"),

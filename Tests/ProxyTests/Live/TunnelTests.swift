@@ -153,6 +153,12 @@ extension LiveTests {
                 try Stage.tunnel(.tcp, to: backend.address.description) { $0.listen = [.unix(path: path)] }
             ])
             #expect(try Files.mode(path) & 0o777 == 0o600)
+            let unknown = try Stage.tunnel(.tcp, to: backend.address.description) {
+                $0.listen = [.unix(path: folder.file("other"))]
+                $0.tunnel?.socketGroup = "no-such-group"
+            }
+            let refusal = #expect(throws: ProxyError.self) { try Stage([unknown]) }
+            #expect(refusal?.description.contains("tunnel out: give") == true)
             let client = try TestSocket(path: path)
             try client.send(Array("hello".utf8))
             #expect(try client.receive() == Array("hello".utf8))

@@ -12,6 +12,8 @@ package struct TunnelSettings: Sendable, Equatable {
     package var isDirect = false
     /// Of a unix socket's file.
     package var socketMode: UInt32 = 0o600
+    /// Of its file; nil: that of the process.
+    package var socketGroup: String?
     /// A port that other machines reach would carry their bytes in clear, and lend them this node's certificate: it is
     /// refused without this.
     package var acknowledgesPlaintext = false
@@ -19,6 +21,19 @@ package struct TunnelSettings: Sendable, Equatable {
     package init(to remote: String, name: String) {
         self.remote = remote
         self.name = name
+    }
+}
+
+extension TunnelSettings {
+    func giveToGroup(_ address: SocketAddress) throws(IOError) {
+        guard case .unix(let path) = address, let socketGroup else { return }
+        try Files.setGroup(of: path, to: socketGroup)
+    }
+
+    /// Whoever made the file may have given it the right permissions, and kept it for himself.
+    func isOtherMode(of address: SocketAddress) -> Bool {
+        guard case .unix(let path) = address, let mode = try? Files.mode(path) else { return false }
+        return mode & 0o777 != socketMode
     }
 }
 
