@@ -118,6 +118,10 @@ enum ConfigurationExample {
               connections: off
               unauthenticated: 128
               rate: 500/s
+            per-prefix:                   # 24 bits of IPv4, 48 of IPv6: all applications may stand in one
+              connections: off
+              unauthenticated: 256
+              rate: off
             ban: { failures: 20, within: 1m, for: 10m }   # default: nobody is banned
 
         backups:

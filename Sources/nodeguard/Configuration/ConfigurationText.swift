@@ -222,35 +222,6 @@ extension RuleTerms {
     }
 }
 
-extension ProxyLimits {
-    fileprivate var shown: ConfigurationText.Members {
-        let ban: ConfigurationText.Members =
-            ban.map { ban in
-                [
-                    (
-                        "ban",
-                        .section([
-                            ("failures", .text(String(ban.failures))), ("within", .text(Quantity.text(ban.within))),
-                            ("for", .text(Quantity.text(ban.duration))),
-                        ])
-                    )
-                ]
-            } ?? []
-        return [
-            ("connections", .text(String(connections))), ("unauthenticated", .text(String(unauthenticated))),
-            ("handshakes-per-second", .text(String(handshakesPerSecond))),
-            (
-                "per-address",
-                .section([
-                    ("connections", .text(perAddress.connections.map { String($0) } ?? "off")),
-                    ("unauthenticated", .text(perAddress.unauthenticated.map { String($0) } ?? "off")),
-                    ("rate", .text(perAddress.rate.map { "\($0)/s" } ?? "off")),
-                ])
-            ),
-        ] + ban
-    }
-}
-
 extension StatusSection {
     fileprivate var shown: ConfigurationText.Members {
         let group: ConfigurationText.Members = group.map { [("group", .text($0))] } ?? []
