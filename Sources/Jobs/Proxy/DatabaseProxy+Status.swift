@@ -7,6 +7,7 @@ extension DatabaseProxy {
     func tick() {
         house.reports.tick()
         house.report(house.admission.expireBans())
+        lookAtPressure()
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         for listener in listeners where listener.trustEnded(at: now) { review(listener) }
@@ -25,6 +26,10 @@ extension DatabaseProxy {
                 "listeners": .array(listeners.map { $0.document(isDraining: isDraining) }),
                 "connections": .count(house.admission.authenticatedCount),
                 "unauthenticated": .count(house.admission.unauthenticatedCount),
+                "reserved": [
+                    "connections": .count(house.admission.reservedCount.authenticated),
+                    "unauthenticated": .count(house.admission.reservedCount.unauthenticated),
+                ],
                 "bans": .count(house.admission.banCount),
                 "stalled_bytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
             ])

@@ -47,6 +47,7 @@ package struct ListenerConfiguration: Sendable {
     package var revocation: RevocationConfiguration?
     /// Files; who stands in one of them is refused.
     package var denyLists: [String] = []
+    package var limits = ProxyLimits.PerListener()
 
     package init(
         name: String, listen: [SocketAddress], databaseProtocol: DatabaseProtocol, backend: [SocketAddress],

@@ -14,6 +14,8 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case identityRate = "identity-rate"
     case identityConnectionLimit = "identity-connection-limit"
     case noDescriptors = "no-descriptors"
+    case memoryPressure = "memory-pressure"
+    case descriptorPressure = "descriptor-pressure"
     case handshakeTimeout = "handshake-timeout"
     // Before TLS.
     case plaintext, probe

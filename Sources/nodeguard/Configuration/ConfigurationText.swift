@@ -204,7 +204,7 @@ extension ListenerSection {
         ] + map + [
             ("mode", .text(mode.rawValue)),
             ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
-        ]
+        ] + limits.shown
     }
 }
 
@@ -213,7 +213,7 @@ extension RuleSection {
 }
 
 extension RuleTerms {
-    fileprivate var shown: ConfigurationText.Members {
+    var shown: ConfigurationText.Members {
         let values: ConfigurationText.Members = keys.sorted { $0.key.rawValue < $1.key.rawValue }
             .map { ($0.key.rawValue, .list($0.value)) }
         let groups: ConfigurationText.Members = [("all", all), ("any", any)]

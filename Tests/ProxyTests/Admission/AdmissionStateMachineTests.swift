@@ -177,4 +177,89 @@ import Testing
         #expect(subject.lifts(nil).count == 1)
         #expect(subject.lifts(nil) == [])
     }
+
+    @Test func `takes room from the same listener when that listener alone is full`() {
+        var subject = AdmissionSubject(listeners: [.init(), .init(unauthenticated: 2)]) {
+            $0.unauthenticated = 100
+            $0.perAddress.unauthenticated = 2
+        }
+        #expect(subject.arrives(1, from: "10.0.0.1", on: 0) == .admitted)
+        #expect(subject.arrives(2, from: "10.0.0.2", on: 1) == .admitted)
+        #expect(subject.arrives(3, from: "10.0.0.3", on: 1) == .admitted)
+        #expect(subject.arrives(4, from: "10.0.0.1", on: 0) == .admitted)
+        #expect(subject.arrives(5, from: "10.0.0.4", on: 1) == .admitted([2]))
+        // Its address is full on the one listener, and the other listener is full of others.
+        #expect(subject.arrives(6, from: "10.0.0.1", on: 1) == .admitted([1, 3]))
+    }
+
+    @Test func `limits what one listener may hold, and says so`() {
+        var subject = AdmissionSubject(listeners: [.init(connections: 1), .init()])
+        for id: UInt64 in 1...3 { #expect(subject.arrives(id, from: "10.0.0.1", on: id == 3 ? 1 : 0) == .admitted) }
+        #expect(subject.authenticates(1) == .admitted)
+        #expect(subject.authenticates(2) == .refused("connections of listener l0: 1"))
+        #expect(subject.authenticates(3) == .admitted)
+        subject.departs(1)
+        #expect(subject.authenticates(2) == .admitted)
+    }
+
+    @Test func `limits what one identity may hold and how fast it comes, from wherever`() {
+        var subject = AdmissionSubject {
+            $0.connections = 100
+            $0.unauthenticated = 100
+            $0.perIdentity = .init(connections: 4, rate: 2)
+        }
+        for id: UInt64 in 1...9 { #expect(subject.arrives(id, from: "10.0.\(id).1") == .admitted) }
+        #expect(subject.authenticates(1, as: "shop") == .admitted)
+        #expect(subject.authenticates(2, as: "shop") == .admitted)
+        #expect(subject.authenticates(3, as: "shop") == .refused("per-identity rate of CN=shop: 2/s"))
+        #expect(subject.authenticates(4, as: "desk") == .admitted)
+        #expect(subject.authenticates(3, as: "shop", at: .seconds(1)) == .admitted)
+        #expect(subject.authenticates(5, as: "shop", at: .seconds(2)) == .admitted)
+        let words = AdmissionSubject.Outcome.refused("per-identity connections of CN=shop: 4")
+        #expect(subject.authenticates(6, as: "shop", at: .seconds(9)) == words)
+        subject.departs(2)
+        #expect(subject.authenticates(6, as: "shop", at: .seconds(9)) == .admitted)
+    }
+
+    @Test func `keeps places for listed networks that no stranger takes`() {
+        var subject = AdmissionSubject {
+            $0.unauthenticated = 1
+            $0.perAddress.rate = 1
+            $0.handshakesPerSecond = 1
+            $0.ban = .init(failures: 1, within: .seconds(60), duration: .seconds(600))
+            $0.reserved.unauthenticated = 2
+        }
+        for id: UInt64 in 1...2 { #expect(subject.arrives(id, from: "10.9.0.1", isReserved: true) == .admitted) }
+        for id: UInt64 in 3...9 { _ = subject.arrives(id, from: "10.0.0.\(id)") }
+        for id: UInt64 in 3...9 { _ = subject.requestsHandshake(id, at: .zero) }
+        #expect(subject.machine.unauthenticatedCount == 3 && subject.machine.reservedSilentCount == 2)
+        #expect(subject.requestsHandshake(1, at: .zero) == .begin)
+        #expect(subject.requestsHandshake(2, at: .zero) == .begin)
+        // One more than the places takes one of everybody's.
+        #expect(subject.arrives(10, from: "10.9.0.2", isReserved: true) == .admitted([9]))
+        #expect(subject.misbehaves(1, at: .zero) == [] && subject.misbehaves(10, at: .zero) == [])
+        #expect(subject.authenticates(1) == .admitted)
+        #expect(subject.machine.reservedSilentCount == 1 && subject.machine.reservedAuthenticatedCount == 0)
+        subject.departs(2)
+        #expect(subject.arrives(11, from: "10.9.0.1", isReserved: true) == .admitted)
+        #expect(subject.arrives(12, from: "10.9.0.1", isReserved: true) == .admitted)
+    }
+
+    @Test func `keeps places for listed identities where any limit would refuse them`() {
+        var subject = AdmissionSubject(listeners: [.init(connections: 1)]) {
+            $0.unauthenticated = 100
+            $0.perIdentity.connections = 1
+            $0.reserved.connections = 2
+        }
+        for id: UInt64 in 1...6 { #expect(subject.arrives(id, from: "10.0.0.1") == .admitted) }
+        #expect(subject.authenticates(1, as: "dba", isReserved: true) == .admitted)
+        #expect(subject.machine.reservedAuthenticatedCount == 0, "everybody's places come first")
+        #expect(subject.authenticates(2, as: "dba", isReserved: true) == .admitted)
+        #expect(subject.authenticates(3, as: "shop") == .refused("connections of listener l0: 1"))
+        #expect(subject.authenticates(4, as: "dba", isReserved: true) == .admitted)
+        #expect(subject.machine.reservedAuthenticatedCount == 2 && subject.machine.authenticatedCount == 3)
+        #expect(subject.authenticates(5, as: "dba", isReserved: true) == .refused("connections of listener l0: 1"))
+        subject.departs(2)
+        #expect(subject.authenticates(5, as: "dba", isReserved: true) == .admitted)
+    }
 }

@@ -6,14 +6,18 @@ import IO
 struct AdmissionSubject {
     private(set) var machine: AdmissionStateMachine
 
-    init(_ change: (inout ProxyLimits) -> Void = { _ in }) {
+    /// `listeners`: of each, its own limits.
+    init(
+        listeners: [ProxyLimits.PerListener] = [.init()], _ change: (inout ProxyLimits) -> Void = { _ in }
+    ) {
         var limits = ProxyLimits()
         limits.unauthenticated = 4
         limits.connections = 3
         limits.perAddress.unauthenticated = nil
         limits.perPrefix = .init()
         change(&limits)
-        machine = AdmissionStateMachine(limits: limits)
+        machine = AdmissionStateMachine(
+            limits: limits, listeners: listeners.enumerated().map { ("l\($0)", $1) })
     }
 
     static func network(_ address: String) -> PeerNetwork {
@@ -24,16 +28,28 @@ struct AdmissionSubject {
     }
 
     /// The numbers of those who had to go, or the reason.
-    mutating func arrives(_ id: UInt64, from address: String, at time: Duration = .zero) -> Outcome {
-        let newcomer = AdmissionStateMachine.Newcomer(id: id, network: Self.network(address), listener: 0)
+    mutating func arrives(
+        _ id: UInt64, from address: String, on listener: Int = 0, isReserved: Bool = false, at time: Duration = .zero
+    ) -> Outcome {
+        let newcomer = AdmissionStateMachine.Newcomer(
+            id: id, network: Self.network(address), listener: listener, isReserved: isReserved)
         switch machine.arrived(newcomer, at: time) {
         case .admit(let evictions): return .admitted(evictions.map(\.id))
         case .refuse(let excess): return .refused(excess.description)
         }
     }
 
-    mutating func authenticates(_ id: UInt64) -> Outcome {
-        switch machine.authenticated(id) {
+    static func identity(_ name: String) -> PeerIdentity {
+        var peer = PeerAttributes()
+        peer.subject = "CN=\(name)"
+        return PeerIdentity(peer)
+    }
+
+    mutating func authenticates(
+        _ id: UInt64, as name: String? = nil, isReserved: Bool = false, at time: Duration = .zero
+    ) -> Outcome {
+        let claim = AdmissionStateMachine.Claim(identity: name.map(Self.identity), isReserved: isReserved)
+        return switch machine.authenticated(id, as: claim, at: time) {
         case .admit: .admitted([])
         case .refuse(let excess): .refused(excess.description)
         case .gone: .gone

@@ -12,11 +12,11 @@ import Testing
         limits.unauthenticated = 10
         limits.perAddress = .init(connections: 1, rate: 5)
         limits.perPrefix = .init(rate: 1_000_000)
-        var machine = AdmissionStateMachine(limits: limits)
+        var machine = AdmissionStateMachine(limits: limits, listeners: [("db", .init())])
         for id: UInt64 in 1...10 {
             let network = PeerNetwork(.ipv6([0x20, 1] + [UInt8](repeating: UInt8(id), count: 14), port: 1))
             _ = machine.arrived(.init(id: id, network: network, listener: 0), at: .zero)
-            #expect(machine.authenticated(id) == .admit)
+            #expect(machine.authenticated(id, as: .init(), at: .zero) == .admit)
         }
         for number: UInt32 in 0..<1_000_000 {
             _ = machine.arrived(.init(id: UInt64(number) + 100, network: address(number), listener: 0), at: .zero)
@@ -114,6 +114,43 @@ import Testing
         #expect(bans.remaining(address(1), at: .seconds(20)) == .seconds(60))
         #expect(bans.expire(at: .seconds(70)).map(\.ban.network) == [address(2)])
         #expect(bans.expire(at: .seconds(80)).map(\.ban.began) == [.zero])
+    }
+}
+
+@Suite struct `An identity, as limits count it,` {
+    private func peer(_ change: (inout PeerAttributes) -> Void = { _ in }) -> PeerIdentity {
+        var peer = PeerAttributes()
+        peer.subject = "CN=shop"
+        peer.issuer = "CN=ca"
+        peer.uris = ["spiffe://c/a", "spiffe://c/b"]
+        peer.dnsNames = ["a.example"]
+        peer.serial = "01"
+        peer.publicKeySHA256 = [1]
+        change(&peer)
+        return PeerIdentity(peer)
+    }
+
+    @Test func `outlasts a renewal, with another key, serial number and order of names`() {
+        #expect(peer() == peer { $0.serial = "02" })
+        #expect(peer() == peer { $0.publicKeySHA256 = [2] })
+        #expect(peer() == peer { $0.uris.reverse() })
+        #expect(peer().name == "CN=shop")
+    }
+
+    @Test func `is another one with any other name, or of another issuer`() {
+        let others = [
+            peer { $0.subject = "CN=desk" }, peer { $0.issuer = "CN=other" }, peer { $0.uris = ["spiffe://c/a"] },
+            peer { $0.uris = ["spiffe://c/aspiffe://c/b"] }, peer { $0.dnsNames = [] }, peer { $0.emails = ["a@b"] },
+            peer { $0.addresses = [[10, 0, 0, 1]] },
+            peer {
+                $0.dnsNames = []
+                $0.emails = ["a.example"]
+            },
+        ]
+        for other in others { #expect(other != peer()) }
+        #expect(Set(others).count == others.count)
+        // The workloads of a SPIFFE domain may have no subject at all.
+        #expect(peer { $0.subject = "" }.name == "spiffe://c/a")
     }
 }
 

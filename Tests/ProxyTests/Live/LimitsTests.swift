@@ -118,7 +118,8 @@ extension LiveTests {
             let bans = stage.proxy.bans
             #expect(bans.map(\.network) == ["127.0.7.1/32"] && bans.map(\.reason) == ["malformed-preamble"])
             #expect(bans.allSatisfy { (590...600).contains($0.secondsLeft) && $0.since < .now && $0.until > .now })
-            #expect(stage.health.snapshot.sections["proxy"]?["bans"] != nil)
+            stage.proxy.publishStatus()
+            #expect(stage.health.snapshot.sections["proxy"]?.text.contains(#""bans":1,"#) == true)
             #expect(stage.metrics.openMetricsText.contains("nodeguard_proxy_bans_active 1"))
             #expect(stage.proxy.liftBans(PeerNetwork("127.0.7.0/24")) == 1)
             #expect(stage.events.named(.banLifted).map { $0.fields["cause"] } == ["command"])

@@ -14,6 +14,7 @@ enum Excess: Error, Equatable {
 
     case budget(Holder, Measure, limit: Int)
     case ban(PeerNetwork, left: Duration)
+    case pressure(Pressure)
 
     var reason: RefusalReason {
         switch self {
@@ -28,6 +29,8 @@ enum Excess: Error, Equatable {
         case .budget(.identity, .connections, _): .identityConnectionLimit
         case .budget(.identity, .rate, _): .identityRate
         case .ban: .banned
+        case .pressure(.memory): .memoryPressure
+        case .pressure(.descriptors): .descriptorPressure
         }
     }
 }
@@ -37,9 +40,21 @@ extension Excess: CustomStringConvertible {
     var description: String {
         switch self {
         case .ban(let network, let left): "ban of \(network): \(left.wholeSeconds) s left"
+        case .pressure(let pressure): pressure.description
         case .budget(.proxy, .rate, let limit): "handshakes-per-second of the proxy: \(limit)/s"
         case .budget(let holder, let measure, let limit):
             "\(holder.section)\(measure) of \(holder): \(limit)" + (measure == .rate ? "/s" : "")
+        }
+    }
+}
+
+extension Pressure: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .descriptors(let left): "descriptors of the process: \(left) left"
+        case .memory(let reading):
+            "memory of the \(reading.whose == .process ? "process" : "unit"): \(reading.used >> 20) MiB of "
+                + "\(reading.limit >> 20) MiB"
         }
     }
 }

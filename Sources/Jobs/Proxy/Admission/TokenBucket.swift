@@ -1,3 +1,5 @@
+import IO
+
 /// A rate with a burst of one second's worth; a reservation may run into debt and is then told how long to wait.
 struct TokenBucket {
     private let rate: Double

@@ -45,7 +45,7 @@ final class HandshakeFloor {
             return house.reports.refused(listener, socket.address, .backendExposed)
         }
         let id = house.nextIdentifier()
-        switch house.admission.arrived(id, from: socket.address, at: listener) {
+        switch house.admission.arrived(id, socket, at: listener) {
         case .admit(let evictions):
             for eviction in evictions {
                 for lane in lanes {

@@ -36,7 +36,7 @@ extension PendingConnection {
             refuse(
                 Refusal(objection, to: startup), RefusalReason(objection), detail: objection.rule, request: early)
         case .allowed(let peer):
-            switch floor.house.admission.authenticated(id) {
+            switch floor.house.admission.authenticated(id, as: attributes) {
             case .admit: handOver(session, peer, facts, early, hasEnded: hasEnded)
             case .refuse(let excess):
                 let detail = excess.description

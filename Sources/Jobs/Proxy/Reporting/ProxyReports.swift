@@ -160,7 +160,7 @@ final class ProxyReports: Sendable {
     }
 
     /// A peer chooses how long its names are; an event must stay small.
-    private static func short(_ text: String) -> String {
+    static func short(_ text: String) -> String {
         text.utf8.count <= 256 || text.count <= 256 ? text : text.prefix(255) + "…"
     }
 
