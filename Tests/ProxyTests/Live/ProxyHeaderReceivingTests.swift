@@ -158,8 +158,8 @@ extension LiveTests {
             }
             #expect(!Self.isServed(stage, from: "192.0.2.1:6666"))
             #expect(stage.refused(.addressConnectionLimit) == 1)
-            for _ in 0..<4 { _ = Self.isServed(stage, from: "192.0.2.1:7777") }
-            #expect(stage.refused(.addressRate) >= 1)
+            for _ in 0..<4 { try Self.send(try Self.header("192.0.2.99:7777").bytes, to: stage) }
+            #expect(await eventually(within: 5) { stage.refused(.addressRate) >= 1 })
             #expect(stage.open == 8)
             await stage.proxy.stop()
         }
@@ -169,11 +169,12 @@ extension LiveTests {
             var limits = ProxyLimits()
             limits.ban = ProxyLimits.Ban(failures: 2, within: .seconds(60), duration: .seconds(60))
             let stage = try Self.stage(backend, limits: limits)
-            for _ in 0..<2 { try Self.send(try Self.header("192.0.2.66:1").bytes + [0x41], to: stage) }
+            let garbage: [UInt8] = [0x16, 3, 1, 0, 4, 9, 9, 9, 9]
+            for _ in 0..<2 { try Self.send(try Self.header("192.0.2.66:1").bytes + garbage, to: stage) }
             // Nor for what it does wrong itself.
             for _ in 0..<3 { try Self.send([0x41], to: stage) }
             #expect(
-                await eventually(within: 5) { stage.refused(.plaintext) == 2 && stage.refused(.noProxyHeader) == 3 })
+                await eventually(within: 5) { stage.refused(.tlsGarbage) == 2 && stage.refused(.noProxyHeader) == 3 })
             #expect(!Self.isServed(stage, from: "192.0.2.66:2"))
             #expect(await eventually(within: 5) { stage.refused(.banned) == 1 })
             #expect(Self.isServed(stage, from: "192.0.2.67:1"))
