@@ -24,11 +24,11 @@ final class TestClient {
     ///
     /// `leavesAfter`: it vanishes after so many bytes of TLS, and throws `Left`.
     init(
-        _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, receiveBuffer: Int32? = nil,
-        maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max
+        _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, from source: [UInt8]? = nil,
+        receiveBuffer: Int32? = nil, maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max
     ) throws {
         bytesLeft = leavesAfter
-        socket = try TestSocket(port: port, receiveBuffer: receiveBuffer)
+        socket = try TestSocket(port: port, from: source, receiveBuffer: receiveBuffer)
         let names = protocols ?? (beginning == .direct ? [] : ["postgresql"])
         let context = try TLSContext.client(
             identity: try identity.map { try TLSIdentity(chainFile: try $0.chainPEM, keyFile: $0.keyPath) },

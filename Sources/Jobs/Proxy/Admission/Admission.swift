@@ -1,31 +1,47 @@
 import IO
+import Reports
 import Synchronization
 
 /// The one admission of the proxy, asked from every handshake lane and told from every data lane.
 final class Admission: Sendable {
-    typealias Action = AdmissionStateMachine.Action
-
     private let machine: Mutex<AdmissionStateMachine>
+    private let asksWho: Bool
+    private let reserved: ProxyLimits.Reserved
     private let origin = ContinuousClock.now
     /// Rung when the last connection has departed.
     private let emptied: Alarm
 
-    init(limits: ProxyLimits, emptied: Alarm) {
-        machine = Mutex(AdmissionStateMachine(limits: limits))
+    init(limits: ProxyLimits, listeners: [ListenerConfiguration], descriptors: Int?, emptied: Alarm) {
+        machine = Mutex(
+            AdmissionStateMachine(
+                limits: limits, listeners: listeners.map { ($0.name, $0.limits) }, descriptors: descriptors))
+        asksWho = !limits.perIdentity.isOff
+        reserved = limits.reserved
         self.emptied = emptied
     }
 
-    func arrived(_ id: UInt64, from address: SocketAddress) -> Action {
-        machine.withLock { $0.arrived(id, from: PeerNetwork(address), at: now) }
+    func arrived(_ id: UInt64, _ socket: ClientSocket, at listener: ListenerState) -> AdmissionStateMachine.Arrival {
+        var newcomer = AdmissionStateMachine.Newcomer(
+            id: id, network: PeerNetwork(socket.address), listener: listener.number)
+        newcomer.descriptor = Int(socket.stream.rawValue)
+        if !reserved.networks.isEmpty {
+            let exact = PeerNetwork(exactly: socket.address)
+            newcomer.isReserved = reserved.networks.contains { $0.contains(exact) }
+        }
+        return machine.withLock { $0.arrived(newcomer, at: now) }
     }
 
     func spoke(_ id: UInt64) { machine.withLock { $0.spoke(id) } }
 
-    func handshakeRequested(_ id: UInt64) -> Action { machine.withLock { $0.handshakeRequested(id, at: now) } }
+    func handshakeRequested(_ id: UInt64) -> AdmissionStateMachine.Turn {
+        machine.withLock { $0.handshakeRequested(id, at: now) }
+    }
 
-    func authenticated(_ id: UInt64) -> Action { machine.withLock { $0.authenticated(id) } }
-
-    func misbehaved(_ id: UInt64) { machine.withLock { $0.misbehaved(id, at: now) } }
+    func authenticated(_ id: UInt64, as peer: PeerAttributes) -> AdmissionStateMachine.Verdict {
+        let claim = AdmissionStateMachine.Claim(
+            identity: asksWho ? PeerIdentity(peer) : nil, isReserved: reserved.identities.contains { $0.matches(peer) })
+        return machine.withLock { $0.authenticated(id, as: claim, at: now) }
+    }
 
     func departed(_ id: UInt64) {
         let isEmpty = machine.withLock { machine in
@@ -37,6 +53,35 @@ final class Admission: Sendable {
 
     var authenticatedCount: Int { machine.withLock { $0.authenticatedCount } }
     var unauthenticatedCount: Int { machine.withLock { $0.unauthenticatedCount } }
+    /// How many places that are reserved are taken.
+    var reservedCount: (unauthenticated: Int, authenticated: Int) {
+        machine.withLock { ($0.reservedSilentCount, $0.reservedAuthenticatedCount) }
+    }
+
+    // MARK: what runs out
+
+    func memoryObserved(_ readings: [MemoryReading]) { machine.withLock { $0.memoryObserved(readings) } }
+
+    /// Why newcomers are turned away; nil: they are not.
+    var pressure: Pressure? { machine.withLock { $0.pressure(at: now) } }
+
+    // MARK: bans
+
+    func misbehaved(_ id: UInt64, _ reason: RefusalReason) -> [BanEvent] {
+        machine.withLock { $0.misbehaved(id, reason, at: now) }
+    }
+
+    func expireBans() -> [BanEvent] { machine.withLock { $0.expireBans(at: now) } }
+    func liftBans(_ network: PeerNetwork?) -> [BanEvent] { machine.withLock { $0.liftBans(network) } }
+
+    var banCount: Int { machine.withLock { $0.bans.count } }
+
+    /// Those in force, the one that ends first in front, with the time that each has left.
+    var bans: [(ban: Ban, left: Duration)] {
+        let all = machine.withLock { $0.bans.all }
+        let now = self.now
+        return all.filter { $0.until > now }.sorted { $0.until < $1.until }.map { (ban: $0, left: $0.until - now) }
+    }
 
     private var now: Duration { ContinuousClock.now - origin }
 }

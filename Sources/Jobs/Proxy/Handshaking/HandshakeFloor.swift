@@ -45,14 +45,15 @@ final class HandshakeFloor {
             return house.reports.refused(listener, socket.address, .backendExposed)
         }
         let id = house.nextIdentifier()
-        switch house.admission.arrived(id, from: socket.address) {
-        case .admit: break
-        case .admitEvicting(let victim):
-            for lane in lanes {
-                if lane === resident { evict(victim) } else { lane.submit { $0.floor.evict(victim) } }
+        switch house.admission.arrived(id, socket, at: listener) {
+        case .admit(let evictions):
+            for eviction in evictions {
+                for lane in lanes {
+                    if lane === resident { evict(eviction) } else { lane.submit { $0.floor.evict(eviction) } }
+                }
             }
-        case .refuse(let reason): return house.reports.refused(listener, socket.address, reason)
-        case .beginHandshake, .delayHandshake: preconditionFailure("no handshake was asked for")
+        case .refuse(let excess):
+            return house.reports.refused(listener, socket.address, excess.reason, detail: excess.description)
         }
         let chosen = lanes.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) }
         guard let chosen, chosen !== resident else { return adopt(id, socket, listener) }
@@ -80,7 +81,9 @@ final class HandshakeFloor {
         house.admission.departed(id)
     }
 
-    private func evict(_ id: UInt64) { occupants[id]?.abandon(.evicted) }
+    private func evict(_ eviction: AdmissionStateMachine.Eviction) {
+        occupants[eviction.id]?.abandon(.evicted, detail: eviction.excess.description)
+    }
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }

@@ -36,10 +36,12 @@ extension PendingConnection {
             refuse(
                 Refusal(objection, to: startup), RefusalReason(objection), detail: objection.rule, request: early)
         case .allowed(let peer):
-            switch floor.house.admission.authenticated(id) {
+            switch floor.house.admission.authenticated(id, as: attributes) {
             case .admit: handOver(session, peer, facts, early, hasEnded: hasEnded)
-            case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
-            default: preconditionFailure("neither admitted nor refused")
+            case .refuse(let excess):
+                let detail = excess.description
+                refuse(.tooManyConnections(detail), excess.reason, detail: detail, request: early)
+            case .gone: leave(.evicted)
             }
         }
     }
@@ -108,7 +110,7 @@ extension PendingConnection {
         let cause = failure.map { RefusalReason($0) } ?? reason
         house.reports.refused(
             listener, socket.address, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
-        if cause.isHostile { house.admission.misbehaved(id) }
+        if cause.isHostile { house.misbehaved(id, cause) }
         if reason == .drained, phase == .greeting { sayGoodbye() }
         detachFromLane()
         // Who has been told something, or said something, must be able to read the answer.

@@ -47,7 +47,7 @@ final class BackendConnecting: Occupant {
         failed()
     }
 
-    func abandon(_ reason: RefusalReason) {
+    func abandon(_ reason: RefusalReason, detail: String?) {
         stop()
         sayGoodbye()
         floor.house.reports.closed(connection, .drained, received: 0, sent: 0)

@@ -129,7 +129,7 @@ final class RelayedConnection: Watcher, Occupant {
         perform(machine.resumed())
     }
 
-    func abandon(_ reason: RefusalReason) { end(.drained) }
+    func abandon(_ reason: RefusalReason, detail: String?) { end(.drained) }
 
     private func perform(_ first: RelayStateMachine.Action) {
         var action = first

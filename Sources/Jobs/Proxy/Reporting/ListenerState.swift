@@ -18,14 +18,17 @@ final class ListenerState: Sendable {
     }
 
     let configuration: ListenerConfiguration
+    /// Its place among the proxy's listeners.
+    let number: Int
     let counters: ListenerCounters
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
     let backendHealth: BackendHealth
     private let changing: Mutex<Changing>
 
-    init(_ configuration: ListenerConfiguration, metrics: Metrics) {
+    init(_ configuration: ListenerConfiguration, number: Int, metrics: Metrics) {
         self.configuration = configuration
+        self.number = number
         backendHealth = BackendHealth(configuration.backend, configuration.health)
         let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
         changing = Mutex(
