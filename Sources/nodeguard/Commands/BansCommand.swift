@@ -1,4 +1,5 @@
 import ArgumentParser
+import IO
 import Proxy
 import Reports
 import Status
@@ -15,13 +16,34 @@ struct BansCommand: AsyncParsableCommand {
 
         @OptionGroup var location: ConfigurationOption
         @OptionGroup var form: JSONFlag
+        @Flag(name: .long, help: "Print commands for nft(8), by which the kernel keeps them out.")
+        var nft = false
+
+        func validate() throws {
+            if nft, form.json { throw ValidationError("Either --nft or --json.") }
+        }
 
         func perform() async throws(VerbFailure) -> VerbStatus {
-            let status = try location.read().status
+            let configuration = try location.read()
+            let status = configuration.status
             let (body, document) = try await LocalQuestions(configuration: status).document(
                 "/v1/bans", at: status.control)
-            Console.say(form.json ? body : Self.text(document))
+            Console.say(
+                nft ? Self.commands(document, configuration).text : form.json ? body : Self.text(document))
             return .ready
+        }
+
+        private static func commands(
+            _ document: JSONValue, _ configuration: NodeConfiguration
+        ) -> PacketFilterCommands {
+            let bans = (document["bans"]?.items ?? []).compactMap { ban -> (network: PeerNetwork, seconds: Int64)? in
+                guard let network = ban["network"]?.string.flatMap({ PeerNetwork($0) }),
+                    let seconds = ban["seconds_left"]?.number, seconds >= 1
+                else { return nil }
+                return (network, Int64(seconds))
+            }
+            let ports = configuration.proxy.listeners.flatMap { $0.listen.compactMap(\.port) }
+            return PacketFilterCommands(bans: bans, ports: ports)
         }
 
         static func text(_ document: JSONValue) -> String {

@@ -134,7 +134,8 @@ final class ProgramFixture: Sendable {
 
     @Test(arguments: [
         ["nonsense"], ["status", "--nonsense"], ["backup", "run", "a"], ["audit", "tail", "-n", "0"], ["backup"],
-        ["bans", "lift"], ["bans", "lift", "10.0.0.1/8"], ["bans", "lift", "here"], ["bans", "lift", "::1", "--all"],
+        ["bans", "list", "--nft", "--json"], ["bans", "lift"], ["bans", "lift", "10.0.0.1/8"],
+        ["bans", "lift", "here"], ["bans", "lift", "::1", "--all"],
         ["connections", "--kill", "a/b"], ["certificates", "renew", "a/b"], ["backup", "verify", "a", "--level", "4"],
     ])
     func `ends with 64 when it is used wrongly`(arguments: [String]) async throws {
@@ -181,6 +182,8 @@ final class ProgramFixture: Sendable {
             let listed = try await fixture.run(["bans"])
             #expect(listed.output.contains("203.0.113.7/32  ysql      tls-failure  2026-11-24T10:56:00Z"), "\(listed)")
             #expect(try await fixture.run(["bans", "list", "--json"]).output.hasPrefix(#"{"bans":[{"listener""#))
+            let commands = try await fixture.run(["bans", "list", "--nft"]).output
+            #expect(commands.contains("add element inet nodeguard bans4 { 203.0.113.7/32 timeout 90s }\n"))
             let one = try await fixture.run(["bans", "lift", "203.0.113.7"])
             #expect(one.output == "1 ban was lifted\n" && one.status == 0)
             let network = try await fixture.run(["bans", "lift", "2001:db8::/48", "--json"])
