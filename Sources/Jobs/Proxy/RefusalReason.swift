@@ -39,6 +39,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
     case tlsFailure = "tls-failure"
+    case tlsGarbage = "tls-garbage"
     case noApplicationProtocol = "no-application-protocol"
     // Policy and backend.
     case noRule = "no-rule"
@@ -54,11 +55,11 @@ enum RefusalReason: String, Sendable, CaseIterable {
     var isNoise: Bool { self == .probe || self == .cancelUnmatched }
 
     /// Counts towards a ban of the address: what no honest client does, however wrongly it is set up. One that speaks
-    /// in clear has another port or no TLS in mind, and one of an unknown issuer may be ahead of this node in a change
-    /// of authorities; behind their address may stand many others.
+    /// in clear has another port or no TLS in mind, one of an unknown issuer may be ahead of this node in a change of
+    /// authorities, and one whose handshake fails may have a key of an odd kind; behind their address may stand many.
     var isHostile: Bool {
         switch self {
-        case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .tlsFailure, .authorityAsPeer: true
+        case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .tlsGarbage, .authorityAsPeer: true
         default: false
         }
     }
@@ -93,7 +94,8 @@ extension RefusalReason {
             case .plaintextHTTP: .plaintext
             case .peerAlert: .tlsAlert
             case .truncated: .clientLeft
-            case .garbage, .keyUpdateFlood, .other: .tlsFailure
+            case .garbage: .tlsGarbage
+            case .keyUpdateFlood, .other: .tlsFailure
             }
     }
 }

@@ -69,7 +69,7 @@ final class ProgramFixture: Sendable {
                 bans: BanActions(
                     list: {
                         let row: JSONValue = [
-                            "network": "203.0.113.7/32", "listener": "ysql", "reason": "tls-failure",
+                            "network": "203.0.113.7/32", "listener": "ysql", "reason": "tls-garbage",
                             "since": "2026-11-24T10:56:00Z", "seconds_left": 90,
                         ]
                         return ["bans": [row]]
@@ -180,7 +180,7 @@ final class ProgramFixture: Sendable {
         let fixture = try ProgramFixture()
         try await fixture.serve {
             let listed = try await fixture.run(["bans"])
-            #expect(listed.output.contains("203.0.113.7/32  ysql      tls-failure  2026-11-24T10:56:00Z"), "\(listed)")
+            #expect(listed.output.contains("203.0.113.7/32  ysql      tls-garbage  2026-11-24T10:56:00Z"), "\(listed)")
             #expect(try await fixture.run(["bans", "list", "--json"]).output.hasPrefix(#"{"bans":[{"listener""#))
             let commands = try await fixture.run(["bans", "list", "--nft"]).output
             #expect(commands.contains("add element inet nodeguard bans4 { 203.0.113.7/32 timeout 90s }\n"))

@@ -78,7 +78,7 @@ import Testing
                 machine.departed(any)
                 model.departs(any)
             default:
-                _ = machine.misbehaved(any, .tlsFailure, at: time)
+                _ = machine.misbehaved(any, .tlsGarbage, at: time)
                 model.misbehaves(any, at: time)
                 _ = machine.expireBans(at: time)
                 #expect(Set(machine.bans.all.map(\.network)) == Set(model.bans.filter { $0.value > time }.keys))

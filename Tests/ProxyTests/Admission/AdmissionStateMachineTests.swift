@@ -129,7 +129,7 @@ import Testing
         }
         let ban = Ban(
             network: AdmissionSubject.network("10.0.0.1"), began: .seconds(3), until: .seconds(603),
-            reason: .tlsFailure, listener: 0)
+            reason: .tlsGarbage, listener: 0)
         #expect(events == [.began(ban)])
         let words = AdmissionSubject.Outcome.refused("ban of 10.0.0.1/32: 600 s left")
         #expect(subject.arrives(4, from: "10.0.0.1", at: .milliseconds(3001)) == words)

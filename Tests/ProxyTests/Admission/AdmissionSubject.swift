@@ -62,7 +62,7 @@ struct AdmissionSubject {
         machine.handshakeRequested(id, at: time)
     }
     mutating func misbehaves(_ id: UInt64, at time: Duration) -> [BanEvent] {
-        machine.misbehaved(id, .tlsFailure, at: time)
+        machine.misbehaved(id, .tlsGarbage, at: time)
     }
     mutating func expires(at time: Duration) -> [BanEvent] { machine.expireBans(at: time) }
     mutating func lifts(_ network: String?) -> [BanEvent] { machine.liftBans(network.flatMap { PeerNetwork($0) }) }

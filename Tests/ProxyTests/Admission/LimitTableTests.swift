@@ -89,7 +89,7 @@ import Testing
             let began = Duration.milliseconds(Int64(number))
             let events = bans.began(
                 Ban(
-                    network: address(number), began: began, until: began + .seconds(600), reason: .tlsFailure,
+                    network: address(number), began: began, until: began + .seconds(600), reason: .tlsGarbage,
                     listener: 0))
             displaced += events.compactMap { if case .lifted(let ban, .displaced) = $0 { ban.network } else { nil } }
         }
@@ -105,7 +105,7 @@ import Testing
         var bans = BanTable()
         func ban(_ number: UInt32, _ time: Int64) -> Ban {
             Ban(
-                network: address(number), began: .seconds(time), until: .seconds(time + 60), reason: .tlsFailure,
+                network: address(number), began: .seconds(time), until: .seconds(time + 60), reason: .tlsGarbage,
                 listener: 0)
         }
         #expect(bans.began(ban(1, 0)).count == 1)

@@ -93,8 +93,8 @@ import Testing
             while case let next = dup(0), next >= 0 { taken.append(next) }
             #expect(errno == EMFILE)
             try crowd.write([UInt8(ascii: "\n")])
-            // It rests 10 ms, then twice as long each time: seven times in that second. Longer no process can be without
-            // any descriptor: libdispatch's monitor ends it.
+            // It rests 10 ms, then twice as long each time: seven times in that second. No process can be without any
+            // descriptor for longer: libdispatch's monitor ends it.
             let end = ContinuousClock.now + .milliseconds(900)
             while stage.refused(.noDescriptors) < 9, ContinuousClock.now < end { poll(nil, 0, 1) }
             let count = stage.refused(.noDescriptors)

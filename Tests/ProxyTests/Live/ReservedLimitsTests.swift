@@ -125,7 +125,7 @@ extension LiveTests {
             let (shop, administrator) = (try Stage.client.get(), try Stage.intern.get())
             let held = try Self.session(stage.port, as: shop, from: [127, 0, 7, 1])
             #expect(try Self.echoed(held))
-            // Everybody's budgets are full: strangers, handshakes, sessions, and the rate of the administrator's prefix.
+            // All budgets are full: of strangers, handshakes, sessions, and the rate of the administrator's prefix.
             let strangers = try (0..<40).map { _ in try TestSocket(port: stage.port, from: [127, 0, 8, 1]) }
             let rivals = try (0..<10).map { _ in try TestSocket(port: stage.port, from: [127, 0, 9, 77]) }
             for socket in strangers + rivals { try? socket.send([0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F]) }
