@@ -112,7 +112,9 @@ struct AdmissionStateMachine {
             return .admit(evicting: [])
         }
         do throws(Excess) {
-            if let left = bans.remaining(newcomer.network, at: time) { throw .ban(newcomer.network, left: left) }
+            if !newcomer.isReserved, let left = bans.remaining(newcomer.network, at: time) {
+                throw .ban(newcomer.network, left: left)
+            }
             // An address beyond its rate must not use up that of its neighbours.
             let address = try addresses?.arrived(newcomer.network, at: time)
             let prefix = try prefixes?.arrived(newcomer.network.prefix, at: time)
