@@ -63,7 +63,10 @@ struct StatusText {
                 ] + counts)
             table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }
-        return block("Listeners", table)
+        let lines = block("Listeners", table)
+        let bans = document["proxy"]?["bans"]?.number ?? 0
+        if lines.isEmpty || bans == 0 { return lines }
+        return lines + ["  addresses that are refused for a while: \(Measures.count(bans)) (nodeguard bans)"]
     }
 
     private var certificates: [String] { block("Certificates", Self.certificateTable(document["certificates"], now)) }
