@@ -138,7 +138,7 @@ let package = Package(
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"],
-            path: "Tests/EndToEndTests", exclude: ["Matrix"], swiftSettings: house),
+            path: "Tests/EndToEndTests", exclude: ["Matrix", "Clients", "Floods"], swiftSettings: house),
         tests("Fuzzers", uses: ["Fuzzers", "nodeguard"]),
         tests("Source", uses: []),
     ]

@@ -33,6 +33,7 @@ struct ConnectionPage {
             "database": connection.database.map { .string($0) } ?? .null,
             "since": .string(connection.since.description),
             "bytes_received": .count(connection.bytesReceived), "bytes_sent": .count(connection.bytesSent),
+            "remote_address": connection.remoteAddress.map { .string($0) } ?? .null,
         ]
     }
 }

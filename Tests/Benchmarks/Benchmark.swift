@@ -5,13 +5,13 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, postgres, revocation, backup, all
+        case proxy, postgres, revocation, endurance, backup, all
     }
 
     static let configuration = CommandConfiguration(
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
-    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, revocation, backup or all.")
+    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, revocation, endurance, backup or all.")
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
@@ -31,13 +31,17 @@ struct Benchmark: AsyncParsableCommand {
             let benchmark = try ProxyBenchmark(nodeguard: nodeguard, extent: extent, works: works)
             try await repeated("proxy") { try await benchmark.run(round: $0, into: &results) }
         }
-        if part == .postgres || part != .backup && part != .revocation && work == nil {
+        if part == .postgres || (part == .proxy || part == .all) && work == nil {
             let benchmark = try await PostgresBenchmark(nodeguard: nodeguard, extent: extent)
             try await repeated("pgbench") { try await benchmark.run(round: $0, into: &results) }
         }
         if part == .revocation || part == .all {
             let benchmark = try RevocationBenchmark(nodeguard: nodeguard, isQuick: quick)
             try await repeated("revocation") { try await benchmark.run(round: $0, into: &results) }
+        }
+        if part == .endurance || part == .all {
+            let benchmark = try EnduranceBenchmark(nodeguard: nodeguard, extent: extent)
+            try await repeated("endurance") { try await benchmark.run(round: $0, into: &results) }
         }
         if part == .backup || part == .all {
             try await repeated("sealing") { _ in try SealingBenchmark(extent: extent).run(into: &results) }

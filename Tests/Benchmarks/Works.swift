@@ -33,16 +33,21 @@ struct Extent: Sendable {
     let idleConnections: Int
     /// Client certificates that differ: more than a window has handshakes.
     let chains: Int
+    /// Held by nodeguard alone.
+    let crowd: Int
+    let stalled: Int
     let sealedMiB: Int
     let opensslSeconds: Int
     let pgbenchSeconds: Int
 
     static let full = Extent(
-        warmUp: .milliseconds(300), window: .seconds(2), idleConnections: 1000, chains: 3000, sealedMiB: 2048,
+        warmUp: .milliseconds(300), window: .seconds(2), idleConnections: 1000, chains: 3000, crowd: 9000,
+        stalled: 2000, sealedMiB: 2048,
         opensslSeconds: 2, pgbenchSeconds: 4)
     /// Proves that everything still runs; its figures mean little.
     static let quick = Extent(
-        warmUp: .milliseconds(50), window: .milliseconds(250), idleConnections: 100, chains: 100, sealedMiB: 128,
+        warmUp: .milliseconds(50), window: .milliseconds(250), idleConnections: 100, chains: 100, crowd: 500,
+        stalled: 100, sealedMiB: 128,
         opensslSeconds: 1, pgbenchSeconds: 1)
 }
 
@@ -82,7 +87,7 @@ extension LoadSample {
         case .upload, .download:
             results.add(name, .throughput, subject, Double(bytes) / Self.mebibyte / seconds)
             results.add(name, .cpuOfBytes, subject, subjectCPU.map { $0 / (Double(bytes) / Self.gibibyte) })
-        case .hold, .waitForEnd: break
+        case .hold, .waitForEnd, .stall: break
         }
         results.add(name, .subjectBusy, subject, subjectCPU.map { $0 / seconds })
         results.add(name, .generatorBusy, subject, generatorCPU / seconds)

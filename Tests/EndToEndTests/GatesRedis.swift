@@ -32,6 +32,15 @@ import Testing
         #expect(allowed.output.contains("OK"), "\(allowed)")
         let refused = try client("intern")
         #expect((refused.output + refused.errors).contains("NOPERM"), "\(refused)")
+        let bench = try Program.run(
+            "/usr/bin/redis-benchmark",
+            [
+                "-h", "localhost", "-p", String(port), "--tls", "--cacert", fleet.folder + "/trust.pem", "--cert",
+                fleet.folder + "/shop/client.crt", "--key", fleet.folder + "/shop/client.key", "-n", "20000", "-c",
+                "50", "-P", "16", "-d", "1000", "-t", "set,get,lrange_100", "--csv",
+            ])
+        #expect(bench.status == 0 && bench.lines.count >= 4, "\(bench)")
+        #expect(!(bench.output + bench.errors).contains("Error"), "\(bench)")
         redis.kill()
     }
 }

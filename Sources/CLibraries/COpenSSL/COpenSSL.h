@@ -116,6 +116,10 @@ static inline int COpenSSL_sk_ASN1_OBJECT_push(STACK_OF(ASN1_OBJECT) * stack, AS
 static inline void COpenSSL_sk_ASN1_OBJECT_free(STACK_OF(ASN1_OBJECT) * stack) {
     sk_ASN1_OBJECT_pop_free(stack, ASN1_OBJECT_free);
 }
+static inline STACK_OF(X509_NAME) * COpenSSL_sk_X509_NAME_new(void) { return sk_X509_NAME_new_null(); }
+static inline int COpenSSL_sk_X509_NAME_push(STACK_OF(X509_NAME) * stack, X509_NAME *name) {
+    return sk_X509_NAME_push(stack, name);
+}
 static inline void COpenSSL_sk_X509_EXTENSION_free(STACK_OF(X509_EXTENSION) * stack) {
     sk_X509_EXTENSION_pop_free(stack, X509_EXTENSION_free);
 }

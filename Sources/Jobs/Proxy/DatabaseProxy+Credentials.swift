@@ -33,7 +33,7 @@ extension DatabaseProxy {
                 if let step = try step(of: change, listener, present) { steps.append(step) }
             } catch {
                 let roles = listener.configuration.certificateRoles.joined(separator: ", ")
-                mistakes.append("listener \(listener.name): the certificate of role \(roles) failed its test: \(error)")
+                mistakes.append("\(listener.subject): the certificate of role \(roles) failed its test: \(error)")
             }
         }
         guard mistakes.isEmpty else { throw ProxyError(description: mistakes.joined(separator: "\n")) }
@@ -78,7 +78,7 @@ extension DatabaseProxy {
             if step.changesStanding { review(step.listener) }
             guard step.contexts != nil else { continue }
             reloads.good.add()
-            health.clear("LISTENER_CERTIFICATE_REFUSED", subject: "listener \(step.listener.name)")
+            health.clear("LISTENER_CERTIFICATE_REFUSED", subject: step.listener.subject)
         }
         publishStatus()
         return true
@@ -96,7 +96,7 @@ extension DatabaseProxy {
 
     func renew(_ isConcerned: (ListenerState) -> Bool) {
         for listener in listeners where isConcerned(listener) {
-            let subject = "listener \(listener.name)"
+            let subject = listener.subject
             do throws(OpenSSLError) {
                 guard try renew(listener) else { continue }
                 reloads.good.add()
@@ -148,6 +148,12 @@ extension DatabaseProxy {
         }
         let trust = try TrustAnchors(
             all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
+        if let tunnel = listener.tunnel {
+            let remote = try BackendSecurity(
+                tunnel, identity, trust: trust, minimum: listener.minimumTLS,
+                protocols: listener.databaseProtocol.applicationProtocols)
+            return ListenerContexts(server: nil, anchors: trust, backend: remote)
+        }
         let others = listener.otherCertificateRoles.compactMap { identities[$0] }
         let context = try TLSContext.server(
             identity: identity, others: others, refusesUnknownNames: listener.refusesUnknownNames, trust: trust,

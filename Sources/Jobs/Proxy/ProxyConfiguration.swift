@@ -3,6 +3,7 @@ import OpenSSL
 
 /// What the proxy does, checked and complete; made by the program from its configuration file.
 package struct ProxyConfiguration: Sendable {
+    /// Tunnels too.
     package var listeners: [ListenerConfiguration]
     package var limits: ProxyLimits
     /// As many as cores, unless told otherwise.
@@ -35,6 +36,8 @@ package struct ListenerConfiguration: Sendable {
     package var announcingProxies: [IPNetwork] = []
     /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
     package var namesAddress = false
+    /// nil: it stands before a database.
+    package var tunnel: TunnelSettings?
     /// nil: the databases are not probed, and each connection tries them all.
     package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
@@ -89,6 +92,7 @@ package struct ListenerConfiguration: Sendable {
 
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
     package var mistakes: [String] {
+        if let tunnel { return mistakes(of: tunnel) }
         var found: [String] = []
         if listen.isEmpty { found.append("listener \(name) has no address to listen on") }
         if backend.isEmpty { found.append("listener \(name) has no backend") }

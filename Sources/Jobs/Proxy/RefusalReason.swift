@@ -43,6 +43,10 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case databaseNotAllowed = "database-not-allowed"
     case replicationNotAllowed = "replication-not-allowed"
     case backendDown = "backend-down"
+    /// The remote end of a tunnel.
+    case remoteDown = "remote-down"
+    /// It answers, but its certificate or its name is not accepted.
+    case remoteRefused = "remote-refused"
     case backendExposed = "backend-exposed"
     case cancelUnmatched = "cancel-unmatched"
 

@@ -53,14 +53,7 @@ package final class TLSContext: Sendable {
             try identity.apply(to: context)
             try PeerVerification.install(in: context, trust: trust, purpose: .client)
             KeyUpdateBudget.install(in: context)
-            // Tells clients with several certificates which one to send.
-            for certificate in trust.certificates {
-                try openSSL(
-                    "name the trusted authorities",
-                    isOne: {
-                        SSL_CTX_add_client_CA(context, certificate.pointer)
-                    })
-            }
+            try trust.nameAuthorities(in: context)
             protocols?.install(asServer: context)
             if named != nil { NamedIdentities.install(in: context) }
         }

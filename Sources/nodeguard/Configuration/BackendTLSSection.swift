@@ -51,9 +51,7 @@ struct BackendTLSSection: Sendable, Equatable {
         if let mode, mode.value != .off, isUnix, databaseProtocol == .postgres {
             section.add("PostgreSQL does not speak TLS over a unix socket: use 127.0.0.1:PORT", at: mode.position)
         }
-        for one in trust where one.value == .cluster && !roles.isManaged {
-            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
-        }
+        ListenerSection.checkTrust(trust, section, roles)
         return BackendTLSSection(
             mode: mode?.value ?? .off, negotiation: negotiation?.value ?? .sslRequest, name: name?.value,
             trust: trust.map(\.value))
@@ -71,7 +69,7 @@ struct BackendTLSSection: Sendable, Equatable {
 
 extension Form where Value == String {
     /// What a certificate can name a server by: a host name or a literal address.
-    fileprivate static var certificateName: Form {
+    static var certificateName: Form {
         Form { text throws(Flaw) in
             if SocketAddress("\(text):1") != nil || SocketAddress("[\(text)]:1") != nil, !text.hasPrefix("unix:") {
                 return text

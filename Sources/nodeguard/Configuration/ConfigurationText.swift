@@ -179,11 +179,13 @@ extension ProxySection {
                         ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
                         ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
                         ("drain", .text(Quantity.text(defaults.drain))),
+                        ("drain-spread", .text(Quantity.text(defaults.drainSpread))),
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             )
         ] + lanes + [
             ("algorithms", .text(algorithms.rawValue)), ("exposure", .text(exposure.rawValue)),
-            ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
+            ("listeners", .items(listeners.map(\.shown))), ("tunnels", .items(tunnels.map(\.shown))),
+            ("limits", .section(limits.shown)),
         ]
     }
 }

@@ -25,6 +25,11 @@ extension NodeConfiguration {
                 throw VerbFailure(.failed, "listener \(listener.name): \(error)")
             }
         }
+        for tunnel in proxy.tunnels {
+            do { listeners.append(try tunnel.configuration(proxy.defaults)) } catch {
+                throw VerbFailure(.failed, "tunnel \(tunnel.name): \(error)")
+            }
+        }
         var configuration = ProxyConfiguration(listeners: listeners, limits: proxy.limits)
         configuration.dataLanes = proxy.dataLanes
         configuration.handshakeLanes = proxy.handshakeLanes
@@ -40,43 +45,45 @@ extension NodeConfiguration {
         let certificates = certificates.roles.flatMap { role in
             if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
         }
-        return certificates + proxy.listeners.flatMap { $0.trustFiles + $0.backendTLS.trust.compactMap(\.file) }
+        return certificates + proxy.listeners.flatMap { $0.trust.files + $0.backendTLS.trust.files }
+            + proxy.tunnels.flatMap(\.trust.files)
     }
 
-    /// What is wrong with the files of authorities that listeners name, one line each.
+    /// What is wrong with the files of authorities that listeners and tunnels name, one line each.
     var trustMistakes: [String] {
-        proxy.listeners.flatMap { listener -> [String] in
-            let named =
-                listener.trustFiles.map { ("trust", $0) }
-                + listener.backendTLS.trust.compactMap(\.file).map { ("backend-trust", $0) }
-            return named.compactMap { key, path -> String? in
-                do {
-                    _ = try listener.authorities(in: path)
-                    return nil
-                } catch { return "listener \(listener.name): \(key) \"file:\(path)\": \(error)" }
-            }
-        }
+        proxy.listeners.flatMap { listener in
+            listener.trust.mistakes("listener \(listener.name): trust")
+                + listener.backendTLS.trust.mistakes("listener \(listener.name): backend-trust")
+        } + proxy.tunnels.flatMap { $0.trust.mistakes("tunnel \($0.name): trust") }
     }
 
     /// And of CRLs, deny lists and maps.
     var fileMistakes: [String] { trustMistakes + revocationMistakes + ruleFileMistakes }
 
     private var revocationMistakes: [String] {
-        proxy.listeners.flatMap { listener in
-            var mistakes: [String] = []
-            let authorities = listener.trustFiles.flatMap { (try? listener.authorities(in: $0)) ?? [] }
-            for path in listener.revocation?.files ?? [] {
-                do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
-                    mistakes.append("listener \(listener.name): crl \"file:\(path)\": \(error)")
-                }
-            }
-            for path in listener.denyLists(proxy.defaults) {
-                do { _ = try DenyList(path: path) } catch {
-                    mistakes.append("listener \(listener.name): deny-list: \(error)")
-                }
-            }
-            return mistakes
+        proxy.listeners.flatMap {
+            revocationMistakes("listener \($0.name)", $0.trust, $0.revocation, $0.denyLists(proxy.defaults))
         }
+            + proxy.tunnels.flatMap {
+                revocationMistakes("tunnel \($0.name)", $0.trust, $0.revocation, $0.denyLists(proxy.defaults))
+            }
+    }
+
+    private func revocationMistakes(
+        _ subject: String, _ trust: [ListenerSection.Trust], _ revocation: RevocationConfiguration?,
+        _ denyLists: [String]
+    ) -> [String] {
+        var mistakes: [String] = []
+        let authorities = trust.files.flatMap { (try? ListenerSection.Trust.authorities(in: $0)) ?? [] }
+        for path in revocation?.files ?? [] {
+            do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
+                mistakes.append("\(subject): crl \"file:\(path)\": \(error)")
+            }
+        }
+        for path in denyLists {
+            do { _ = try DenyList(path: path) } catch { mistakes.append("\(subject): deny-list: \(error)") }
+        }
+        return mistakes
     }
 }
 
@@ -105,65 +112,30 @@ extension RoleSection {
 }
 
 extension ListenerSection {
-    private static let trustLimit = 1 << 20
-
-    func authorities(in path: String) throws -> [Certificate] {
-        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
-        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
-            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
-        }
-        let found = blocks.map(\.certificate)
-        _ = try TrustAnchors(found, pinsIntermediates: true)
-        return found
-    }
-
     /// What holds for all listeners, and its own.
     func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
-        var all: [String] = []
-        for path in [defaults.denyList, denyList] { if let path, !all.contains(path) { all.append(path) } }
-        return all
-    }
-
-    var trustFiles: [String] { trust.compactMap(\.file) }
-
-    /// As its files are now.
-    func currentTrust() throws -> ListenerTrust {
-        ListenerTrust(
-            trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+        defaults.denyLists(and: denyList)
     }
 
     /// Who certifies the database; nil: nobody has to.
     func currentBackendTrust() throws -> ListenerTrust? {
         guard backendTLS.mode == .verify else { return nil }
-        return ListenerTrust(
-            trustsCluster: backendTLS.trust.contains(.cluster),
-            anchors: try backendTLS.trust.compactMap(\.file).flatMap { try authorities(in: $0) })
+        return try backendTLS.trust.current()
     }
 
     private func backendSecurity() throws -> BackendTLS? {
         guard let mode = BackendTLS.Mode(rawValue: backendTLS.mode.rawValue) else { return nil }
         return BackendTLS(
-            mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust(),
+            mode, name: backendTLS.name ?? host(of: backend), trust: try currentBackendTrust(),
             negotiation: backendTLS.negotiation)
     }
 
-    /// nil for a unix socket.
-    private var backendHost: String? {
-        if let address = SocketAddress(backend) { return address.host }
-        return backend.lastIndex(of: ":").map { String(backend[..<$0]) }
-    }
-
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        let trust = try currentTrust()
-        var timeouts = ProxyTimeouts()
-        timeouts.handshake = defaults.handshakeTimeout
-        timeouts.connect = defaults.connectTimeout
-        timeouts.idle = defaults.idleTimeout
+        let trust = try trust.current()
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
             certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
-            policy: try policy(),
-            minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
+            policy: try policy(), minimumTLS: defaults.oldestTLS, timeouts: defaults.timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
         configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
         configuration.refusesUnknownNames = certificates.unknownName == .strict
@@ -179,6 +151,49 @@ extension ListenerSection {
     }
 }
 
-extension ListenerSection.Trust {
-    fileprivate var file: String? { if case .file(let path) = self { path } else { nil } }
+extension TunnelSection {
+    func denyLists(_ defaults: ProxySection.Defaults) -> [String] { defaults.denyLists(and: denyList) }
+
+    fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
+        let trust = try trust.current()
+        var settings = TunnelSettings(to: connect, name: verifyName ?? host(of: connect) ?? "")
+        settings.isDirect = databaseProtocol == .postgres && beginning == .direct
+        settings.socketMode = socketMode
+        settings.acknowledgesPlaintext = acknowledgesPlaintext
+        var timeouts = defaults.timeouts
+        if let connectTimeout { timeouts.connect = connectTimeout }
+        if let idleTimeout { timeouts.idle = idleTimeout }
+        var configuration = ListenerConfiguration(
+            tunnel: settings, name: name, listen: listen, databaseProtocol: databaseProtocol,
+            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            minimumTLS: defaults.oldestTLS, timeouts: timeouts)
+        configuration.health = health
+        configuration.revocation = revocation
+        configuration.denyLists = denyLists(defaults)
+        return configuration
+    }
+}
+
+/// nil for a unix socket.
+private func host(of backend: String) -> String? {
+    if let address = SocketAddress(backend) { return address.host }
+    return backend.lastIndex(of: ":").map { String(backend[..<$0]) }
+}
+
+extension ProxySection.Defaults {
+    fileprivate var oldestTLS: TLSVersion { minimumTLS == .v13 ? .tls13 : .tls12 }
+
+    fileprivate var timeouts: ProxyTimeouts {
+        var timeouts = ProxyTimeouts()
+        timeouts.handshake = handshakeTimeout
+        timeouts.connect = connectTimeout
+        timeouts.idle = idleTimeout
+        return timeouts
+    }
+
+    fileprivate func denyLists(and own: String?) -> [String] {
+        var all: [String] = []
+        for path in [denyList, own] { if let path, !all.contains(path) { all.append(path) } }
+        return all
+    }
 }

@@ -21,19 +21,13 @@ struct ListenerCertificatesSection: Sendable, Equatable {
         let all = several ?? (one.map { [$0] } ?? [])
         var seen: Set<String> = []
         for role in all {
-            check(role, section, roles)
+            roles.check(role, section)
             if !seen.insert(role.value).inserted {
                 section.add("the role '\(role.value)' is there already", at: role.position)
             }
         }
         return all.isEmpty
             ? nil : ListenerCertificatesSection(roles: all.map(\.value), unknownName: unknownName)
-    }
-
-    private static func check(_ role: Section.Located<String>, _ section: Section, _ roles: CertificateRoles) {
-        if roles.names.contains(role.value) { return }
-        let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
-        section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
     }
 
     var shown: ConfigurationText.Members {

@@ -87,9 +87,7 @@ struct ListenerSection: Sendable, Equatable {
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
         }
-        for one in trust ?? [] where one.value == .cluster && !roles.isManaged {
-            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
-        }
+        checkTrust(trust ?? [], section, roles)
         guard let name, let listen, let databaseProtocol, let backend, let certificates, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
@@ -117,10 +115,16 @@ struct ListenerSection: Sendable, Equatable {
         over a unix socket the database may ask for no password at all (YugabyteDB's default pg_hba.conf has \
         'local all yugabyte trust'): use 127.0.0.1:PORT, or add 'acknowledge-local-trust: yes' once you have looked
         """
+
+    static func checkTrust(_ trust: [Section.Located<Trust>], _ section: Section, _ roles: CertificateRoles) {
+        for one in trust where one.value == .cluster && !roles.isManaged {
+            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
+        }
+    }
 }
 
 extension Form where Value == String {
-    fileprivate static var backend: Form {
+    static var backend: Form {
         Form { text throws(Flaw) in
             if let address = SocketAddress(text) {
                 if address.port == 0 { throw Flaw("'\(text)' has no port to connect to") }

@@ -1,3 +1,4 @@
+import Glibc
 import IO
 import OpenSSL
 
@@ -17,6 +18,8 @@ final class LoadConnection: Watcher, TimerTarget {
     private var began = ContinuousClock.now
 
     private static let bulkPiece = 256 << 10
+    /// So that the bytes wait in the subject, and not in the kernel.
+    private static let stalledBuffer: Int32 = 16 << 10
     /// Pieces before the others of the lane have their turn.
     private static let turn = 8
 
@@ -37,6 +40,7 @@ final class LoadConnection: Watcher, TimerTarget {
         do throws(IOError) {
             let socket = LoadSocket(try StreamSocket.connect(to: order.address))
             socket.stream.setNoDelay()
+            if order.script == .stall { socket.limitReceiveBuffer(Self.stalledBuffer) }
             self.socket = socket
             watch = try floor.poller.watch(socket.stream.rawValue, self)
         } catch {
@@ -93,6 +97,10 @@ final class LoadConnection: Watcher, TimerTarget {
         if order.script != .visits { began = .now }
         say(order.script == .exchanges ? Script.exchangeLength : 1)
         if order.script == .upload { pour() }
+        if order.script == .stall {
+            floor.completed(since: began)
+            floor.startNext()
+        }
     }
 
     private func say(_ count: Int) {
@@ -120,7 +128,7 @@ final class LoadConnection: Watcher, TimerTarget {
             began = .now
             say(Script.exchangeLength)
         case .hold, .waitForEnd: floor.startNext()
-        case .download, .upload: break
+        case .download, .upload, .stall: break
         }
     }
 
@@ -145,7 +153,7 @@ final class LoadConnection: Watcher, TimerTarget {
     }
 
     private func listen() {
-        guard let socket else { return }
+        guard let socket, order.script != .stall else { return }
         let plain = floor.plain
         let buffer = session == nil ? plain : transport.cipherIn
         for _ in 0..<Self.turn {
@@ -191,7 +199,8 @@ final class LoadConnection: Watcher, TimerTarget {
     func endEarly() {
         switch phase {
         case .connecting, .shakingHands: if order.script != .visits { abort() }
-        case .talking: if order.script.isBulk { abort() } else if order.script != .visits { leave() }
+        case .talking:
+            if order.script.isBulk || order.script == .stall { abort() } else if order.script != .visits { leave() }
         case .leaving, .over: break
         }
     }
@@ -247,4 +256,9 @@ private final class LoadSocket {
     let stream: StreamSocket
 
     init(_ stream: consuming StreamSocket) { self.stream = stream }
+
+    func limitReceiveBuffer(_ bytes: Int32) {
+        var bytes = bytes
+        setsockopt(stream.rawValue, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
+    }
 }

@@ -21,13 +21,15 @@ enum Script: Sendable {
     case hold
     /// The same, until the subject ends it, which is noted.
     case waitForEnd
+    /// Has the backend send without end, and never reads.
+    case stall
 
     static let exchangeLength = 256
 
     var wish: Wish {
         switch self {
         case .visits, .exchanges, .hold, .waitForEnd: .echo
-        case .download: .download
+        case .download, .stall: .download
         case .upload: .upload
         }
     }

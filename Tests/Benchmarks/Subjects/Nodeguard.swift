@@ -6,8 +6,10 @@ extension Scenery {
     /// One data lane and one handshake lane, standalone on certificate files, with its audit trail as always. Limits
     /// that are there to slow floods down are out of the way, since all load comes from one address.
     ///
-    /// `listener`: further keys of the listener, as YAML.
-    func startNodeguard(_ program: String, round: Int, listener: String = "") throws -> Subject {
+    /// `listener`: further keys of the listener, as YAML. `unauthenticated`: places of those who are not proven.
+    func startNodeguard(
+        _ program: String, round: Int, listener: String = "", unauthenticated: Int = 4096
+    ) throws -> Subject {
         let port = try freePort()
         let home = folder.file("node-\(round)")
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
@@ -21,7 +23,7 @@ extension Scenery {
               lanes: { data: 1, handshake: 1 }
               limits:
                 connections: 20000
-                unauthenticated: 4096
+                unauthenticated: \(unauthenticated)
                 handshakes-per-second: 100000
                 per-address: { connections: off, unauthenticated: off, rate: off }
               listeners:

@@ -39,6 +39,24 @@ final class TestSocket: Sendable {
         self.init(adopting: raw)
     }
 
+    convenience init(path: String) throws {
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw TestSupportError("socket") }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            close(raw)
+            throw TestSupportError("connect to \(path): \(String(cString: strerror(errno)))")
+        }
+        self.init(adopting: raw)
+    }
+
     deinit { close(raw) }
 
     func send(_ bytes: [UInt8]) throws {

@@ -17,12 +17,13 @@ final class TestTLSServer {
     private let plain = LaneBuffer(capacity: 96 << 10)
 
     static func context(
-        _ identity: TestIdentity, maximum: TLSVersion = .tls13, protocols: [String] = []
+        _ identity: TestIdentity, maximum: TLSVersion = .tls13, trusting authority: TestAuthority? = nil,
+        protocols: [String] = []
     ) throws -> TLSContext {
         try TLSContext.server(
             identity: try TLSIdentity(chainFile: try identity.chainPEM, keyFile: identity.keyPath),
-            trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM), maximum: maximum,
-            applicationProtocols: protocols)
+            trust: try TrustAnchors(pem: try (authority ?? Stage.authority.get()).root.certificatePEM),
+            maximum: maximum, applicationProtocols: protocols)
     }
 
     init(_ socket: TestSocket, _ context: TLSContext, splits: Bool = false) throws {

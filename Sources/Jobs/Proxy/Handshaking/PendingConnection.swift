@@ -30,6 +30,8 @@ final class PendingConnection: Watcher, Occupant {
     private var preamble = PostgresPreambleStateMachine(.clear)
     private var awaited: PostgresPreambleStateMachine.Action
     private var isDirect = true
+    /// It says no more than what is in the socket's buffer.
+    private var hasClientEnded = false
     private var handshakeBegan = ContinuousClock.now
     private(set) var session: TravellingSession?
     private(set) var handshake = HandshakeVerdict.none
@@ -48,6 +50,7 @@ final class PendingConnection: Watcher, Occupant {
         self.listener = listener
         self.floor = floor
         phase = listener.configuration.isAnnounced(by: socket.address) ? .proxyHeader : Self.firstPhase(listener)
+        if listener.configuration.tunnel != nil { preamble = PostgresPreambleStateMachine(.tunnel) }
         awaited = preamble.firstAction
     }
 
@@ -56,6 +59,7 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     var ground: LaneGround { floor.ground }
+    var isOfTunnel: Bool { listener.configuration.tunnel != nil }
     /// Of a verified peer only.
     var facts: TLSFacts? { if case .verified(let facts) = handshake { facts } else { nil } }
 
@@ -65,6 +69,7 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     func start() {
+        if isOfTunnel, phase == .awaitingTLS { return carry(said: []) }
         guard let token = try? ground.poller.watch(socket.stream.rawValue, self) else { return leave(.noDescriptors) }
         watch = token
         deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.ranOutOfTime() }
@@ -75,6 +80,7 @@ final class PendingConnection: Watcher, Occupant {
 
     func becameReady(_ readiness: Readiness) {
         if readiness.contains(.readable) { floor.house.admission.spoke(id) }
+        if !readiness.isDisjoint(with: [.hungUp, .failed]) { hasClientEnded = true }
         advance()
     }
 
@@ -117,7 +123,7 @@ final class PendingConnection: Watcher, Occupant {
                 let packet =
                     listener.configuration.namesAddress
                     ? message.packet(naming: socket.address.description) : message.packet
-                return decide(said: packet + rest)
+                return isOfTunnel ? carry(said: packet + rest) : decide(said: packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
                     session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
@@ -184,17 +190,26 @@ final class PendingConnection: Watcher, Occupant {
 
     // MARK: TLS
 
+    /// Until the first record of TLS is there as a whole: who sends it byte by byte costs a socket, and neither a place
+    /// in the queue of handshakes nor memory.
     private func awaitTLS() {
-        let outcome = socket.stream.peek(into: ground.cipherIn, limit: 1)
-        let first = ground.cipherIn.bytes().first
-        ground.cipherIn.removeAll()
+        let buffer = ground.cipherIn
+        let outcome = socket.stream.peek(into: buffer, limit: FirstRecord.longest)
+        let record = FirstRecord(buffer)
+        buffer.removeAll()
         switch outcome {
         case .bytes: break
         case .wouldBlock: return
         case .ended where listener.configuration.databaseProtocol.startsWithTLS: return leave(.probe)
         case .ended, .failed: return leave(.clientLeft)
         }
-        guard first == 0x16 else { return leave(.plaintext) }
+        switch record {
+        case .whole: break
+        case .partial:
+            if hasClientEnded { leave(.clientLeft) }
+            return
+        case .clear: return leave(.plaintext)
+        }
         switch floor.house.admission.handshakeRequested(id) {
         case .beginHandshake: beginHandshake()
         case .delayHandshake(let delay):
@@ -206,13 +221,15 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func beginHandshake() {
-        guard let (contexts, standing) = listener.admission else { return leave(.noCertificateYet) }
+        guard let (contexts, standing) = listener.admission, let server = contexts.server else {
+            return leave(.noCertificateYet)
+        }
         phase = .handshaking
         (generation, authorities) = (standing.generation, standing.authorities)
         backendSecurity = contexts.backend
         handshakeBegan = .now
         let session = TravellingSession(
-            contexts.server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
+            server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
         session.attach(ground.transport)
         self.session = session
         shakeHands()
