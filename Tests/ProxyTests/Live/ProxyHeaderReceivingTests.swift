@@ -206,6 +206,26 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        /// The tests' machine has every address of 127.0.0.0/8.
+        @Test(arguments: [false, true])
+        func `has its client seen by the database itself, where that is wanted`(_ isTransparent: Bool) async throws {
+            let backend = try TestBackend { socket, backend in
+                backend.note(Array((socket.peerAddress ?? "").utf8))
+                try socket.send(try socket.receive())
+            }
+            let listener = try Stage.listener(.tcp, backend: [backend.address]) {
+                $0.announcingProxies = try [#require(IPNetwork("127.0.0.0/8"))]
+                $0.isTransparent = isTransparent
+            }
+            let stage = try Stage([listener])
+            #expect(Self.isServed(stage, from: "127.7.7.7:5555"))
+            let expected = isTransparent ? "127.7.7.7:" : "127.0.0.1:"
+            #expect(backend.noted.count == 1 && backend.noted[0].starts(with: Array(expected.utf8)))
+            #expect(Self.isServed(stage, from: "[2001:db8::1]:5555") != isTransparent)
+            #expect(stage.refused(.backendDown) == (isTransparent ? 1 : 0))
+            await stage.proxy.stop()
+        }
+
         @Test func `may be a real HAProxy`() async throws {
             let backend = try TestBackend.echo()
             let stage = try Self.stage(backend)
