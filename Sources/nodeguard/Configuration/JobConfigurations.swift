@@ -2,6 +2,7 @@ import Certificates
 import IO
 import OpenSSL
 import Proxy
+import Reports
 
 /// The configuration in each job's own terms.
 extension NodeConfiguration {
@@ -15,8 +16,7 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
-        let mistakes = fileMistakes
-        if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
+        if let error = places.error(fileMistakes) { throw VerbFailure(.configuration, error.description) }
         for listener in proxy.listeners {
             do {
                 listeners.append(try listener.configuration(proxy.defaults))
@@ -40,43 +40,7 @@ extension NodeConfiguration {
         let certificates = certificates.roles.flatMap { role in
             if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
         }
-        return certificates + proxy.listeners.flatMap { $0.trustFiles + $0.backendTLS.trust.compactMap(\.file) }
-    }
-
-    /// What is wrong with the files of authorities that listeners name, one line each.
-    var trustMistakes: [String] {
-        proxy.listeners.flatMap { listener -> [String] in
-            let named =
-                listener.trustFiles.map { ("trust", $0) }
-                + listener.backendTLS.trust.compactMap(\.file).map { ("backend-trust", $0) }
-            return named.compactMap { key, path -> String? in
-                do {
-                    _ = try listener.authorities(in: path)
-                    return nil
-                } catch { return "listener \(listener.name): \(key) \"file:\(path)\": \(error)" }
-            }
-        }
-    }
-
-    /// And of CRLs, deny lists and maps.
-    var fileMistakes: [String] { trustMistakes + revocationMistakes + ruleFileMistakes }
-
-    private var revocationMistakes: [String] {
-        proxy.listeners.flatMap { listener in
-            var mistakes: [String] = []
-            let authorities = listener.trustFiles.flatMap { (try? listener.authorities(in: $0)) ?? [] }
-            for path in listener.revocation?.files ?? [] {
-                do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
-                    mistakes.append("listener \(listener.name): crl \"file:\(path)\": \(error)")
-                }
-            }
-            for path in listener.denyLists(proxy.defaults) {
-                do { _ = try DenyList(path: path) } catch {
-                    mistakes.append("listener \(listener.name): deny-list: \(error)")
-                }
-            }
-            return mistakes
-        }
+        return certificates + proxy.listeners.flatMap { $0.trustFiles + $0.backendTLS.trustFiles }
     }
 }
 
@@ -107,12 +71,18 @@ extension RoleSection {
 extension ListenerSection {
     private static let trustLimit = 1 << 20
 
-    func authorities(in path: String) throws -> [Certificate] {
+    /// Only such as can verify a peer: with one that cannot, every peer would be refused, and nobody would be told.
+    func authorities(in path: String, for purpose: CertificatePurpose = .client) throws -> [Certificate] {
         let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
-        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
-            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
+        for block in blocks {
+            guard let flaw = block.certificate.flawAsAnchor(for: purpose) else { continue }
+            throw OpenSSLError("trust \(block.certificate) in \(block.place)", flaw)
         }
         let found = blocks.map(\.certificate)
+        // One that has expired may stand beside its successor.
+        if let last = found.max(by: { $0.notAfter < $1.notAfter }), last.notAfter < Timestamp.now.seconds {
+            throw OpenSSLError("trust \(last)", "it has expired")
+        }
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
@@ -137,7 +107,7 @@ extension ListenerSection {
         guard backendTLS.mode == .verify else { return nil }
         return ListenerTrust(
             trustsCluster: backendTLS.trust.contains(.cluster),
-            anchors: try backendTLS.trust.compactMap(\.file).flatMap { try authorities(in: $0) })
+            anchors: try backendTLS.trustFiles.flatMap { try authorities(in: $0, for: .server) })
     }
 
     private func backendSecurity() throws -> BackendTLS? {
@@ -169,6 +139,10 @@ extension ListenerSection {
         configuration.denyLists = denyLists(defaults)
         return configuration
     }
+}
+
+extension BackendTLSSection {
+    var trustFiles: [String] { trust.compactMap(\.file) }
 }
 
 extension ListenerSection.Trust {
