@@ -7,8 +7,8 @@ import Reports
 import Status
 import Systemd
 
-/// Takes what has changed over while the node runs: access rules, whom a listener trusts, certificates in files, the
-/// log level.
+/// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, certificates in
+/// files, the log level.
 ///
 /// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
 /// What else differs in the configuration needs a restart, and is named.
@@ -32,6 +32,7 @@ actor ConfigurationReload: QueueConfined {
     nonisolated let queue = SerialQueue(label: "reload", isPatient: true)
     private let path: String
     private let listeners: Set<String>
+    private let tunnels: Set<String>
     private let watch: FileWatch
     private let filesDue: Alarm
     /// What is in effect, by paths of keys.
@@ -48,6 +49,7 @@ actor ConfigurationReload: QueueConfined {
     init(of path: String, running: NodeConfiguration, node: Node, threshold: LogThreshold) {
         self.path = path
         listeners = Set(running.proxy.listeners.map(\.name))
+        tunnels = Set(running.proxy.tunnels.map(\.name))
         effective = ConfigurationText.values(of: running)
         configuration = running
         (proxy, certificates, filesDue) = (node.proxy, node.certificates, node.filesDue)
@@ -118,9 +120,14 @@ actor ConfigurationReload: QueueConfined {
         for listener in wanted.proxy.listeners {
             do {
                 change.policies[listener.name] = try listener.policy()
-                change.trust[listener.name] = try listener.currentTrust()
+                change.trust[listener.name] = try listener.trust.current(for: .client)
                 change.backendTrust[listener.name] = try listener.currentBackendTrust()
             } catch { throw ReloadRefusal(description: "listener \(listener.name): \(error)") }
+        }
+        for tunnel in wanted.proxy.tunnels {
+            do { change.trust[tunnel.name] = try tunnel.trust.current(for: .server) } catch {
+                throw ReloadRefusal(description: "tunnel \(tunnel.name): \(error)")
+            }
         }
         if trigger != .files {
             let refused = proxy.lookAtFiles(isForced: true)
@@ -133,6 +140,7 @@ actor ConfigurationReload: QueueConfined {
                 tested = try proxy.test(change)
             } catch { throw ReloadRefusal(description: error.description) }
             taken.formUnion(tested.newTrust.map { "proxy.listeners.\($0).trust" })
+            taken.formUnion(tested.newTunnelTrust.map { "proxy.tunnels.\($0).trust" })
             taken.formUnion(tested.newBackendTrust.map { "proxy.listeners.\($0).backend-trust" })
             taken.formUnion(tested.newPolicies.map { "proxy.listeners.\($0)." + Self.map })
             guard proxy.adopt(tested) else { continue }
@@ -147,7 +155,7 @@ actor ConfigurationReload: QueueConfined {
     private func takeKeys(_ wanted: NodeConfiguration, _ files: Set<String>, _ trigger: Trigger) async -> Outcome {
         let values = ConfigurationText.values(of: wanted)
         let changed = Set(values.keys).union(effective.keys).filter { values[$0] != effective[$0] }
-        let applied = changed.filter { Self.isLive($0, listeners: listeners) }
+        let applied = changed.filter { Self.isLive($0, listeners: listeners, tunnels: tunnels) }
         threshold.level = wanted.log.threshold
         for key in applied { effective[key] = values[key] }
         configuration = wanted
@@ -166,9 +174,9 @@ actor ConfigurationReload: QueueConfined {
         return .taken(applied: applied, needsRestart: pending)
     }
 
-    /// Rules and trust of a listener that runs, and the log level.
-    private static func isLive(_ key: String, listeners: Set<String>) -> Bool {
-        if key == "log.level" { return true }
+    /// Rules and trust of a listener that runs, trust of a tunnel, and the log level.
+    private static func isLive(_ key: String, listeners: Set<String>, tunnels: Set<String>) -> Bool {
+        if key == "log.level" || tunnels.contains(where: { key == "proxy.tunnels.\($0).trust" }) { return true }
         return listeners.contains { name in
             ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
                 || ["trust", "backend-trust"].contains { key == "proxy.listeners.\(name).\($0)" }

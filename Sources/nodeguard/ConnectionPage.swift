@@ -26,11 +26,14 @@ struct ConnectionPage {
     private static func json(_ connection: ConnectionSummary) -> JSONValue {
         [
             "id": .count(connection.id), "listener": .string(connection.listener),
-            "peer_address": .string(connection.peerAddress), "peer_subject": .string(connection.peerSubject),
+            "peer_address": .string(connection.peerAddress),
+            "carrier_address": connection.carrierAddress.map { .string($0) } ?? .null,
+            "peer_subject": .string(connection.peerSubject),
             "peer_serial": .string(connection.peerSerial), "user": connection.user.map { .string($0) } ?? .null,
             "database": connection.database.map { .string($0) } ?? .null,
             "since": .string(connection.since.description),
             "bytes_received": .count(connection.bytesReceived), "bytes_sent": .count(connection.bytesSent),
+            "remote_address": connection.remoteAddress.map { .string($0) } ?? .null,
         ]
     }
 }

@@ -133,7 +133,8 @@ enum Lifecycle {
         manager.stopping("draining")
         log.notice("draining", metadata: ["deadline": "\(configuration.proxy.defaults.drain)"])
         node.health.beginDraining()
-        await node.proxy.drain(deadline: configuration.proxy.defaults.drain)
+        let defaults = configuration.proxy.defaults
+        await node.proxy.drain(deadline: defaults.drain, spread: defaults.drainSpread)
         await node.proxy.stop()
         await node.backups.stop()
         await node.certificates.stop()

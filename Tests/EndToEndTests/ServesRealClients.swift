@@ -29,9 +29,14 @@ import Testing
                 "-Djavax.net.debug=ssl:handshake", "-cp", "/usr/share/java/postgresql.jar", Self.file("Postgres.java"),
                 String(fleet.listenPort), fleet.folder + "/trust.pem", fleet.folder + "/shop/client.crt", key,
             ])
-        #expect(outcome.status == 0 && outcome.output.contains("\nall\n"), "\(outcome.description.suffix(4000))")
-        let updates = (outcome.output + outcome.errors).components(separatedBy: "Produced post-handshake key_update")
-        #expect(updates.count > 3, "Java did not replace its keys: \(outcome.description.suffix(2000))")
+        let events = try fleet.nodeguard(["audit", "tail"]).output
+        #expect(
+            outcome.status == 0 && outcome.output.contains("\nall\n"),
+            "\(outcome.description.suffix(4000))\n\(events.suffix(2000))")
+        for key in ["read", "write"] {
+            let updates = (outcome.output + outcome.errors).components(separatedBy: "KeyUpdate: \(key) key updated")
+            #expect(updates.count > 2, "Java did not replace its \(key) key: \(outcome.description.suffix(2000))")
+        }
     }
 
     @Test func `psql copies a file in and out, byte for byte`() async throws {
@@ -55,7 +60,8 @@ import Testing
         let fleet = try await Fleet()
         let connection = fleet.connection(as: "shop")
         let outcome = try Program.run(
-            PostgresCluster.programs + "/pgbench", ["-n", "-C", "-c", "4", "-t", "100", "-f", "/dev/stdin", connection],
+            PostgresCluster.programs + "/pgbench",
+            ["-n", "-C", "-c", "4", "-t", "100", "-f", "/dev/stdin", connection],
             input: "select 1;\n")
         #expect(outcome.status == 0 && outcome.output.contains("number of failed transactions: 0 "), "\(outcome)")
         #expect(outcome.output.contains("actually processed: 400/400"), "\(outcome)")

@@ -24,6 +24,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
         .postgresClear, .postgresInsideTLS, .postgresDirectTLS, .postgresServer, .refusedRequest, .messageHeader,
         .sealedStream, .manifest, .streamRequest, .certificateBag, .certificate, .joinBundle, .planeAnswer, .keyAnswer,
         .signedNote, .configuration, .databaseUserMap, .uriPattern, .accessRule, .revocationList, .denyList,
+        .proxyHeader,
     ]
 }
 

@@ -113,6 +113,15 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
         #expect(error?.description.contains("No such file") == false)
     }
 
+    @Test(arguments: [
+        ("127.0.0.1:1", true), ("127.255.0.9:1", true), ("[::1]:1", true), ("[::ffff:127.0.0.1]:1", true),
+        ("unix:/run/x", true), ("0.0.0.0:1", false), ("128.0.0.1:1", false), ("[::]:1", false), ("[::2]:1", false),
+        ("[::ffff:192.0.2.1]:1", false), ("[fe80::1]:1", false),
+    ])
+    func `is loopback only if no other machine reaches it`(text: String, isLoopback: Bool) {
+        #expect(SocketAddress(text)?.isLoopback == isLoopback)
+    }
+
     @Test func `of a unix socket is bounded by what the kernel takes`() {
         #expect(SocketAddress("unix:/" + String(repeating: "a", count: 106)) != nil)
         #expect(SocketAddress("unix:/" + String(repeating: "a", count: 107)) == nil)

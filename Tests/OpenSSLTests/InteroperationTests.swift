@@ -102,4 +102,16 @@ import Testing
         #expect(served.client.errors.contains("no renegotiation"))
         #expect(served.received.isEmpty)
     }
+
+    /// Clients choose by these names which certificate they send, and some send none when its issuer is missing.
+    @Test func `is told whom the server trusts, and who issued these`() async throws {
+        let authority = try Scenery.authority
+        let pinned = try TrustAnchors([try authority.intermediate.certificate()], pinsIntermediates: true)
+        let context = try TLSContext.server(identity: try authority.server().tlsIdentity(), trust: pinned)
+        let served = try await ServedConnection.serve(context, options: credentials(try Scenery.client))
+        #expect(served.handshake == .finished)
+        let names = served.client.output.split(separator: "Acceptable client certificate CA names\n").last ?? ""
+        #expect(names.split(separator: "\n").prefix { $0.contains("CN = ") }.count == 2, "\(names)")
+        #expect(names.prefix(200).contains("Test Root"), "\(names)")
+    }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import IO
 import Testing
 
@@ -24,6 +24,20 @@ extension `The service manager` {
             #expect(taken(ports, "db", second.address) == second.address)
             #expect(taken(ports, "db", second.address) == nil)
             #expect(taken(ports, "db", loopback) == first.address, "any port, if it is 0")
+        }
+
+        @Test func `at a path come back as long as their file is there`() throws {
+            let path = NSTemporaryDirectory() + "nodeguard-\(UUID().uuidString)"
+            defer { unlink(path) }
+            let socket = try ListeningSocket(.unix(path: path), mode: 0o600)
+            let ports = SocketStore(inherited: [
+                ("listener-out", dup(socket.rawValue)), ("listener-out", dup(socket.rawValue)),
+            ]).ports
+            #expect(taken(ports, "out", .unix(path: path + "x")) == nil)
+            #expect(taken(ports, "out", loopback) == nil)
+            #expect(taken(ports, "out", .unix(path: path)) == .unix(path: path))
+            unlink(path)
+            #expect(taken(ports, "out", .unix(path: path)) == nil, "nobody would find it there")
         }
 
         @Test func `that do not listen are not taken`() {

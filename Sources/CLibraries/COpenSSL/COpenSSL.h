@@ -67,6 +67,10 @@ static inline int COpenSSL_SSL_CTX_clear_chain_certs(SSL_CTX *context) {
 static inline int COpenSSL_SSL_set_tlsext_host_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
 }
+static inline long COpenSSL_SSL_CTX_set_tlsext_servername_callback(
+    SSL_CTX *context, int (*callback)(SSL *, int *, void *)) {
+    return SSL_CTX_set_tlsext_servername_callback(context, callback);
+}
 static inline void COpenSSL_BIO_clear_retry_flags(BIO *bio) { BIO_clear_retry_flags(bio); }
 static inline void COpenSSL_BIO_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
 static inline void COpenSSL_BIO_set_retry_write(BIO *bio) { BIO_set_retry_write(bio); }
@@ -111,6 +115,10 @@ static inline int COpenSSL_sk_ASN1_OBJECT_push(STACK_OF(ASN1_OBJECT) * stack, AS
 }
 static inline void COpenSSL_sk_ASN1_OBJECT_free(STACK_OF(ASN1_OBJECT) * stack) {
     sk_ASN1_OBJECT_pop_free(stack, ASN1_OBJECT_free);
+}
+static inline STACK_OF(X509_NAME) * COpenSSL_sk_X509_NAME_new(void) { return sk_X509_NAME_new_null(); }
+static inline int COpenSSL_sk_X509_NAME_push(STACK_OF(X509_NAME) * stack, X509_NAME *name) {
+    return sk_X509_NAME_push(stack, name);
 }
 static inline void COpenSSL_sk_X509_EXTENSION_free(STACK_OF(X509_EXTENSION) * stack) {
     sk_X509_EXTENSION_pop_free(stack, X509_EXTENSION_free);

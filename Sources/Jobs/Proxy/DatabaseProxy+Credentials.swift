@@ -11,7 +11,7 @@ extension DatabaseProxy {
     /// its test is not used, and the health board says so.
     package func publish(identity: TLSIdentity, forRole role: String) {
         credentials.withLock { $0.put([role: identity]) }
-        renew { $0.configuration.certificateRole == role }
+        renew { $0.configuration.certificateRoles.contains(role) }
     }
 
     /// New handshakes are held to it, and live connections are judged again: those that it does not cover are cut.
@@ -32,8 +32,8 @@ extension DatabaseProxy {
             do throws(OpenSSLError) {
                 if let step = try step(of: change, listener, present) { steps.append(step) }
             } catch {
-                let role = listener.configuration.certificateRole
-                mistakes.append("listener \(listener.name): the certificate of role \(role) failed its test: \(error)")
+                let roles = listener.configuration.certificateRoles.joined(separator: ", ")
+                mistakes.append("\(listener.subject): the certificate of role \(roles) failed its test: \(error)")
             }
         }
         guard mistakes.isEmpty else { throw ProxyError(description: mistakes.joined(separator: "\n")) }
@@ -43,7 +43,7 @@ extension DatabaseProxy {
     private func step(
         of change: ProxyChange, _ listener: ListenerState, _ present: Credentials
     ) throws(OpenSSLError) -> TestedChange.Step? {
-        let role = listener.configuration.certificateRole
+        let roles = listener.configuration.certificateRoles
         let (trust, policy) = (
             change.trust[listener.name] ?? listener.trust,
             change.policies[listener.name] ?? listener.policy
@@ -52,11 +52,12 @@ extension DatabaseProxy {
         let isOtherPolicy = policy != listener.policy
         let backendTrust = listener.backendTrust.map { change.backendTrust[listener.name] ?? $0 }
         let needsContexts =
-            isOtherTrust || backendTrust != listener.backendTrust || change.identities[role] != nil
+            isOtherTrust || backendTrust != listener.backendTrust || roles.contains { change.identities[$0] != nil }
         guard needsContexts || isOtherPolicy else { return nil }
         var contexts: ListenerContexts?
-        if needsContexts, let identity = change.identities[role] ?? present.identities[role] {
-            contexts = try self.contexts(listener.configuration, trust, backendTrust, identity, present.trust)
+        if needsContexts {
+            let identities = present.identities.merging(change.identities) { $1 }
+            contexts = try self.contexts(listener.configuration, trust, backendTrust, identities, present.trust)
         }
         return TestedChange.Step(
             listener: listener, trust: trust, policy: policy, contexts: contexts, backendTrust: backendTrust,
@@ -77,7 +78,7 @@ extension DatabaseProxy {
             if step.changesStanding { review(step.listener) }
             guard step.contexts != nil else { continue }
             reloads.good.add()
-            health.clear("LISTENER_CERTIFICATE_REFUSED", subject: "listener \(step.listener.name)")
+            health.clear("LISTENER_CERTIFICATE_REFUSED", subject: step.listener.subject)
         }
         publishStatus()
         return true
@@ -95,7 +96,7 @@ extension DatabaseProxy {
 
     func renew(_ isConcerned: (ListenerState) -> Bool) {
         for listener in listeners where isConcerned(listener) {
-            let subject = "listener \(listener.name)"
+            let subject = listener.subject
             do throws(OpenSSLError) {
                 guard try renew(listener) else { continue }
                 reloads.good.add()
@@ -106,8 +107,9 @@ extension DatabaseProxy {
                     HealthReason(
                         "LISTENER_CERTIFICATE_REFUSED", .error, subject: subject,
                         detail: "the new certificate or trust failed its test and is not used: \(error)",
-                        action: "look at the certificate of role \(listener.configuration.certificateRole); "
-                            + "the one before stays in use"))
+                        action: "look at the certificate of role "
+                            + listener.configuration.certificateRoles.joined(separator: ", ")
+                            + "; the one before stays in use"))
             }
         }
         publishStatus()
@@ -117,9 +119,9 @@ extension DatabaseProxy {
     private func renew(_ listener: ListenerState) throws(OpenSSLError) -> Bool {
         for _ in 0..<Self.attempts {
             let present = credentials.withLock { $0 }
-            guard let identity = present.identities[listener.configuration.certificateRole],
+            guard
                 let contexts = try contexts(
-                    listener.configuration, listener.trust, listener.backendTrust, identity, present.trust)
+                    listener.configuration, listener.trust, listener.backendTrust, present.identities, present.trust)
             else { return false }
             let isLatest = credentials.withLock { credentials in
                 guard credentials.revision == present.revision else { return false }
@@ -131,12 +133,14 @@ extension DatabaseProxy {
         throw OpenSSLError("publish a certificate", "others were published \(Self.attempts) times meanwhile")
     }
 
-    /// nil while the trust that it needs is not there yet, or what it has revoked.
+    /// nil while its first certificate or the trust that it needs is not there yet, or what it has revoked.
     private func contexts(
         _ listener: ListenerConfiguration, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?,
-        _ identity: TLSIdentity, _ cluster: TrustAnchors?
+        _ identities: [String: TLSIdentity], _ cluster: TrustAnchors?
     ) throws(OpenSSLError) -> ListenerContexts? {
-        guard let all = Self.anchors(wanted, cluster) else { return nil }
+        guard let identity = identities[listener.certificateRole], let all = Self.anchors(wanted, cluster) else {
+            return nil
+        }
         var revocation: Revocation?
         if let wanted = listener.revocation {
             guard let lists = files.lists(of: wanted.files) else { return nil }
@@ -144,13 +148,18 @@ extension DatabaseProxy {
         }
         let trust = try TrustAnchors(
             all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
-        let context = try TLSContext.server(
-            identity: identity, trust: trust, minimum: listener.minimumTLS,
-            applicationProtocols: listener.databaseProtocol.applicationProtocols, algorithms: configuration.algorithms)
-        // Under the authority that came with it: whom clients are certified by may be somebody else.
-        if let own = identity.chain.last(where: \.isAuthority) {
-            try TLSContext.selfTest(context, trust: try TrustAnchors([own], pinsIntermediates: true))
+        if let tunnel = listener.tunnel {
+            let remote = try BackendSecurity(
+                tunnel, identity, trust: trust, minimum: listener.minimumTLS,
+                protocols: listener.databaseProtocol.applicationProtocols)
+            return ListenerContexts(server: nil, anchors: trust, backend: remote)
         }
+        let others = listener.otherCertificateRoles.compactMap { identities[$0] }
+        let context = try TLSContext.server(
+            identity: identity, others: others, refusesUnknownNames: listener.refusesUnknownNames, trust: trust,
+            minimum: listener.minimumTLS, applicationProtocols: listener.databaseProtocol.applicationProtocols,
+            algorithms: configuration.algorithms)
+        try Self.test(context, [identity] + others)
         guard let backendTLS = listener.backendTLS else {
             return ListenerContexts(server: context, anchors: trust, backend: nil)
         }
@@ -160,6 +169,17 @@ extension DatabaseProxy {
             trust: certifiers.isEmpty ? nil : try TrustAnchors(certifiers, pinsIntermediates: true),
             protocols: listener.databaseProtocol.applicationProtocols)
         return ListenerContexts(server: context, anchors: trust, backend: backend)
+    }
+
+    /// Each under the authority that came with it: whom clients are certified by may be somebody else. Beside the
+    /// first, each by a name under which it is shown; one without such a name is shown to nobody.
+    private static func test(_ context: TLSContext, _ identities: [TLSIdentity]) throws(OpenSSLError) {
+        for (index, (identity, (_, names))) in zip(identities, context.shown).enumerated() {
+            guard let own = identity.chain.last(where: \.isAuthority), index == 0 || !names.isEmpty else { continue }
+            let name = index == 0 ? nil : names[0].replacing(/^\*/, with: "www")
+            try TLSContext.selfTest(
+                context, trust: try TrustAnchors([own], pinsIntermediates: true), serverName: name)
+        }
     }
 
     /// nil while the cluster's are wanted and not there yet.

@@ -9,7 +9,9 @@ extension DatabaseProxy {
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         for listener in listeners where listener.trustEnded(at: now) { review(listener) }
-        for listener in listeners where listener.backendHealth.rules != nil {
+        for listener in listeners {
+            guard let rules = listener.backendHealth.rules else { continue }
+            listener.lookup?.refresh(every: rules.every)
             handshakes.first?.submit { $0.floor.probe(listener) }
         }
         revocationReports.looked(at: now, listeners)
@@ -21,7 +23,7 @@ extension DatabaseProxy {
         health.publish(
             section: "proxy",
             [
-                "listeners": .array(listeners.map { $0.document(isDraining: isDraining) }),
+                "listeners": documents(ofTunnels: false, isDraining), "tunnels": documents(ofTunnels: true, isDraining),
                 "connections": .count(house.admission.authenticatedCount),
                 "unauthenticated": .count(house.admission.unauthenticatedCount),
                 "stalled_bytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
@@ -34,14 +36,14 @@ extension DatabaseProxy {
         for listener in listeners {
             tellOfDryRun(listener)
             tellOfBackends(listener)
-            let subject = "listener \(listener.name)"
+            let subject = listener.subject
             if listener.context != nil {
                 health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
             } else {
                 health.raise(
                     HealthReason(
                         "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
-                        detail: "clients are refused: there is no certificate of role "
+                        detail: "connections are refused: there is no certificate of role "
                             + "\(listener.configuration.certificateRole), or no trust, yet",
                         action: "wait for its enrolment if the plane issues it, or mend its files: "
                             + "other reasons and nodeguard config check say what is wrong"))
@@ -49,9 +51,15 @@ extension DatabaseProxy {
         }
     }
 
+    private func documents(ofTunnels isWanted: Bool, _ isDraining: Bool) -> JSONValue {
+        .array(
+            listeners.filter { ($0.configuration.tunnel != nil) == isWanted }
+                .map { $0.document(isDraining: isDraining) })
+    }
+
     /// As long as it lasts: rules that refuse nobody are easily forgotten.
     private func tellOfDryRun(_ listener: ListenerState) {
-        let subject = "listener \(listener.name)"
+        let subject = listener.subject
         guard listener.policy.mode == .dryRun else {
             return health.clear("LISTENER_IN_DRY_RUN", subject: subject)
         }
@@ -65,7 +73,8 @@ extension DatabaseProxy {
     }
 
     private func tellOfBackends(_ listener: ListenerState) {
-        let subject = "listener \(listener.name)"
+        if listener.configuration.tunnel != nil { return tellOfRemote(listener) }
+        let subject = listener.subject
         let findings = listener.backendHealth.findings
         let down = findings.filter { $0.state == .down }
         guard !down.isEmpty else { return health.clear("BACKEND_DOWN", subject: subject) }
@@ -74,6 +83,20 @@ extension DatabaseProxy {
                 "BACKEND_DOWN", down.count == findings.count ? .error : .warn, subject: subject,
                 detail: down.map { "\($0.address): \($0.reason ?? "no answer")" }.joined(separator: "; "),
                 action: "look at the database server; clients are sent there again once a probe succeeds"))
+    }
+
+    /// That another node is away is no failure of this one.
+    private func tellOfRemote(_ tunnel: ListenerState) {
+        let findings = tunnel.backendHealth.findings
+        var flaws = findings.filter { $0.state == .down }.map { "\($0.address): \($0.reason ?? "no answer")" }
+        if tunnel.backendHealth.rules != nil, findings.isEmpty, let failure = tunnel.lookup?.failure {
+            flaws.append(failure)
+        }
+        guard !flaws.isEmpty else { return health.clear("REMOTE_DOWN", subject: tunnel.subject) }
+        health.raise(
+            HealthReason(
+                "REMOTE_DOWN", .warn, subject: tunnel.subject, detail: flaws.joined(separator: "; "),
+                action: "look at the other node; connections go there again once a probe succeeds"))
     }
 
     func reportScarcity() {
@@ -98,7 +121,7 @@ extension DatabaseProxy {
     /// The metrics outlive the proxy, and must not keep it.
     func registerGauges(_ metrics: Metrics) {
         metrics.gauge("nodeguard_proxy_connections_open", "Authorized connections") { [weak self] in
-            (self?.listeners ?? []).map { ([("listener", $0.name)], Double($0.counters.openCount)) }
+            (self?.listeners ?? []).map { ([$0.label], Double($0.counters.openCount)) }
         }
         metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
             [weak self] in
@@ -109,7 +132,7 @@ extension DatabaseProxy {
             [weak self] in
             (self?.listeners ?? []).flatMap { listener in
                 Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
-                    ([("listener", listener.name), ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
+                    ([listener.label, ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
                 }
             }
         }
@@ -117,7 +140,7 @@ extension DatabaseProxy {
             (self?.listeners ?? []).flatMap { listener in
                 listener.backendHealth.findings.filter { $0.state != .unknown }.map { finding in
                     (
-                        [("listener", listener.name), ("backend", finding.address.description)],
+                        [listener.label, ("backend", finding.address.description)],
                         finding.state == .up ? 1 : 0
                     )
                 }

@@ -9,8 +9,8 @@ package struct ProxyError: Error, Sendable, CustomStringConvertible {
     package let description: String
 }
 
-/// The proxy job: terminates mutual TLS before each database port, and lets no byte through before the peer is
-/// verified and allowed. Safe from any thread.
+/// The proxy job: terminates mutual TLS before each database port, begins it at each tunnel's, and lets no byte through
+/// before the peer is verified and, where it is a client, allowed. Safe from any thread.
 package final class DatabaseProxy: Sendable {
     struct Credentials {
         private(set) var identities: [String: TLSIdentity] = [:]
@@ -120,7 +120,7 @@ package final class DatabaseProxy: Sendable {
                 do throws(IOError) {
                     ports.append((listener, OpenPort(try port(of: listener, at: address))))
                 } catch {
-                    throw ProxyError(description: "listener \(listener.name): \(error)")
+                    throw ProxyError(description: "\(listener.subject): \(error)")
                 }
             }
         }
@@ -130,8 +130,10 @@ package final class DatabaseProxy: Sendable {
     }
 
     private func port(of listener: ListenerState, at address: SocketAddress) throws(IOError) -> ListeningSocket {
-        if let kept = keeper.take(listener.name, address) { return kept }
-        return try ListeningSocket(address)
+        let mode = listener.configuration.tunnel?.socketMode
+        guard let kept = keeper.take(listener.name, address) else { return try ListeningSocket(address, mode: mode) }
+        if let mode { try kept.setMode(mode) }
+        return kept
     }
 
     private func open(_ ports: [(ListenerState, OpenPort)]) {
@@ -159,15 +161,32 @@ package final class DatabaseProxy: Sendable {
         publishStatus()
     }
 
-    /// Closes the ports, lets live connections end until the deadline, then ends those that are left.
-    package func drain(deadline: Duration) async {
+    /// Closes the ports and lets live connections end until the deadline.
+    ///
+    /// Those that are left when only `spread` remains until then are ended one after the other, those between two
+    /// messages first, so that not all of their clients come back to the cluster at once; the rest at the deadline.
+    package func drain(deadline: Duration, spread: Duration = .zero) async {
         await beginDrain(beforeRestart: true)
         let end = ContinuousClock.now + deadline
-        while openCount > 0, ContinuousClock.now < end {
-            if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { break }
+        for turn in 0..<Int(spread / Self.drainTurn) {
+            let remaining = spread - Self.drainTurn * turn
+            guard await stayOpen(until: end - remaining) else { break }
+            let turns = Int(remaining / Self.drainTurn)
+            for relay in relays { relay.submit { $0.floor.abandonShare(of: turns) } }
         }
+        _ = await stayOpen(until: end)
         abandonAll()
         publishStatus()
+    }
+
+    private static let drainTurn = Duration.milliseconds(100)
+
+    /// False as soon as there is no connection, or nobody waits any more.
+    private func stayOpen(until end: ContinuousClock.Instant) async -> Bool {
+        while openCount > 0, ContinuousClock.now < end {
+            if await emptied.wait(for: end - ContinuousClock.now) == .cancelled { return false }
+        }
+        return openCount > 0
     }
 
     /// Opens the ports again.

@@ -54,7 +54,13 @@ package struct TestedChange: Sendable {
     }
 
     /// Names of the listeners whose trust is another now.
-    package var newTrust: [String] {
-        steps.filter { $0.trust != $0.listener.trust }.map(\.listener.name)
+    package var newTrust: [String] { namesOfNewTrust(ofTunnels: false) }
+
+    /// Names of the tunnels that trust others to certify their remote ends now.
+    package var newTunnelTrust: [String] { namesOfNewTrust(ofTunnels: true) }
+
+    private func namesOfNewTrust(ofTunnels isWanted: Bool) -> [String] {
+        steps.filter { $0.trust != $0.listener.trust && ($0.listener.configuration.tunnel != nil) == isWanted }
+            .map(\.listener.name)
     }
 }

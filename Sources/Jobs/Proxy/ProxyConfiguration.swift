@@ -3,6 +3,7 @@ import OpenSSL
 
 /// What the proxy does, checked and complete; made by the program from its configuration file.
 package struct ProxyConfiguration: Sendable {
+    /// Tunnels too.
     package var listeners: [ListenerConfiguration]
     package var limits: ProxyLimits
     /// As many as cores, unless told otherwise.
@@ -27,10 +28,22 @@ package struct ListenerConfiguration: Sendable {
     package var backend: [SocketAddress]
     /// nil: the database is reached in clear.
     package var backendTLS: BackendTLS?
+    /// Whether a database is told who its client is, by a PROXY header (version 2) before anything else.
+    package var sendsProxyHeader = false
+    /// Proxies that say who their clients are, by such a header, which they must send; nobody else may.
+    package var announcingProxies: [IPNetwork] = []
+    /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
+    package var namesAddress = false
+    /// nil: it stands before a database.
+    package var tunnel: TunnelSettings?
     /// nil: the databases are not probed, and each connection tries them all.
     package var health: BackendHealthRules?
     /// Whose identity is served: a role of `publish(identity:forRole:)`.
     package var certificateRole: String
+    /// Roles whose identities are served to clients that ask for a name of theirs (SNI).
+    package var otherCertificateRoles: [String] = []
+    /// Whether a client that asks for a name that no certificate has, or for none, gets an alert.
+    package var refusesUnknownNames = false
     /// Whether the anchors of `publish(trust:)` count.
     package var trustsCluster: Bool
     /// Anchors of its own, beside or instead of the cluster's.
@@ -69,8 +82,15 @@ package struct ListenerConfiguration: Sendable {
         self.explainsCertificateRefusals = explainsCertificateRefusals
     }
 
+    /// In order; the first is the one that is served to who asks for no name.
+    var certificateRoles: [String] { [certificateRole] + otherCertificateRoles }
+
+    /// Whether somebody at this address must say first who the client is.
+    func isAnnounced(by address: SocketAddress) -> Bool { announcingProxies.contains { $0.contains(address) } }
+
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
     package var mistakes: [String] {
+        if let tunnel { return mistakes(of: tunnel) }
         var found: [String] = []
         if listen.isEmpty { found.append("listener \(name) has no address to listen on") }
         if backend.isEmpty { found.append("listener \(name) has no backend") }
@@ -82,12 +102,21 @@ package struct ListenerConfiguration: Sendable {
                     + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
                     + "acknowledge it")
         }
+        if backendTLS?.mode == .sameCertificate, !otherCertificateRoles.isEmpty {
+            found.append("listener \(name) has several certificates, and its database can present only one of them")
+        }
         found += (backendTLS?.mistakes ?? []).map { "listener \(name) \($0)" }
         if backendTLS != nil, hasUnixBackend, databaseProtocol == .postgres {
             found.append("listener \(name) has a unix backend for postgres, which never speaks TLS there")
         }
         if policy.namesSession, databaseProtocol != .postgres {
             found.append("listener \(name): only protocol postgres names a user before the policy decides")
+        }
+        if namesAddress, databaseProtocol != .postgres {
+            found.append("listener \(name): only protocol postgres has an application_name")
+        }
+        if backendTLS?.negotiation == .direct, databaseProtocol != .postgres {
+            found.append("listener \(name): only protocol postgres has anything to negotiate before TLS")
         }
         if explainsCertificateRefusals, databaseProtocol == .tcp {
             found.append("listener \(name): protocol tcp has no words in which to explain a refusal")

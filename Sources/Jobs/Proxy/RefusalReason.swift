@@ -12,6 +12,8 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case handshakeTimeout = "handshake-timeout"
     // Before TLS.
     case plaintext, probe
+    case noProxyHeader = "no-proxy-header"
+    case badProxyHeader = "bad-proxy-header"
     case clientLeft = "client-left"
     case malformedPreamble = "malformed-preamble"
     case stuffedPreamble = "stuffed-preamble"
@@ -29,6 +31,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case revoked
     case revocationUnknown = "revocation-unknown"
     case invalidCertificate = "invalid-certificate"
+    case unknownServerName = "unknown-server-name"
     case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
     case tlsFailure = "tls-failure"
@@ -40,6 +43,10 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case databaseNotAllowed = "database-not-allowed"
     case replicationNotAllowed = "replication-not-allowed"
     case backendDown = "backend-down"
+    /// The remote end of a tunnel.
+    case remoteDown = "remote-down"
+    /// It answers, but its certificate or its name is not accepted.
+    case remoteRefused = "remote-refused"
     case backendExposed = "backend-exposed"
     case cancelUnmatched = "cancel-unmatched"
 
@@ -81,6 +88,7 @@ extension RefusalReason {
             case .wrongPurpose: .wrongPurpose
             case .authorityAsLeaf: .authorityAsPeer
             case .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate: .invalidCertificate
+            case .unknownServerName: .unknownServerName
             case .protocolMismatch: .tlsMismatch
             case .applicationProtocol: .noApplicationProtocol
             case .plaintextHTTP: .plaintext

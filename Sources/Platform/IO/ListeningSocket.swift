@@ -33,13 +33,15 @@ package struct ListeningSocket: ~Copyable, Sendable {
         self.address = Self.boundAddress(raw) ?? address
     }
 
-    /// Whether the descriptor is a TCP socket that listens on this address; on any port, if that is 0.
+    /// Whether the descriptor is a socket that listens on this address; on any port, if that is 0; at a path only if
+    /// a socket's file is still there.
     package static func listens(_ raw: Int32, on address: SocketAddress) -> Bool {
         var isListening: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         guard getsockopt(raw, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0, isListening == 1 else {
             return false
         }
+        if case .unix(let path) = address { return boundPath(raw) == path && isSocket(path) }
         switch (boundAddress(raw), address) {
         case (.ipv4(let bound, let port), .ipv4(let wanted, let wantedPort)),
             (.ipv6(let bound, let port), .ipv6(let wanted, let wantedPort)):
@@ -58,9 +60,17 @@ package struct ListeningSocket: ~Copyable, Sendable {
         if case .unix(let path) = address { try removeStale(path) } else { setOption(raw, SOL_SOCKET, SO_REUSEADDR, 1) }
         if case .ipv6 = address { setOption(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
         guard address.withPointer({ bind(raw, $0, $1) }) == 0 else { throw IOError(operation) }
-        if case .unix(let path) = address, let mode, chmod(path, mode) != 0 { throw IOError("set the mode of \(path)") }
+        if let mode { try setMode(mode, of: address) }
         guard Glibc.listen(raw, backlog) == 0 else { throw IOError(operation) }
         return new
+    }
+
+    /// Permissions of a unix socket's file; of another there is none.
+    package borrowing func setMode(_ mode: UInt32) throws(IOError) { try Self.setMode(mode, of: address) }
+
+    private static func setMode(_ mode: UInt32, of address: SocketAddress) throws(IOError) {
+        guard case .unix(let path) = address, chmod(path, mode) != 0 else { return }
+        throw IOError("set the mode of \(path)")
     }
 
     package borrowing func accept() -> AcceptOutcome {
@@ -80,22 +90,28 @@ package struct ListeningSocket: ~Copyable, Sendable {
     }
 
     private static func boundAddress(_ raw: Int32) -> SocketAddress? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard getsockname(raw, address, &length) == 0, address.pointee.sa_family != UInt16(AF_UNIX) else {
-                    return nil
-                }
-                return SocketAddress(address)
-            }
+        if case .unix = SocketAddress(localOf: raw) { nil } else { SocketAddress(localOf: raw) }
+    }
+
+    /// nil unless it is a unix socket that is bound to a path.
+    private static func boundPath(_ raw: Int32) -> String? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &length) }
         }
+        guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+        return withUnsafeBytes(of: address.sun_path) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    private static func isSocket(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
     }
 
     /// A socket file outlives its process; one that still answers belongs to somebody.
     private static func removeStale(_ path: String) throws(IOError) {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
+        guard isSocket(path) else { return }
         let probe = socket(AF_UNIX, streamType, 0)
         guard probe >= 0 else { throw IOError("listen on unix:\(path)") }
         defer { close(probe) }

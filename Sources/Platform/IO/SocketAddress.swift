@@ -74,6 +74,17 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether no other machine reaches it. IPv4's may come in IPv6's clothes (RFC 4291 §2.5.5.2).
+    package var isLoopback: Bool {
+        switch self {
+        case .ipv4(let bytes, _): bytes.first == 127
+        case .ipv6(let bytes, _):
+            bytes == [UInt8](repeating: 0, count: 15) + [1]
+                || bytes.starts(with: [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127])
+        case .unix: true
+        }
+    }
+
     var family: Int32 {
         switch self {
         case .ipv4: AF_INET
@@ -119,6 +130,19 @@ extension SocketAddress {
         default:
             return nil
         }
+    }
+
+    /// Where a socket is bound; nil for other families.
+    init?(localOf raw: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let address = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                getsockname(raw, address, &length) == 0 ? SocketAddress(address) : nil
+            }
+        }
+        guard let address else { return nil }
+        self = address
     }
 
     /// Calls `body` with the address in the kernel's form.

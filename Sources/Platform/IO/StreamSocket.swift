@@ -92,6 +92,9 @@ package struct StreamSocket: ~Copyable, Sendable {
         setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPCNT, count)
     }
 
+    /// This end's own address; nil where it has none.
+    package borrowing func localAddress() -> SocketAddress? { SocketAddress(localOf: rawValue) }
+
     /// Who is at the other end of a unix socket.
     package borrowing func peerCredentials() throws(IOError) -> PeerCredentials { try PeerCredentials(of: rawValue) }
 }

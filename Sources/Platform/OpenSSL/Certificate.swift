@@ -98,6 +98,11 @@ package final class Certificate: Sendable {
         return output.text()
     }
 
+    /// OpenSSL's short name of how it was signed, such as "ecdsa-with-SHA256"; nil if it has none.
+    package var signatureAlgorithm: String? {
+        OBJ_nid2sn(X509_get_signature_nid(pointer)).map { String(cString: $0) }
+    }
+
     package var allowsClientAuthentication: Bool { extendedKeyUsages.contains("1.3.6.1.5.5.7.3.2") }
     package var allowsServerAuthentication: Bool { extendedKeyUsages.contains("1.3.6.1.5.5.7.3.1") }
 }

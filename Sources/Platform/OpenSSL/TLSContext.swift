@@ -5,7 +5,10 @@ import Glibc
 package final class TLSContext: Sendable {
     /// OpenSSL's counted `SSL_CTX`; never changed after `init`.
     nonisolated(unsafe) let pointer: OpaquePointer
+    /// Of several, the one that is shown to who asks for no name.
     package let identity: TLSIdentity?
+    /// Where a client's choice of name matters; servers only.
+    let named: NamedIdentities?
     package let trust: TrustAnchors?
     package let isServer: Bool
     /// What the session's `SSL` is told to ask for and to verify; clients only.
@@ -16,11 +19,12 @@ package final class TLSContext: Sendable {
     let verifiedChains = VerifiedChains()
 
     private init(
-        adopting pointer: OpaquePointer, identity: TLSIdentity?, trust: TrustAnchors?, isServer: Bool,
-        serverName: String?, protocols: ApplicationProtocols?
+        adopting pointer: OpaquePointer, identity: TLSIdentity?, named: NamedIdentities? = nil, trust: TrustAnchors?,
+        isServer: Bool, serverName: String?, protocols: ApplicationProtocols?
     ) {
         self.pointer = pointer
         self.identity = identity
+        self.named = named
         self.trust = trust
         self.isServer = isServer
         self.serverName = serverName
@@ -33,30 +37,35 @@ package final class TLSContext: Sendable {
     /// Demands and verifies a client's certificate.
     ///
     /// A client that offers application protocols, but none of ours, is refused; one that offers none is accepted,
-    /// and `TLSSession.applicationProtocol` is nil.
+    /// and `TLSSession.applicationProtocol` is nil. `others`: shown to clients that ask for a name of theirs.
+    /// `refusesUnknownNames`: a client that asks for no name, or for one that no certificate has, gets an alert.
     package static func server(
-        identity: TLSIdentity, trust: TrustAnchors, minimum: TLSVersion = .tls12, maximum: TLSVersion = .tls13,
-        applicationProtocols: [String] = [], algorithms: AlgorithmSelection = .all
+        identity: TLSIdentity, others: [TLSIdentity] = [], refusesUnknownNames: Bool = false, trust: TrustAnchors,
+        minimum: TLSVersion = .tls12, maximum: TLSVersion = .tls13, applicationProtocols: [String] = [],
+        algorithms: AlgorithmSelection = .all
     ) throws(OpenSSLError) -> TLSContext {
         let protocols = try wireFormat(applicationProtocols)
+        let isChosen = !others.isEmpty || refusesUnknownNames
+        let named =
+            isChosen ? NamedIdentities([identity] + others, refusesUnknownNames: refusesUnknownNames) : nil
         let pointer = try make(TLS_server_method(), algorithms.library) { (context) throws(OpenSSLError) in
             try TLSPolicy.limit(context, minimum: minimum, maximum: maximum)
             try identity.apply(to: context)
             try PeerVerification.install(in: context, trust: trust, purpose: .client)
             KeyUpdateBudget.install(in: context)
-            // Tells clients with several certificates which one to send.
-            for certificate in trust.certificates {
-                try openSSL(
-                    "name the trusted authorities",
-                    isOne: {
-                        SSL_CTX_add_client_CA(context, certificate.pointer)
-                    })
-            }
+            try trust.nameAuthorities(in: context)
             protocols?.install(asServer: context)
+            if named != nil { NamedIdentities.install(in: context) }
         }
         return TLSContext(
-            adopting: pointer, identity: identity, trust: trust, isServer: true, serverName: nil,
+            adopting: pointer, identity: identity, named: named, trust: trust, isServer: true, serverName: nil,
             protocols: protocols)
+    }
+
+    /// What a server shows, and to who asks for which names; the first also to everybody else.
+    package var shown: [(certificate: Certificate, names: [String])] {
+        guard let named else { return identity.map { [($0.leaf, $0.leaf.dnsNames)] } ?? [] }
+        return named.identities.enumerated().map { ($1.leaf, named.names(of: $0)) }
     }
 
     /// Without `trust` the server is not verified. `serverName` (a name or a literal address) must stand in the

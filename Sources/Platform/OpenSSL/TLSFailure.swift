@@ -17,6 +17,8 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case weakCertificate = "weak_certificate"
         case wrongName = "wrong_name"
         case invalidCertificate = "invalid_certificate"
+        /// A client asked for none that the server has, or for no name at all.
+        case unknownServerName = "unknown_server_name"
         case protocolMismatch = "protocol_mismatch"
         case applicationProtocol = "application_protocol"
         case plaintextHTTP = "plaintext_http"
@@ -40,11 +42,12 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
     package var description: String { detail }
 
-    /// What OpenSSL left on the error stack; `verification` is what the certificate check said of the peer.
+    /// What OpenSSL left on the error stack; `verification` is what our own callbacks said of the peer.
     init(_ entries: [ErrorStack.Entry], verification: TLSFailure?) {
         let words = entries.map(\.text).joined(separator: "; ")
         let reasons = entries.filter { $0.library == ERR_LIB_SSL }.map(\.reason)
-        if reasons.contains(SSL_R_CERTIFICATE_VERIFY_FAILED), let verification {
+        let isOurs = reasons.contains { $0 == SSL_R_CERTIFICATE_VERIFY_FAILED || $0 == SSL_R_CALLBACK_FAILED }
+        if isOurs, let verification {
             self = verification
             return
         }

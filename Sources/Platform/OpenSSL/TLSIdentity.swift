@@ -24,13 +24,16 @@ package final class TLSIdentity: Sendable {
         try self.init(chain: try Certificate.parsePEM(chainFile), key: try PrivateKey(pemFile: keyFile))
     }
 
-    /// Puts leaf, intermediates and key into a context; a root is not sent, since peers have it or do not trust it.
+    /// A root is not sent, since peers have it or do not trust it.
+    var sentAuthorities: [Certificate] { chain.dropFirst().filter { !$0.isSelfSigned } }
+
+    /// Puts leaf, intermediates and key into a context.
     func apply(to context: OpaquePointer) throws(OpenSSLError) {
         try openSSL("use certificate \(leaf)", isOne: { SSL_CTX_use_certificate(context, leaf.pointer) })
         try openSSL("use the key of \(leaf)", isOne: { SSL_CTX_use_PrivateKey(context, key.pointer) })
         try openSSL("check the key of \(leaf)", isOne: { SSL_CTX_check_private_key(context) })
         try openSSL("use the chain of \(leaf)", isOne: { COpenSSL_SSL_CTX_clear_chain_certs(context) })
-        for certificate in chain.dropFirst() where !certificate.isSelfSigned {
+        for certificate in sentAuthorities {
             try openSSL(
                 "use the chain of \(leaf)",
                 isOne: { COpenSSL_SSL_CTX_add1_chain_cert(context, certificate.pointer) })

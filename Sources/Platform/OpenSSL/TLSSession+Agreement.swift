@@ -19,8 +19,17 @@ extension TLSSession {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
-    /// What the client asked for (SNI).
+    /// What the peer is shown.
+    package var ownCertificate: Certificate? {
+        guard let named = context.named else { return context.identity?.leaf }
+        let shown = SSL_get_certificate(ssl)
+        return named.identities.first { $0.leaf.pointer == shown }?.leaf
+    }
+
+    /// What the client asked for (SNI); nil, too, for what can be no host name (RFC 6066 §3: ASCII).
     package var serverName: String? {
-        SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
+        guard let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return nil }
+        let text = String(cString: name)
+        return text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? text : nil
     }
 }

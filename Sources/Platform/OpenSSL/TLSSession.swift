@@ -134,6 +134,12 @@ package final class TLSSession {
         return explainsRefusal ? 1 : 0
     }
 
+    func refuseName(_ name: String?) {
+        refusal = TLSFailure(
+            .unknownServerName,
+            name.map { "no certificate here has the name '\($0)'" } ?? "the client asked for no name")
+    }
+
     // MARK: Data
 
     /// Decrypts as much as there is and `plain` has room for.

@@ -8,7 +8,7 @@ package final class TrustAnchors: Sendable {
         case refused(reason: String)
     }
 
-    /// Looked up for clients only.
+    /// Handshakes look up clients only: of a server's chain the owner of the session asks `refusal(ofVerified:)`.
     package let revocation: Revocation?
 
     /// OpenSSL's counted `X509_STORE`; never changed after `init`.
@@ -97,11 +97,21 @@ package final class TrustAnchors: Sendable {
         if let failure = PeerRules.refusal(of: leaf, chainCount: chain.count, purpose: purpose, at: unixSeconds) {
             return .failure(failure)
         }
-        if purpose == .client, let failure = refusal(of: chain, at: unixSeconds) { return .failure(failure) }
+        if let failure = refusal(of: chain, at: unixSeconds) { return .failure(failure) }
         return .success(chain)
     }
 
-    /// Whether a client's chain, which these certificates have verified, is revoked; nil while it is not.
+    /// What our own rules say against a chain that a handshake has verified under these anchors, and what is revoked;
+    /// nil: nothing.
+    package func refusal(
+        ofVerified chain: [Certificate], purpose: CertificatePurpose, at unixSeconds: Int64
+    ) -> TLSFailure? {
+        guard let leaf = chain.first else { return TLSFailure(.noCertificate, "there is no certificate") }
+        return PeerRules.refusal(of: leaf, chainCount: chain.count, purpose: purpose, at: unixSeconds)
+            ?? refusal(of: chain, at: unixSeconds)
+    }
+
+    /// Whether a chain that these certificates have verified is revoked; nil while it is not.
     package func refusal(of chain: [Certificate], at unixSeconds: Int64) -> TLSFailure? {
         revocation?.refusal(of: chain, under: certificates, at: unixSeconds)
     }

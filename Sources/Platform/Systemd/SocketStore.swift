@@ -35,8 +35,11 @@ package final class SocketStore: Sendable {
 
     deinit { for one in inherited.withLock({ $0 }) { close(one.raw) } }
 
-    /// Tells ours from the sockets of a .socket unit. A name there has no colon (sd_pid_notify_with_fds(3)).
+    /// Tells ports from other sockets that we are given. A name there has no colon (sd_pid_notify_with_fds(3)).
     private static let prefix = "listener-"
+
+    /// What FileDescriptorName= of a .socket unit must say for a port of this listener.
+    package static func descriptorName(ofListener name: String) -> String { prefix + name }
 
     package var ports: PortKeeper {
         PortKeeper(

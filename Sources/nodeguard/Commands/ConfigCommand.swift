@@ -4,7 +4,7 @@ import ArgumentParser
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Check, show or begin a configuration.",
-        subcommands: [Check.self, Show.self, Example.self])
+        subcommands: [Check.self, Show.self, Example.self, SocketUnit.self])
 
     struct Check: Verb {
         static let configuration = CommandConfiguration(
@@ -42,6 +42,24 @@ struct ConfigCommand: AsyncParsableCommand {
 
         func perform() async throws(VerbFailure) -> VerbStatus {
             Console.say(ConfigurationExample.text)
+            return .ready
+        }
+    }
+
+    struct SocketUnit: Verb {
+        static let configuration = CommandConfiguration(
+            commandName: "socket-unit", abstract: "Print a unit with which systemd itself opens a listener's ports.")
+
+        @OptionGroup var location: ConfigurationOption
+        @Argument(help: "The listener's name.") var listener: String
+
+        func perform() async throws(VerbFailure) -> VerbStatus {
+            let listeners = try location.read().proxy.listeners
+            guard let found = listeners.first(where: { $0.name == listener }) else {
+                let names = listeners.map(\.name).joined(separator: ", ")
+                throw VerbFailure(.usage, "there is no listener \(listener); the configuration has: \(names)")
+            }
+            Console.say(ListenerSocketUnit(name: found.name, addresses: found.listen).text)
             return .ready
         }
     }

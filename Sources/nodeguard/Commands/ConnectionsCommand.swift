@@ -57,7 +57,7 @@ struct ConnectionsCommand: Verb {
             let since = connection["since"]?.string.flatMap(Measures.seconds)
             return [
                 connection["id"]?.shown ?? "", connection["listener"]?.shown ?? "",
-                connection["peer_address"]?.shown ?? "", connection["peer_subject"]?.shown ?? "",
+                from(connection), connection["peer_subject"]?.shown ?? "",
                 connection["user"]?.shown ?? "", connection["database"]?.shown ?? "",
                 since.map { Measures.span(max(0, now - $0)) } ?? "",
                 connection["bytes_received"]?.number.map(Measures.bytes) ?? "",
@@ -65,6 +65,11 @@ struct ConnectionsCommand: Verb {
             ]
         }
         return table.lines(width: Console.width).joined(separator: "\n")
+    }
+
+    private static func from(_ connection: JSONValue) -> String {
+        let via = connection["carrier_address"]?.string.map { " via \($0.printable)" }
+        return (connection["peer_address"]?.shown ?? "") + (via ?? "")
     }
 }
 

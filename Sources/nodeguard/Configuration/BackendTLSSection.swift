@@ -9,6 +9,7 @@ struct BackendTLSSection: Sendable, Equatable {
     }
 
     let mode: Mode
+    let negotiation: BackendTLS.Negotiation
     /// As it is written; nil: the backend's host.
     let name: String?
     let trust: [ListenerSection.Trust]
@@ -18,13 +19,15 @@ struct BackendTLSSection: Sendable, Equatable {
         _ roles: CertificateRoles
     ) -> BackendTLSSection {
         let mode = section.located("backend-tls", Form<Mode>.word("backend-tls"))
+        let negotiation = section.located(
+            "backend-tls-negotiation", Form<BackendTLS.Negotiation>.word("negotiation of TLS"))
         let name = section.located("backend-name", .certificateName)
         let trust = section.list("backend-trust", .trust) ?? []
         let isUnix = backend?.value.hasPrefix("unix:") == true
         switch mode?.value ?? .off {
         case .off:
             if section.has("backend-tls"), mode == nil { break }
-            for key in ["backend-name", "backend-trust"] where section.has(key) {
+            for key in ["backend-name", "backend-trust", "backend-tls-negotiation"] where section.has(key) {
                 section.add("'\(key)' says nothing without 'backend-tls'", at: section.place(of: key))
             }
         case .verify:
@@ -42,26 +45,31 @@ struct BackendTLSSection: Sendable, Equatable {
                         + "'backend-trust' out", at: section.place(of: "backend-trust"))
             }
         }
+        if let negotiation, let mode, mode.value != .off, let databaseProtocol, databaseProtocol != .postgres {
+            section.add("only the protocol postgres has anything to negotiate before TLS", at: negotiation.position)
+        }
         if let mode, mode.value != .off, isUnix, databaseProtocol == .postgres {
             section.add("PostgreSQL does not speak TLS over a unix socket: use 127.0.0.1:PORT", at: mode.position)
         }
-        for one in trust where one.value == .cluster && !roles.isManaged {
-            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
-        }
-        return BackendTLSSection(mode: mode?.value ?? .off, name: name?.value, trust: trust.map(\.value))
+        ListenerSection.checkTrust(trust, section, roles)
+        return BackendTLSSection(
+            mode: mode?.value ?? .off, negotiation: negotiation?.value ?? .sslRequest, name: name?.value,
+            trust: trust.map(\.value))
     }
 
     var shown: ConfigurationText.Members {
         let named: ConfigurationText.Members = name.map { [("backend-name", .text($0))] } ?? []
         let trusted: ConfigurationText.Members =
             trust.isEmpty ? [] : [("backend-trust", .list(trust.map(\.description)))]
-        return [("backend-tls", .text(mode.rawValue))] + named + trusted
+        let negotiated: ConfigurationText.Members =
+            negotiation == .sslRequest ? [] : [("backend-tls-negotiation", .text(negotiation.rawValue))]
+        return [("backend-tls", .text(mode.rawValue))] + negotiated + named + trusted
     }
 }
 
 extension Form where Value == String {
     /// What a certificate can name a server by: a host name or a literal address.
-    fileprivate static var certificateName: Form {
+    static var certificateName: Form {
         Form { text throws(Flaw) in
             if SocketAddress("\(text):1") != nil || SocketAddress("[\(text)]:1") != nil, !text.hasPrefix("unix:") {
                 return text

@@ -43,6 +43,7 @@ enum ConfigurationExample {
             connect-timeout: 5s           # to the database
             idle-timeout: off             # or a duration without a byte in either direction
             drain: 30s                    # how long a stopping daemon lets its connections end
+            drain-spread: 5s              # over the last part of it, it ends them one after the other
             # Whom every listener refuses at once, one a line: 'serial 0A:1B CN=the issuer', 'spki sha256:…', 'uri …', …
             deny-list: /etc/nodeguard/denied  # default: none
           listeners:
@@ -53,8 +54,11 @@ enum ConfigurationExample {
               # off; verify: TLS to the database, its certificate from backend-trust and for backend-name;
               # same-certificate: it must present this listener's own, so that SCRAM can bind to the channel
               backend-tls: verify
+              backend-tls-negotiation: sslrequest     # or direct: TLS from the first byte, PostgreSQL 17 and later
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
+              application-name: keep                  # or append-address: 'psql - 192.0.2.1:5555'
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
@@ -102,10 +106,39 @@ enum ConfigurationExample {
               # A database may trust whoever comes over its socket ('local … trust' in pg_hba.conf, as YugabyteDB has it
               # by default): look before you say yes.
               acknowledge-local-trust: yes
-              certificate: own-files
+              # Proxies before this port, which must say by a PROXY header (version 2) who their clients are.
+              accept-proxy-protocol: [10.0.0.0/8, "2001:db8::/32"]    # default: nobody may
+              acknowledge-any-proxy: no   # yes: 0.0.0.0/0 may be among them
+              # Several: each is shown to clients that ask for a name of its (SNI), the first to all others.
+              certificates: [own-files, database]
+              sni: first                  # strict: a client that asks for no name, or an unknown one, gets an alert
               trust: ["file:/etc/nodeguard/own/clients-ca.pem"]
               allow:
                 - common-name: admin
+          # Plain ports for this node's own processes, each of which leads to a remote port by mutual TLS.
+          tunnels:
+            - name: peer-9100
+              listen: 127.0.0.1:19100     # loopback, or unix:/path; what listens elsewhere is open to other machines
+              connect: "db-2.cluster-a.example:9100"  # looked up anew for new connections
+              protocol: tcp               # tcp, postgres, cassandra or redis
+              certificate: database       # the role to show, with usage client
+              trust: [cluster]            # who certifies the remote end. Default: cluster
+              verify-name: db-2.cluster-a.example     # default: the host of connect
+              connect-timeout: 5s         # default: that of above, as the next
+              idle-timeout: off
+              health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
+            - name: primary
+              listen: ["unix:/run/nodeguard/primary", "192.0.2.1:15432"]
+              socket-mode: 0660           # of the socket's file. Default: 0600
+              acknowledge-plaintext: yes  # without it nothing but loopback and unix sockets is listened on
+              connect: "[2001:db8::2]:5433"
+              protocol: postgres          # its clients' own SSLRequest is answered 'N', their cancel requests go along
+              tls: sslrequest             # or direct: TLS from the first byte, as PostgreSQL 17 has it
+              certificate: database
+              crl: ["file:/etc/nodeguard/crl/intermediate.pem", "file:/etc/nodeguard/crl/root.pem"]
+              crl-check: chain            # as of listeners, but about the remote end
+              crl-freshness: strict
+              deny-list: /etc/nodeguard/denied-remotes
           lanes:                          # threads; auto, the default: data one for each core, handshake half of that
             data: 4
             handshake: 2

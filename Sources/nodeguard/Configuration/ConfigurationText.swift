@@ -172,6 +172,7 @@ extension ProxySection {
                         ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
                         ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
                         ("drain", .text(Quantity.text(defaults.drain))),
+                        ("drain-spread", .text(Quantity.text(defaults.drainSpread))),
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
             ),
             (
@@ -182,7 +183,8 @@ extension ProxySection {
                 ])
             ),
             ("algorithms", .text(algorithms.rawValue)), ("exposure", .text(exposure.rawValue)),
-            ("listeners", .items(listeners.map(\.shown))), ("limits", .section(limits.shown)),
+            ("listeners", .items(listeners.map(\.shown))), ("tunnels", .items(tunnels.map(\.shown))),
+            ("limits", .section(limits.shown)),
         ]
     }
 }
@@ -196,14 +198,16 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + (health?.shown ?? []) + acknowledged + [
-            ("certificate", .text(certificate)), ("trust", .list(trust.map(\.description))),
-        ] + (revocation?.shown ?? []) + denied + [
-            ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
-        ] + map + [
-            ("mode", .text(mode.rawValue)),
-            ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
-        ]
+        ] + backendTLS.shown + proxyProtocol.shown
+            + [("application-name", .text(applicationName.rawValue))] + (health?.shown ?? []) + acknowledged
+            + certificates.shown + [
+                ("trust", .list(trust.map(\.description)))
+            ] + (revocation?.shown ?? []) + denied + [
+                ("allow", .items(allow.map(\.shown))), ("deny", .items(deny.map(\.shown))),
+            ] + map + [
+                ("mode", .text(mode.rawValue)),
+                ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
+            ]
     }
 }
 

@@ -2,7 +2,6 @@ import Certificates
 import IO
 import OpenSSL
 import Proxy
-import Reports
 
 /// The configuration in each job's own terms.
 extension NodeConfiguration {
@@ -25,6 +24,11 @@ extension NodeConfiguration {
                 throw VerbFailure(.failed, "listener \(listener.name): \(error)")
             }
         }
+        for tunnel in proxy.tunnels {
+            do { listeners.append(try tunnel.configuration(proxy.defaults)) } catch {
+                throw VerbFailure(.failed, "tunnel \(tunnel.name): \(error)")
+            }
+        }
         var configuration = ProxyConfiguration(listeners: listeners, limits: proxy.limits)
         configuration.dataLanes = proxy.dataLanes
         configuration.handshakeLanes = proxy.handshakeLanes
@@ -40,7 +44,8 @@ extension NodeConfiguration {
         let certificates = certificates.roles.flatMap { role in
             if case .files(let chain, let key) = role.source { [chain, key] } else { [String]() }
         }
-        return certificates + proxy.listeners.flatMap { $0.trustFiles + $0.backendTLS.trustFiles }
+        return certificates + proxy.listeners.flatMap { $0.trust.files + $0.backendTLS.trust.files }
+            + proxy.tunnels.flatMap(\.trust.files)
     }
 }
 
@@ -69,71 +74,37 @@ extension RoleSection {
 }
 
 extension ListenerSection {
-    private static let trustLimit = 1 << 20
-
-    /// Only such as can verify a peer: with one that cannot, every peer would be refused, and nobody would be told.
-    func authorities(in path: String, for purpose: CertificatePurpose = .client) throws -> [Certificate] {
-        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: Self.trustLimit))
-        for block in blocks {
-            guard let flaw = block.certificate.flawAsAnchor(for: purpose) else { continue }
-            throw OpenSSLError("trust \(block.certificate) in \(block.place)", flaw)
-        }
-        let found = blocks.map(\.certificate)
-        // One that has expired may stand beside its successor.
-        if let last = found.max(by: { $0.notAfter < $1.notAfter }), last.notAfter < Timestamp.now.seconds {
-            throw OpenSSLError("trust \(last)", "it has expired")
-        }
-        _ = try TrustAnchors(found, pinsIntermediates: true)
-        return found
-    }
-
     /// What holds for all listeners, and its own.
     func denyLists(_ defaults: ProxySection.Defaults) -> [String] {
-        var all: [String] = []
-        for path in [defaults.denyList, denyList] { if let path, !all.contains(path) { all.append(path) } }
-        return all
-    }
-
-    var trustFiles: [String] { trust.compactMap(\.file) }
-
-    /// As its files are now.
-    func currentTrust() throws -> ListenerTrust {
-        ListenerTrust(
-            trustsCluster: trust.contains(.cluster), anchors: try trustFiles.flatMap { try authorities(in: $0) })
+        defaults.denyLists(and: denyList)
     }
 
     /// Who certifies the database; nil: nobody has to.
     func currentBackendTrust() throws -> ListenerTrust? {
         guard backendTLS.mode == .verify else { return nil }
-        return ListenerTrust(
-            trustsCluster: backendTLS.trust.contains(.cluster),
-            anchors: try backendTLS.trustFiles.flatMap { try authorities(in: $0, for: .server) })
+        return try backendTLS.trust.current(for: .server)
     }
 
     private func backendSecurity() throws -> BackendTLS? {
         guard let mode = BackendTLS.Mode(rawValue: backendTLS.mode.rawValue) else { return nil }
-        return BackendTLS(mode, name: backendTLS.name ?? backendHost, trust: try currentBackendTrust())
-    }
-
-    /// nil for a unix socket.
-    private var backendHost: String? {
-        if let address = SocketAddress(backend) { return address.host }
-        return backend.lastIndex(of: ":").map { String(backend[..<$0]) }
+        return BackendTLS(
+            mode, name: backendTLS.name ?? host(of: backend), trust: try currentBackendTrust(),
+            negotiation: backendTLS.negotiation)
     }
 
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        let trust = try currentTrust()
-        var timeouts = ProxyTimeouts()
-        timeouts.handshake = defaults.handshakeTimeout
-        timeouts.connect = defaults.connectTimeout
-        timeouts.idle = defaults.idleTimeout
+        let trust = try trust.current(for: .client)
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
-            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
-            policy: try policy(),
-            minimumTLS: defaults.minimumTLS == .v13 ? .tls13 : .tls12, timeouts: timeouts,
+            certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            policy: try policy(), minimumTLS: defaults.oldestTLS, timeouts: defaults.timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
+        configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
+        configuration.namesAddress = applicationName == .appendAddress
+        configuration.sendsProxyHeader = proxyProtocol.sent == .v2
+        configuration.announcingProxies = proxyProtocol.accepted
         configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)
@@ -141,10 +112,49 @@ extension ListenerSection {
     }
 }
 
-extension BackendTLSSection {
-    var trustFiles: [String] { trust.compactMap(\.file) }
+extension TunnelSection {
+    func denyLists(_ defaults: ProxySection.Defaults) -> [String] { defaults.denyLists(and: denyList) }
+
+    fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
+        let trust = try trust.current(for: .server)
+        var settings = TunnelSettings(to: connect, name: verifyName ?? host(of: connect) ?? "")
+        settings.isDirect = databaseProtocol == .postgres && beginning == .direct
+        settings.socketMode = socketMode
+        settings.acknowledgesPlaintext = acknowledgesPlaintext
+        var timeouts = defaults.timeouts
+        if let connectTimeout { timeouts.connect = connectTimeout }
+        if let idleTimeout { timeouts.idle = idleTimeout }
+        var configuration = ListenerConfiguration(
+            tunnel: settings, name: name, listen: listen, databaseProtocol: databaseProtocol,
+            certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
+            minimumTLS: defaults.oldestTLS, timeouts: timeouts)
+        configuration.health = health
+        configuration.revocation = revocation
+        configuration.denyLists = denyLists(defaults)
+        return configuration
+    }
 }
 
-extension ListenerSection.Trust {
-    fileprivate var file: String? { if case .file(let path) = self { path } else { nil } }
+/// nil for a unix socket.
+private func host(of backend: String) -> String? {
+    if let address = SocketAddress(backend) { return address.host }
+    return backend.lastIndex(of: ":").map { String(backend[..<$0]) }
+}
+
+extension ProxySection.Defaults {
+    fileprivate var oldestTLS: TLSVersion { minimumTLS == .v13 ? .tls13 : .tls12 }
+
+    fileprivate var timeouts: ProxyTimeouts {
+        var timeouts = ProxyTimeouts()
+        timeouts.handshake = handshakeTimeout
+        timeouts.connect = connectTimeout
+        timeouts.idle = idleTimeout
+        return timeouts
+    }
+
+    fileprivate func denyLists(and own: String?) -> [String] {
+        var all: [String] = []
+        for path in [denyList, own] { if let path, !all.contains(path) { all.append(path) } }
+        return all
+    }
 }

@@ -16,16 +16,23 @@ struct ListenerSection: Sendable, Equatable {
         }
     }
 
+    /// What becomes of a PostgreSQL session's `application_name`.
+    enum ApplicationName: String, Sendable, CaseIterable {
+        case keep
+        case appendAddress = "append-address"
+    }
+
     let name: String
     let listen: [SocketAddress]
     let databaseProtocol: DatabaseProtocol
     /// `host:port` or `unix:/path`; resolved at the start.
     let backend: String
     let backendTLS: BackendTLSSection
+    let proxyProtocol: ProxyProtocolSection
+    let applicationName: ApplicationName
     let health: BackendHealthRules?
     let acknowledgesLocalTrust: Bool
-    /// A role of `certificates`.
-    let certificate: String
+    let certificates: ListenerCertificatesSection
     let trust: [Trust]
     /// Where certificates are looked up; nil: they are not.
     let revocation: RevocationConfiguration?
@@ -46,9 +53,15 @@ struct ListenerSection: Sendable, Equatable {
             "protocol", Form<DatabaseProtocol>.word("protocol"), isRequired: true)
         let backend = section.located("backend", .backend, isRequired: true)
         let backendTLS = BackendTLSSection.read(section, backend, databaseProtocol, roles)
+        let proxyProtocol = ProxyProtocolSection.read(section)
+        let applicationName = section.located(
+            "application-name", Form<ApplicationName>.word("treatment of application_name"))
+        if let applicationName, applicationName.value == .appendAddress, databaseProtocol != .postgres {
+            section.add("only the protocol postgres has an application_name", at: applicationName.position)
+        }
         let health = BackendHealthRules.read(section)
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
-        let certificate = section.located("certificate", .name, isRequired: true)
+        let certificates = ListenerCertificatesSection.read(section, roles)
         let trust = section.list("trust", .trust, isRequired: true)
         let revocation = RevocationConfiguration.read(section)
         let denyList = section.value("deny-list", .path)
@@ -58,19 +71,22 @@ struct ListenerSection: Sendable, Equatable {
         let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
         let explains = section.located("explain-certificate-refusals", .flag)
         checkWords(databaseProtocol, databaseUserMap, explains, section)
-        if let certificate { check(certificate, section, roles) }
+        if let certificates, certificates.roles.count > 1, backendTLS.mode == .sameCertificate {
+            section.add(
+                "'same-certificate' takes one certificate: a database cannot present several",
+                at: section.place(of: "certificates"))
+        }
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
         }
-        for one in trust ?? [] where one.value == .cluster && !roles.isManaged {
-            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
-        }
-        guard let name, let listen, let databaseProtocol, let backend, let certificate, let trust else { return nil }
+        checkTrust(trust ?? [], section, roles)
+        guard let name, let listen, let databaseProtocol, let backend, let certificates, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
-            backendTLS: backendTLS, health: health, acknowledgesLocalTrust: acknowledges,
-            certificate: certificate.value,
-            trust: trust.map(\.value), revocation: revocation, denyList: denyList, allow: allow, deny: deny,
+            backendTLS: backendTLS, proxyProtocol: proxyProtocol, applicationName: applicationName?.value ?? .keep,
+            health: health, acknowledgesLocalTrust: acknowledges,
+            certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
+            allow: allow, deny: deny,
             databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)
     }
 
@@ -91,15 +107,15 @@ struct ListenerSection: Sendable, Equatable {
         'local all yugabyte trust'): use 127.0.0.1:PORT, or add 'acknowledge-local-trust: yes' once you have looked
         """
 
-    private static func check(_ role: Section.Located<String>, _ section: Section, _ roles: CertificateRoles) {
-        if roles.names.contains(role.value) { return }
-        let hint = Suggestion.nearest(to: role.value, among: roles.names).map { "; did you mean '\($0)'?" }
-        section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
+    static func checkTrust(_ trust: [Section.Located<Trust>], _ section: Section, _ roles: CertificateRoles) {
+        for one in trust where one.value == .cluster && !roles.isManaged {
+            section.add("without 'management' there is no cluster to trust: write \"file:/…/ca.pem\"", at: one.position)
+        }
     }
 }
 
 extension Form where Value == String {
-    fileprivate static var backend: Form {
+    static var backend: Form {
         Form { text throws(Flaw) in
             if let address = SocketAddress(text) {
                 if address.port == 0 { throw Flaw("'\(text)' has no port to connect to") }

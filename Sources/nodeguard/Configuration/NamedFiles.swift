@@ -8,21 +8,14 @@ import Reports
 extension NodeConfiguration {
     /// What keeps a node from starting, and a change from being taken.
     var fileMistakes: [ConfigurationMistake] {
-        trustMistakes + revocationMistakes + ruleFileMistakes + groupMistakes
+        trustMistakes + ports.flatMap(revocationMistakes)
+            + denyListMistakes("proxy.defaults", "", proxy.defaults.denyList) + ruleFileMistakes + groupMistakes
     }
 
-    /// Of the files of authorities that listeners name.
+    /// Of the files of authorities.
     var trustMistakes: [ConfigurationMistake] {
-        eachListener { listener, key -> [ConfigurationMistake] in
-            let named =
-                listener.trustFiles.map { ("trust", $0, CertificatePurpose.client) }
-                + listener.backendTLS.trustFiles.map { ("backend-trust", $0, .server) }
-            return named.flatMap { name, path, purpose in
-                mistakes(key, name, "file:" + path, "listener \(listener.name): \(name) \"file:\(path)\"") {
-                    _ = try listener.authorities(in: path, for: purpose)
-                }
-            }
-        }
+        ports.flatMap { trustMistakes($0, "trust", $0.trust, $0.purpose) }
+            + listeners.flatMap { trustMistakes($1, "backend-trust", $0.backendTLS.trust, .server) }
     }
 
     /// Of certificates that someone else brings: a daemon waits for them, and a reload does not.
@@ -40,29 +33,66 @@ extension NodeConfiguration {
         return places.mistakes("role \(name): \(flaw)", at: "certificates.roles[\(index ?? -1)].name", name)
     }
 
-    private var revocationMistakes: [ConfigurationMistake] {
-        eachListener { listener, key -> [ConfigurationMistake] in
-            let authorities = listener.trustFiles.flatMap { (try? listener.authorities(in: $0)) ?? [] }
-            let lists = (listener.revocation?.files ?? []).flatMap { path in
-                mistakes(key, "crl", "file:" + path, "listener \(listener.name): crl \"file:\(path)\"") {
-                    _ = try RevocationList.parse(contentsOf: path, issuers: authorities)
-                }
-            }
-            let own = listener.denyList.map { path in
-                mistakes(key, "deny-list", path, "listener \(listener.name): deny-list") {
-                    _ = try DenyList(path: path)
-                }
-            }
-            return lists + (own ?? [])
+    // MARK: ports
+
+    /// A listener or a tunnel.
+    private struct Port {
+        let key: String
+        let subject: String
+        let trust: [ListenerSection.Trust]
+        let purpose: CertificatePurpose
+        let revocation: RevocationConfiguration?
+        let denyList: String?
+    }
+
+    private var listeners: [(section: ListenerSection, port: Port)] {
+        proxy.listeners.enumerated().map { index, listener in
+            let port = Port(
+                key: "proxy.listeners[\(index)]", subject: "listener \(listener.name): ", trust: listener.trust,
+                purpose: .client, revocation: listener.revocation, denyList: listener.denyList)
+            return (listener, port)
         }
-            + (proxy.defaults.denyList.map { path in
-                mistakes("proxy.defaults", "deny-list", path, "deny-list") { _ = try DenyList(path: path) }
-            } ?? [])
+    }
+
+    private var ports: [Port] {
+        listeners.map(\.port)
+            + proxy.tunnels.enumerated().map { index, tunnel in
+                Port(
+                    key: "proxy.tunnels[\(index)]", subject: "tunnel \(tunnel.name): ", trust: tunnel.trust,
+                    purpose: .server, revocation: tunnel.revocation, denyList: tunnel.denyList)
+            }
+    }
+
+    private func trustMistakes(
+        _ port: Port, _ key: String, _ trust: [ListenerSection.Trust], _ purpose: CertificatePurpose
+    ) -> [ConfigurationMistake] {
+        trust.files.flatMap { path in
+            mistakes("\(port.key).\(key)", "file:" + path, "\(port.subject)\(key) \"file:\(path)\"") {
+                _ = try ListenerSection.Trust.authorities(in: path, for: purpose)
+            }
+        }
+    }
+
+    private func revocationMistakes(_ port: Port) -> [ConfigurationMistake] {
+        let authorities = port.trust.files.flatMap {
+            (try? ListenerSection.Trust.authorities(in: $0, for: port.purpose)) ?? []
+        }
+        let lists = (port.revocation?.files ?? []).flatMap { path in
+            mistakes("\(port.key).crl", "file:" + path, "\(port.subject)crl \"file:\(path)\"") {
+                _ = try RevocationList.parse(contentsOf: path, issuers: authorities)
+            }
+        }
+        return lists + denyListMistakes(port.key, port.subject, port.denyList)
+    }
+
+    private func denyListMistakes(_ section: String, _ subject: String, _ path: String?) -> [ConfigurationMistake] {
+        guard let path else { return [] }
+        return mistakes("\(section).deny-list", path, "\(subject)deny-list") { _ = try DenyList(path: path) }
     }
 
     private var ruleFileMistakes: [ConfigurationMistake] {
-        eachListener { listener, key in
-            mistakes(key, "database-user-map", listener.databaseUserMap ?? "", "listener \(listener.name)") {
+        listeners.flatMap { listener, port in
+            mistakes("\(port.key).database-user-map", listener.databaseUserMap ?? "", "listener \(listener.name)") {
                 _ = try listener.policy()
             }
         }
@@ -75,23 +105,15 @@ extension NodeConfiguration {
             at: "status.group", group)
     }
 
-    // MARK: walking
-
-    private func eachListener(
-        _ body: (ListenerSection, _ key: String) -> [ConfigurationMistake]
-    ) -> [ConfigurationMistake] {
-        proxy.listeners.enumerated().flatMap { body($1, "proxy.listeners[\($0)]") }
-    }
-
     private func mistakes(
-        _ section: String, _ key: String, _ value: String, _ what: String, _ use: () throws -> Void
+        _ key: String, _ value: String, _ what: String, _ use: () throws -> Void
     ) -> [ConfigurationMistake] {
         do {
             try use()
             return []
         } catch {
             let lines = "\(error)".split(separator: "\n").map { "\(what): \($0)" }
-            return places.mistakes(lines.joined(separator: "\n"), at: "\(section).\(key)", value)
+            return places.mistakes(lines.joined(separator: "\n"), at: key, value)
         }
     }
 }

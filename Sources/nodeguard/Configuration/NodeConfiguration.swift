@@ -66,7 +66,7 @@ struct NodeConfiguration: Sendable, Equatable {
             section.section("certificates") {
                 CertificatesSection.read($0, isManaged: section.has("management"))
             } ?? CertificatesSection()
-        let roles = CertificateRoles(certificates.roles.map(\.name), isManaged: section.has("management"))
+        let roles = CertificateRoles(certificates.roles, isManaged: section.has("management"))
         let proxy = section.section("proxy") { ProxySection.read($0, roles) } ?? ProxySection()
         let backups =
             section.section("backups") {
@@ -82,13 +82,25 @@ struct NodeConfiguration: Sendable, Equatable {
     }
 }
 
-/// What a listener may refer to.
+/// What listeners and tunnels may refer to.
 struct CertificateRoles {
-    let names: [String]
+    private let roles: [RoleSection]
     let isManaged: Bool
 
-    init(_ names: [String], isManaged: Bool) {
-        self.names = names
+    init(_ roles: [RoleSection], isManaged: Bool) {
+        self.roles = roles
         self.isManaged = isManaged
+    }
+
+    /// `forClients`: it is to stand for a client. What files hold is known later.
+    func check(_ role: Section.Located<String>, _ section: Section, forClients: Bool = false) {
+        guard let found = roles.first(where: { $0.name == role.value }) else {
+            let hint = Suggestion.nearest(to: role.value, among: roles.map(\.name)).map { "; did you mean '\($0)'?" }
+            section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
+            return
+        }
+        guard forClients, case .enrolled(_, _, _, let usage) = found.source, !usage.contains(.client) else { return }
+        section.add(
+            "the role '\(role.value)' is not for clients: write 'usage: [server, client]' there", at: role.position)
     }
 }

@@ -11,7 +11,7 @@ struct StatusText {
     let isColoured: Bool
 
     func render() -> String {
-        let blocks = [head, reasons, listeners, certificates, backups, audit, lanes].filter { !$0.isEmpty }
+        let blocks = [head, reasons, listeners, tunnels, certificates, backups, audit, lanes].filter { !$0.isEmpty }
         return blocks.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -55,16 +55,36 @@ struct StatusText {
         for listener in document["proxy"]?["listeners"]?.items ?? [] {
             let counts = ["open", "accepted", "refused"].map { listener[$0]?.total.map(Measures.count) ?? "" }
             let addresses = (listener["addresses"]?.items ?? []).map(\.shown)
-            let state = listener["state"]?.shown ?? ""
             table.rows.append(
                 [
                     listener["name"]?.shown ?? "", addresses.first ?? "", listener["protocol"]?.shown ?? "",
-                    listener["backend"]?.shown ?? "", state == "waiting-for-certificate" ? "waiting" : state,
+                    listener["backend"]?.shown ?? "", Self.brief(listener["state"]?.shown ?? ""),
                 ] + counts)
             table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }
         return block("Listeners", table)
     }
+
+    private var tunnels: [String] {
+        var table = TextTable(columns: [
+            .init(title: "NAME"), .init(title: "ADDRESS"), .init(title: "REMOTE"), .init(title: "HEALTH"),
+            .init(title: "STATE"), .init(title: "OPEN", isNumber: true), .init(title: "TOTAL", isNumber: true),
+            .init(title: "REFUSED", isNumber: true),
+        ])
+        for tunnel in document["proxy"]?["tunnels"]?.items ?? [] {
+            let counts = ["open", "accepted", "refused"].map { tunnel[$0]?.total.map(Measures.count) ?? "" }
+            let addresses = (tunnel["addresses"]?.items ?? []).map(\.shown)
+            table.rows.append(
+                [
+                    tunnel["name"]?.shown ?? "", addresses.first ?? "", tunnel["remote"]?.shown ?? "",
+                    tunnel["health"]?.shown ?? "", Self.brief(tunnel["state"]?.shown ?? ""),
+                ] + counts)
+            table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
+        }
+        return block("Tunnels", table)
+    }
+
+    private static func brief(_ state: String) -> String { state == "waiting-for-certificate" ? "waiting" : state }
 
     private var certificates: [String] { block("Certificates", Self.certificateTable(document["certificates"], now)) }
 

@@ -199,7 +199,8 @@ final class LoadConnection: Watcher, TimerTarget {
     func endEarly() {
         switch phase {
         case .connecting, .shakingHands: if order.script != .visits { abort() }
-        case .talking: if order.script.isBulk || order.script == .stall { abort() } else if order.script != .visits { leave() }
+        case .talking:
+            if order.script.isBulk || order.script == .stall { abort() } else if order.script != .visits { leave() }
         case .leaving, .over: break
         }
     }

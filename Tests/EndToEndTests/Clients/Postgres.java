@@ -122,8 +122,8 @@ public class Postgres {
 
     public static void main(String[] given) throws Exception {
         arguments = given;
-        // JSSE replaces its keys after so many bytes (JDK Security Properties, jdk.tls.keyLimits).
-        Security.setProperty("jdk.tls.keyLimits", "AES/GCM/NoPadding KeyUpdate 2^22");
+        // JSSE replaces its keys after so many bytes (JDK Security Properties, jdk.tls.keyLimits); by itself after 2^37.
+        Security.setProperty("jdk.tls.keyLimits", "AES/GCM/NoPadding KeyUpdate 2^23");
         copiesBothWays();
         System.out.println("COPY both ways");
         isCancelled();

@@ -1,4 +1,5 @@
-"""Floods a port of nodeguard while honest clients visit it: floods.py PORT TRUST CHAIN KEY FOREIGN-CHAIN FOREIGN-KEY.
+"""Floods a port of nodeguard while honest clients visit it:
+floods.py VISITS PORT TRUST CHAIN KEY FOREIGN-CHAIN FOREIGN-KEY [FLOOD...].
 
 Attackers come from addresses of their own (127.0.0.0/8). Prints a line for each flood: what the attackers made, and
 how many of the visits and of the words of established connections failed.
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 
-VISITS = 1000
+VISITS = int(sys.argv[1])
 PATIENCE = 10
 ESTABLISHED = 8
 SILENT = 10_000
@@ -23,8 +24,8 @@ DEAF = 200
 PACE = 2000
 IP_BIND_ADDRESS_NO_PORT = 24
 
-place = ("127.0.0.1", int(sys.argv[1]))
-trust, chain, key, foreign_chain, foreign_key = sys.argv[2:7]
+place = ("127.0.0.1", int(sys.argv[2]))
+trust, chain, key, foreign_chain, foreign_key = sys.argv[3:8]
 
 
 def context(certificate=None, private=None):
@@ -178,6 +179,7 @@ def deaf(made):
 
 def connected(allowed):
     raw = socket.create_connection(place, PATIENCE)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         return allowed.wrap_socket(raw, server_hostname="localhost")
     except OSError:
@@ -221,7 +223,8 @@ def visits(results):
 
 
 def main():
-    for flood in (silent, drips, resets, handshakes, chains, deaf):
+    floods = {flood.__name__: flood for flood in (silent, drips, resets, handshakes, chains, deaf)}
+    for flood in [floods[name] for name in sys.argv[8:] or floods]:
         made, results = multiprocessing.Value("i", 0, lock=False), multiprocessing.Queue()
         attack = multiprocessing.Process(target=flood, args=[made], daemon=True)
         honest = multiprocessing.Process(target=visits, args=[results], daemon=True)

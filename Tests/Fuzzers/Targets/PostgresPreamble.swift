@@ -103,6 +103,8 @@ private struct Preamble {
             try promise(place != .clear, "a session in clear")
             try promise(Array(packet) == message.packet + rest + input[consumed...], "bytes were lost or made up")
             try promise(message.user?.contains(0) != true, "a user with a zero byte")
+            let named = StartupMessage(packet: message.packet(naming: "[2001:db8::1]:65535"))
+            try promise(named?.session == message.session, "the client's address makes it another session")
             try promise(rest.count <= 2 * PostgresPreambleStateMachine.longestPacket, "\(rest.count) bytes were kept")
             outcome.last = .admit(message, rest: rest + input[consumed...])
         case .cancel(let request):

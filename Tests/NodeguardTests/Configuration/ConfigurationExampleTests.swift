@@ -33,7 +33,7 @@ import Testing
         let shown = ConfigurationText.of(try NodeConfiguration.parse("node: { name: db-1 }", path: "test"))
         #expect(shown.contains("  state: /var/lib/nodeguard\n"))
         #expect(shown.contains("    idle-timeout: off\n"))
-        #expect(shown.contains("  listeners: []\n"))
+        #expect(shown.contains("  listeners: []\n") && shown.contains("  tunnels: []\n"))
         #expect(shown.contains("  mode: 0666\n"))
         #expect(try NodeConfiguration.parse(shown, path: "shown").node.name == "db-1")
     }

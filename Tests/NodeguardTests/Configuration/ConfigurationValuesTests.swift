@@ -237,7 +237,7 @@ import Testing
         let configuration = try NodeConfiguration.parse(text, path: "test")
         let listener = try #require(configuration.proxy.listeners.first)
         #expect(listener.name == "off")
-        #expect(listener.certificate == "1e3")
+        #expect(listener.certificates.roles == ["1e3"])
         #expect(
             listener.allow.map { $0.terms.keys[.commonName] ?? [] } == [
                 ["yes"], ["12:34", "0x10", "~", "null", "1_000", "2026-11-24"],

@@ -66,6 +66,17 @@ import Testing
         }
     }
 
+    @Test func `are mistakes if no remote end of a tunnel could ever be verified`() async throws {
+        let path = try Self.root(["extendedKeyUsage": "clientAuth"])
+        let tunnel = """
+              tunnels:
+                - { name: peer, listen: "127.0.0.1:0", connect: "127.0.0.1:1", certificate: own, trust: ["file:\(path)"] }
+            """
+        let outcome = try await Self.check(extra: tunnel)
+        #expect(outcome.status == 78 && outcome.errors.contains("certify servers"), "\(outcome)")
+        #expect(outcome.errors.contains(/nodeguard\.yaml:14:\d+: tunnel peer: trust/), "\(outcome)")
+    }
+
     @Test func `may have an expired authority beside its successor`() async throws {
         let both = try Self.authority.get().folder.file("both.pem")
         let texts = try [Self.root(validity: -200 ... -100), Self.authority.get().trustPath]

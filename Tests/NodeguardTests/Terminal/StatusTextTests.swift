@@ -104,6 +104,25 @@ import Testing
         #expect(!Console.isColoured(isTerminal: true, ["TERM": "dumb"]))
     }
 
+    @Test func `shows tunnels with where they lead, and whether that is there`() {
+        let tunnels: JSONValue = [
+            [
+                "name": "peer", "addresses": ["127.0.0.1:19100", "unix:/run/peer"], "remote": "db-2:9100",
+                "health": "down", "state": "waiting-for-certificate", "open": 1, "accepted": 20,
+                "refused": ["remote-down": 2, "remote-refused": 1],
+            ]
+        ]
+        let text = page(document(state: "ready", ["proxy": ["tunnels": tunnels]]))
+        #expect(
+            text.contains(
+                """
+                Tunnels
+                  NAME  ADDRESS          REMOTE     HEALTH  STATE    OPEN  TOTAL  REFUSED
+                  peer  127.0.0.1:19100  db-2:9100  down    waiting     1     20        3
+                        unix:/run/peer
+                """), "\(text)")
+    }
+
     @Test func `tells what is wrong before all else, for how long, and what to do`() {
         let text = page(
             document(
@@ -146,6 +165,10 @@ import Testing
             "name": word, "addresses": [word, word], "protocol": word, "backend": word, "state": word, "open": 10_000,
             "accepted": 123_456_789_012, "refused": 123_456_789_012,
         ]
+        let tunnel: JSONValue = [
+            "name": word, "addresses": [word, word], "remote": word, "health": word, "state": word, "open": 10_000,
+            "accepted": 123_456_789_012, "refused": 123_456_789_012,
+        ]
         let text = page(
             document(
                 state: state,
@@ -155,7 +178,7 @@ import Testing
                         ["code": word, "severity": "error", "subject": word, "detail": long, "action": word],
                         ["code": "A", "severity": "info", "detail": word, "action": long],
                     ], "conditions": [["name": word, "met": false, "detail": long]],
-                    "proxy": ["listeners": .array(Array(repeating: listener, count: 3))],
+                    "proxy": ["listeners": .array(Array(repeating: listener, count: 3)), "tunnels": [tunnel, tunnel]],
                     "certificates": [
                         ["role": word, "subject": word, "state": word, "serial": word, "not_after": word]
                     ],

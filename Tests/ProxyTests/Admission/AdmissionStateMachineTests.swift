@@ -52,6 +52,32 @@ import Testing
         #expect(machine.authenticatedCount == 3)
     }
 
+    @Test func `counts an announced connection for its client, and its proxy for nobody`() {
+        var machine = machine {
+            $0.unauthenticated = 100
+            $0.perAddress = ProxyLimits.PerAddress(connections: 1, unauthenticated: 2, rate: 3)
+            $0.ban = ProxyLimits.Ban(failures: 1, within: .seconds(60), duration: .seconds(60))
+        }
+        for id: UInt64 in 1...20 { #expect(machine.arrived(id, from: .unannounced, at: .zero) == .admit) }
+        machine.misbehaved(20, at: .zero)
+        #expect(machine.arrived(21, from: .unannounced, at: .zero) == .admit)
+        #expect(machine.announced(1, from: network("10.0.0.1:1"), at: .zero) == .admit)
+        #expect(machine.announced(2, from: network("10.0.0.1:2"), at: .zero) == .admit)
+        #expect(machine.announced(3, from: network("10.0.0.1:3"), at: .zero) == .admitEvicting(1))
+        #expect(machine.announced(4, from: network("10.0.0.1:4"), at: .zero) == .refuse(.addressRate))
+        #expect(machine.announced(1, from: network("10.0.0.2:1"), at: .zero) == .refuse(.evicted))
+        #expect(machine.authenticated(2) == .admit)
+        #expect(machine.authenticated(3) == .refuse(.addressConnectionLimit))
+        machine.departed(3)
+        // Not announced: the proxy itself, as often as it likes.
+        #expect(machine.authenticated(5) == .admit && machine.authenticated(6) == .admit)
+        #expect(machine.announced(7, from: network("10.0.0.3:1"), at: .zero) == .admit)
+        machine.misbehaved(7, at: .zero)
+        #expect(machine.announced(8, from: network("10.0.0.3:2"), at: .zero) == .refuse(.banned))
+        for id: UInt64 in 1...21 { machine.departed(id) }
+        #expect(machine.unauthenticatedCount == 0 && machine.authenticatedCount == 0)
+    }
+
     @Test func `limits what one address may hold`() {
         var machine = machine {
             $0.connections = 100

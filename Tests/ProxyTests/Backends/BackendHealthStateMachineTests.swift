@@ -1,3 +1,4 @@
+import IO
 import Testing
 
 @testable import Proxy
@@ -48,6 +49,50 @@ import Testing
         #expect(health.state == .up && health.since == seconds(5) && health.reason == nil)
         health.failed("b", at: seconds(6))
         #expect(health.state == .up)
+    }
+
+    @Test func `is asked about often while it is down, however seldom otherwise`() {
+        var health = BackendHealthStateMachine(at: .zero)
+        func isDue(_ time: Int) -> Bool { health.probeIsDue(every: .seconds(3600), at: .seconds(time)) }
+        #expect(isDue(0))
+        health.probeAnswered(at: seconds(1))
+        #expect(!isDue(600))
+        for _ in 0..<3 { health.failed("a", at: seconds(600)) }
+        #expect(health.state == .down)
+        #expect(!isDue(604))
+        #expect(isDue(605))
+        health.probeFailed("a", at: seconds(606))
+        #expect(!isDue(609))
+        #expect(isDue(610))
+        health.probeAnswered(at: seconds(611))
+        #expect(isDue(615), "once more, as it was planned")
+        health.probeAnswered(at: seconds(616))
+        #expect(!isDue(4214))
+        #expect(isDue(4215))
+        var impatient = BackendHealthStateMachine(at: .zero)
+        for _ in 0..<3 { impatient.failed("a", at: .zero) }
+        var asked = [impatient.probeIsDue(every: .seconds(1), at: .zero)]
+        impatient.probeFailed("a", at: .zero)
+        asked.append(impatient.probeIsDue(every: .seconds(1), at: .seconds(1)))
+        #expect(asked == [true, true])
+    }
+
+    @Test func `of addresses that stay is kept when others come and go`() {
+        let addresses = (1...3).map { SocketAddress.ipv4([192, 0, 2, UInt8($0)], port: 1) }
+        let health = BackendHealth(Array(addresses[..<2]), BackendHealthRules())
+        for _ in 0..<3 { health.failed(addresses[0], "away") }
+        health.connected(addresses[1])
+        #expect(health.worthTrying == [addresses[1]])
+        health.adopt([addresses[2], addresses[0]])
+        #expect(health.findings.map(\.state) == [.unknown, .down])
+        #expect(health.worthTrying == [addresses[2]])
+        #expect(health.lastFailure == nil && health.hasConnected)
+        health.failed(addresses[2], "away")
+        #expect(health.lastFailure?.reason == "away")
+        let unruled = BackendHealth([], nil)
+        unruled.adopt(addresses)
+        for _ in 0..<9 { unruled.failed(addresses[0], "away") }
+        #expect(unruled.worthTrying == addresses, "without rules there is no breaker")
     }
 
     @Test func `is asked about at intervals, one probe at a time`() {

@@ -120,6 +120,31 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `ends those that are left one after the other over the last part of a drain`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
+            let clients = try (0..<40).map { _ in
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
+                try client.send("x")
+                _ = try client.receive(count: 1)
+                return client
+            }
+            let start = ContinuousClock.now
+            async let drained: Void = stage.proxy.drain(deadline: .seconds(3), spread: .seconds(2))
+            var open: [Int] = []
+            #expect(await eventually(within: 20) { stage.open < 40 })
+            #expect(ContinuousClock.now - start > .milliseconds(900), "nobody is ended before the last part")
+            while stage.open > 0 {
+                if open.last != stage.open { open.append(stage.open) }
+                await Task.yield()
+            }
+            await drained
+            #expect(open.count >= 10, "not all at once: \(open)")
+            for client in clients { #expect(try client.receive() == [], "with the end of TLS") }
+            #expect(stage.events.named(.connectionClosed).allSatisfy { $0.fields["reason"] == "drained" })
+            await stage.proxy.stop()
+        }
+
         @Test func `stops and leaves no descriptor behind`() async throws {
             let backend = try TestBackend { socket, _ in _ = try socket.receiveAll() }
             // Made before counting: each takes a program, whose pipes Foundation closes late.

@@ -71,6 +71,25 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `is told where its client is, behind the application's name`() async throws {
+            let postgres = try await TestPostgres()
+            let stage = try Stage([
+                try Stage.listener(.postgres, backend: [postgres.address]) { $0.namesAddress = true }
+            ])
+            let client = try Stage.client.get()
+            let query = "select application_name from pg_stat_activity where pid = pg_backend_pid()"
+            for (name, expected) in [("", "psql"), ("application_name=report", "report")] {
+                let shown = try TestPostgres.psql(stage.port, as: client, query, name)
+                let accepted = try #require(stage.events.named(.connectionAccepted).last)
+                guard case .string(let address)? = accepted.fields["peer.address"] else { continue }
+                #expect(shown.output == "\(expected) - \(address)\n", "\(shown)")
+            }
+            let long = String(repeating: "n", count: 200)
+            let shown = try TestPostgres.psql(stage.port, as: client, query, "application_name=\(long)").output
+            #expect(shown.utf8.count == 64 && shown.firstMatch(of: /^n+ - 127\.0\.0\.1:[0-9]+\n$/) != nil, "\(shown)")
+            await stage.proxy.stop()
+        }
+
         @Test func `goes on while certificates change under load`() async throws {
             let postgres = try await TestPostgres()
             let stage = try Stage([try Stage.listener(.postgres, backend: [postgres.address])])

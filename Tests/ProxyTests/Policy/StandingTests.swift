@@ -10,7 +10,7 @@ import Testing
 
     private struct Peer {
         let chain: [Certificate]
-        let peer: AuthorizedPeer
+        let peer: PeerAttributes
 
         init(_ identity: TestIdentity) throws {
             chain =
@@ -19,7 +19,7 @@ import Testing
             let policy = AccessPolicy(allow: [try rule.get()])
             let verdict = policy.authorize(PeerAttributes(try #require(chain.first)))
             guard case .allowed(let peer) = verdict else { throw TestSupportError("not allowed") }
-            self.peer = peer
+            self.peer = peer.attributes
         }
     }
 

@@ -56,6 +56,18 @@ final class Stage: Sendable {
         return listener
     }
 
+    /// Its remote end is to be `localhost`, of the authority that all know.
+    static func tunnel(
+        _ databaseProtocol: DatabaseProtocol, to remote: String, name: String = "out",
+        change: (inout ListenerConfiguration) throws -> Void = { _ in }
+    ) throws -> ListenerConfiguration {
+        var tunnel = ListenerConfiguration(
+            tunnel: TunnelSettings(to: remote, name: "localhost"), name: name,
+            listen: [.ipv4([127, 0, 0, 1], port: 0)], databaseProtocol: databaseProtocol, certificateRole: "database")
+        try change(&tunnel)
+        return tunnel
+    }
+
     var port: UInt16 { port(of: "db") }
     func port(of name: String) -> UInt16 { proxy.addresses(ofListener: name).first?.port ?? 0 }
 

@@ -1,6 +1,9 @@
+import Glibc
 import IO
 import OpenSSL
 import TestSupport
+
+@testable import Proxy
 
 /// A TLS client that a test drives byte by byte; blocking, used by one thread at a time.
 final class TestClient {
@@ -22,17 +25,20 @@ final class TestClient {
 
     /// Connects and shakes hands.
     ///
-    /// `leavesAfter`: it vanishes after so many bytes of TLS, and throws `Left`.
+    /// `leavesAfter`: it vanishes after so many bytes of TLS, and throws `Left`. `header`: what it sends before
+    /// anything else.
     init(
         _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, receiveBuffer: Int32? = nil,
-        maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max
+        maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max,
+        serverName: String = "localhost", header: ProxyHeader? = nil
     ) throws {
         bytesLeft = leavesAfter
         socket = try TestSocket(port: port, receiveBuffer: receiveBuffer)
+        if let header { try socket.send(header.bytes) }
         let names = protocols ?? (beginning == .direct ? [] : ["postgresql"])
         let context = try TLSContext.client(
             identity: try identity.map { try TLSIdentity(chainFile: try $0.chainPEM, keyFile: $0.keyPath) },
-            trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM), serverName: "localhost",
+            trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM), serverName: serverName,
             maximum: maximum, applicationProtocols: names)
         session = TLSSession(context, TLSTransport(cipherIn: cipherIn, cipherOut: cipherOut))
         if beginning == .sslRequest {
@@ -54,6 +60,8 @@ final class TestClient {
             }
         }
     }
+
+    var localAddress: String? { StreamSocket(owning: dup(socket.raw)).localAddress()?.description }
 
     var serverSerial: String { session.peerCertificate?.serial ?? "" }
 

@@ -2,6 +2,8 @@ import Foundation
 import IO
 import TestSupport
 
+@testable import Proxy
+
 /// A plain blocking TCP socket with a deadline on every call; closed with its last reference.
 final class TestSocket: Sendable {
     let raw: Int32
@@ -37,6 +39,24 @@ final class TestSocket: Sendable {
         self.init(adopting: raw)
     }
 
+    convenience init(path: String) throws {
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw TestSupportError("socket") }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            close(raw)
+            throw TestSupportError("connect to \(path): \(String(cString: strerror(errno)))")
+        }
+        self.init(adopting: raw)
+    }
+
     deinit { close(raw) }
 
     func send(_ bytes: [UInt8]) throws {
@@ -56,6 +76,23 @@ final class TestSocket: Sendable {
         let count = recv(raw, &bytes, limit, 0)
         guard count >= 0 else { throw TestSupportError("receive: \(String(cString: strerror(errno)))") }
         return Array(bytes[..<count])
+    }
+
+    /// Exactly so many.
+    func take(_ count: Int) throws -> [UInt8] {
+        var all: [UInt8] = []
+        while all.count < count {
+            let piece = try receive(count - all.count)
+            if piece.isEmpty { throw TestSupportError("ended after \(all.count) bytes of \(count)") }
+            all += piece
+        }
+        return all
+    }
+
+    /// What must come first, and nothing of what follows it.
+    func takeProxyHeader() throws -> ProxyHeader {
+        let prefix = try take(ProxyHeader.prefixLength)
+        return try ProxyHeader(decoding: prefix + take(try ProxyHeader.length(of: prefix) - prefix.count))
     }
 
     func receiveAll() throws -> [UInt8] {

@@ -16,10 +16,14 @@ final class TestTLSServer {
     private let cipherOut = LaneBuffer(capacity: 256 << 10)
     private let plain = LaneBuffer(capacity: 96 << 10)
 
-    static func context(_ identity: TestIdentity, maximum: TLSVersion = .tls13) throws -> TLSContext {
+    static func context(
+        _ identity: TestIdentity, maximum: TLSVersion = .tls13, trusting authority: TestAuthority? = nil,
+        protocols: [String] = []
+    ) throws -> TLSContext {
         try TLSContext.server(
             identity: try TLSIdentity(chainFile: try identity.chainPEM, keyFile: identity.keyPath),
-            trust: try TrustAnchors(pem: try Stage.authority.get().root.certificatePEM), maximum: maximum)
+            trust: try TrustAnchors(pem: try (authority ?? Stage.authority.get()).root.certificatePEM),
+            maximum: maximum, applicationProtocols: protocols)
     }
 
     init(_ socket: TestSocket, _ context: TLSContext, splits: Bool = false) throws {
@@ -104,9 +108,11 @@ extension TestBackend {
     /// A database that speaks TLS from the first byte.
     static func secured(
         as identity: TestIdentity? = nil, maximum: TLSVersion = .tls13, splits: Bool = false,
-        receiveBuffer: Int32? = nil, _ serve: @escaping @Sendable (TestTLSServer, TestBackend) throws -> Void
+        receiveBuffer: Int32? = nil, protocols: [String] = [],
+        _ serve: @escaping @Sendable (TestTLSServer, TestBackend) throws -> Void
     ) throws -> TestBackend {
-        let context = try TestTLSServer.context(try identity ?? Stage.server.get(), maximum: maximum)
+        let context = try TestTLSServer.context(
+            try identity ?? Stage.server.get(), maximum: maximum, protocols: protocols)
         return try TestBackend(receiveBuffer: receiveBuffer) { socket, backend in
             try serve(try TestTLSServer(socket, context, splits: splits), backend)
         }

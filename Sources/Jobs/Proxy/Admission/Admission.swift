@@ -15,8 +15,13 @@ final class Admission: Sendable {
         self.emptied = emptied
     }
 
-    func arrived(_ id: UInt64, from address: SocketAddress) -> Action {
-        machine.withLock { $0.arrived(id, from: PeerNetwork(address), at: now) }
+    /// `address`: nil while a listed proxy has yet to announce it.
+    func arrived(_ id: UInt64, from address: SocketAddress?) -> Action {
+        machine.withLock { $0.arrived(id, from: address.map { PeerNetwork($0) } ?? .unannounced, at: now) }
+    }
+
+    func announced(_ id: UInt64, from address: SocketAddress) -> Action {
+        machine.withLock { $0.announced(id, from: PeerNetwork(address), at: now) }
     }
 
     func spoke(_ id: UInt64) { machine.withLock { $0.spoke(id) } }

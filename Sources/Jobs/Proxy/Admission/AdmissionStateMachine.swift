@@ -19,7 +19,7 @@ struct AdmissionStateMachine {
     static let longestDelay = Duration.seconds(2)
 
     private struct Pending {
-        let address: PeerNetwork
+        var address: PeerNetwork
         var isAuthenticated = false
     }
 
@@ -40,10 +40,8 @@ struct AdmissionStateMachine {
 
     mutating func arrived(_ id: UInt64, from address: PeerNetwork, at time: Duration) -> Action {
         if let refusal = networks.arrived(address, at: time) { return .refuse(refusal) }
-        var evicted: UInt64?
-        if let limit = limits.perAddress.unauthenticated, networks.pending(address) >= limit {
-            evicted = silence.longest { connections[$0]?.address == address }
-        } else if silence.count >= limits.unauthenticated {
+        var evicted = longestSilent(ofFull: address)
+        if evicted == nil, silence.count >= limits.unauthenticated {
             evicted = silence.longest { _ in true }
         }
         if let evicted { departed(evicted) }
@@ -51,6 +49,26 @@ struct AdmissionStateMachine {
         networks.change(address) { $0.pending += 1 }
         silence.append(id)
         return evicted.map(Action.admitEvicting) ?? .admit
+    }
+
+    /// A listed proxy has said where the connection comes from: the budgets of that address count from here on.
+    mutating func announced(_ id: UInt64, from address: PeerNetwork, at time: Duration) -> Action {
+        guard let connection = connections[id], !connection.isAuthenticated else { return .refuse(.evicted) }
+        if let refusal = networks.arrived(address, at: time) { return .refuse(refusal) }
+        let evicted = longestSilent(ofFull: address)
+        if let evicted { departed(evicted) }
+        networks.change(connection.address) { $0.pending -= 1 }
+        connections[id]?.address = address
+        networks.change(address) { $0.pending += 1 }
+        return evicted.map(Action.admitEvicting) ?? .admit
+    }
+
+    /// nil while the address's own budget has room.
+    private func longestSilent(ofFull address: PeerNetwork) -> UInt64? {
+        guard address != .unannounced, let limit = limits.perAddress.unauthenticated,
+            networks.pending(address) >= limit
+        else { return nil }
+        return silence.longest { connections[$0]?.address == address }
     }
 
     /// An unauthenticated connection brought bytes.
@@ -69,7 +87,9 @@ struct AdmissionStateMachine {
     mutating func authenticated(_ id: UInt64) -> Action {
         guard let connection = connections[id], !connection.isAuthenticated else { return .refuse(.evicted) }
         guard authenticatedCount < limits.connections else { return .refuse(.connectionLimit) }
-        if let limit = limits.perAddress.connections, networks.authenticated(connection.address) >= limit {
+        if connection.address != .unannounced, let limit = limits.perAddress.connections,
+            networks.authenticated(connection.address) >= limit
+        {
             return .refuse(.addressConnectionLimit)
         }
         connections[id]?.isAuthenticated = true

@@ -16,6 +16,9 @@ struct PeerNetwork: Hashable, Sendable {
         }
     }
 
+    /// A listed proxy's connection, for which no budget by address is meant: it stands for all of its clients.
+    static let unannounced = PeerNetwork(kind: 1, [])
+
     private init(kind: UInt8, _ bytes: ArraySlice<UInt8>) {
         self.kind = kind
         bits = bytes.reduce(0) { $0 << 8 | UInt64($1) }
@@ -56,6 +59,7 @@ struct NetworkTable {
 
     /// Why a connection from there must not begin, if so.
     mutating func arrived(_ network: PeerNetwork, at time: Duration) -> RefusalReason? {
+        if network == .unannounced { return nil }
         if entries.count >= capacity, entries[network] == nil { forget(at: time) }
         var entry = entries[network] ?? Entry(arrivals: limits.perAddress.rate.map(TokenBucket.init(rate:)))
         defer { entries[network] = entry }
@@ -68,7 +72,7 @@ struct NetworkTable {
     }
 
     mutating func misbehaved(_ network: PeerNetwork, at time: Duration) {
-        guard let ban = limits.ban else { return }
+        guard let ban = limits.ban, network != .unannounced else { return }
         change(network) { entry in
             if time - entry.failuresSince > ban.within { (entry.failures, entry.failuresSince) = (0, time) }
             entry.failures += 1

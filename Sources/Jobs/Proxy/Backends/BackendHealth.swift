@@ -28,6 +28,13 @@ final class BackendHealth: Sendable {
     private let origin = ContinuousClock.now
     private let probes = Atomic<Int>(0)
     private let machines: Mutex<[(address: SocketAddress, machine: BackendHealthStateMachine)]>
+    /// What connections and probes have met, rules or not.
+    private struct Experience {
+        var failure: (at: Duration, reason: String)?
+        var hasConnected = false
+    }
+
+    private let experience = Mutex(Experience())
 
     init(_ addresses: [SocketAddress], _ rules: BackendHealthRules?) {
         self.rules = rules
@@ -47,6 +54,31 @@ final class BackendHealth: Sendable {
         machines.withLock { $0 }.filter { rules == nil || $0.machine.state != .down }.map(\.address)
     }
 
+    /// The addresses of now: what is known of those that stay is kept.
+    func adopt(_ addresses: [SocketAddress]) {
+        let now = now
+        machines.withLock { machines in
+            machines = addresses.map { address in
+                machines.first { $0.address == address } ?? (address, BackendHealthStateMachine(at: now))
+            }
+        }
+    }
+
+    /// Of the last connection or probe, if it came to nothing.
+    var lastFailure: (age: Duration, reason: String)? {
+        experience.withLock { $0.failure }.map { (now - $0.at, $0.reason) }
+    }
+
+    var hasConnected: Bool { experience.withLock { $0.hasConnected } }
+
+    private func experienced(_ failure: String?) {
+        let now = now
+        experience.withLock { experience in
+            experience.failure = failure.map { (now, $0) }
+            if failure == nil { experience.hasConnected = true }
+        }
+    }
+
     /// Addresses whose probe is to begin now.
     func takeDueProbes() -> [SocketAddress] {
         guard let rules else { return [] }
@@ -57,9 +89,15 @@ final class BackendHealth: Sendable {
         }
     }
 
-    func connected(_ address: SocketAddress) { change(address) { $0.connected(at: $1) } }
+    func connected(_ address: SocketAddress) {
+        experienced(nil)
+        change(address) { $0.connected(at: $1) }
+    }
 
-    func failed(_ address: SocketAddress, _ reason: String) { change(address) { $0.failed(reason, at: $1) } }
+    func failed(_ address: SocketAddress, _ reason: String) {
+        experienced(reason)
+        change(address) { $0.failed(reason, at: $1) }
+    }
 
     /// Those that are over.
     var probeCount: Int { probes.load(ordering: .relaxed) }
@@ -67,6 +105,7 @@ final class BackendHealth: Sendable {
     /// `failure`: nil when it answered as it should.
     func probed(_ address: SocketAddress, failure: String?) {
         probes.wrappingAdd(1, ordering: .relaxed)
+        experienced(failure)
         change(address) { machine, now in
             if let failure { machine.probeFailed(failure, at: now) } else { machine.probeAnswered(at: now) }
         }

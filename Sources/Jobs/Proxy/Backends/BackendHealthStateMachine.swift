@@ -1,12 +1,15 @@
 /// Whether one database address is worth a connection: what probes and clients' connections have found there.
 ///
 /// Owned by `BackendHealth`, under its lock. So many failures in a row and nobody is sent there any more; a probe that
-/// succeeds ends that, and nothing else does (the breaker's half-open state is the probe).
+/// succeeds ends that, and nothing else does (the breaker's half-open state is the probe). So one that is down is
+/// probed often, however seldom others are.
 struct BackendHealthStateMachine: Hashable {
     enum State: String, Hashable { case unknown, up, down }
 
     /// One failure may be a restart, or a full backlog.
     static let failureLimit = 3
+    /// Between two probes of one that is down, at the longest.
+    static let longestDown = Duration.seconds(5)
 
     private(set) var state = State.unknown
     /// Of the state; in the owner's time.
@@ -26,7 +29,7 @@ struct BackendHealthStateMachine: Hashable {
     mutating func probeIsDue(every interval: Duration, at time: Duration) -> Bool {
         guard !isProbing, time >= nextProbe else { return false }
         isProbing = true
-        nextProbe = time + interval
+        nextProbe = time + (state == .down ? min(interval, Self.longestDown) : interval)
         return true
     }
 
@@ -57,6 +60,8 @@ struct BackendHealthStateMachine: Hashable {
     }
 
     private mutating func enter(_ new: State, at time: Duration) {
-        if new != state { (state, since) = (new, time) }
+        if new == state { return }
+        (state, since) = (new, time)
+        if new == .down { nextProbe = min(nextProbe, time + Self.longestDown) }
     }
 }

@@ -1,17 +1,20 @@
 import IO
 import OpenSSL
 
-/// Opens one connection to a database: TCP or unix, then TLS where the listener wants it. Not a byte of a client is
-/// sent before the link is open; the owner limits its time.
+/// Opens one connection to a database: TCP or unix, then the header that says who the client is and TLS, where the
+/// listener wants them. Not a byte of a client is sent before the link is open; the owner limits its time.
 final class BackendOpening: Watcher {
     enum Outcome {
         case open(BackendLink)
-        case failed(String)
+        /// `isRefused`: it answered, but it is not who it should be.
+        case failed(String, isRefused: Bool)
     }
 
     private let ground: LaneGround
     private let backend: BackendSocket
     private let security: BackendSecurity?
+    /// What a server of several protocols must have agreed to, so that it does not take this for another (ALPACA).
+    private let neededProtocol: String?
     private var preamble: BackendPreambleStateMachine
     private var isConnected = false
     /// What a PostgreSQL server answered to SSLRequest.
@@ -21,13 +24,19 @@ final class BackendOpening: Watcher {
     private var watch: WatchToken?
     private var done: ((Outcome) -> Void)?
 
+    /// `header`: of the PROXY protocol; nil: there is none.
     init(
-        to address: SocketAddress, _ security: BackendSecurity?, _ spoken: DatabaseProtocol, on ground: LaneGround
+        to address: SocketAddress, _ security: BackendSecurity?, of listener: ListenerConfiguration,
+        header: [UInt8]?, on ground: LaneGround
     ) throws(IOError) {
         backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
         self.security = security
         self.ground = ground
-        preamble = BackendPreambleStateMachine(asks: spoken == .postgres)
+        let isPostgres = listener.databaseProtocol == .postgres
+        let asks = isPostgres && security?.isDirect != true
+        preamble = BackendPreambleStateMachine(
+            security == nil ? .clear : asks ? .askingForTLS : .directTLS, header: header ?? [])
+        neededProtocol = isPostgres && !asks ? "postgresql" : nil
     }
 
     /// `done` comes once, later, unless it is stopped before.
@@ -54,7 +63,6 @@ final class BackendOpening: Watcher {
         if let error = backend.stream.connectError() { return failed(error.description) }
         guard readiness.contains(.writable) else { return }
         isConnected = true
-        guard security != nil else { return finish(.open(BackendLink(backend))) }
         perform(preamble.connected())
     }
 
@@ -78,6 +86,7 @@ final class BackendOpening: Watcher {
                 case .failed(let error): return failed(error.description)
                 }
             case .startTLS: return beginTLS()
+            case .open: return finish(.open(BackendLink(backend, unsent: leftovers)))
             case .fail(let reason): return failed(reason)
             }
         }
@@ -91,35 +100,43 @@ final class BackendOpening: Watcher {
         shakeHands()
     }
 
+    private var farEnd: String { security?.farEnd ?? "the database" }
+
     private func shakeHands() {
         guard let session else { return }
         while true {
             let outcome = session.handshake()
-            guard sendCipher() else { return failed("the database left during the TLS handshake") }
+            guard sendCipher() else { return failed("\(farEnd) left during the TLS handshake") }
             switch outcome {
             case .finished: return handshakeFinished(session)
             case .failed(let failure), .finishedUnverified(let failure):
-                return failed("no TLS with the database: \(failure.detail)")
+                return failed("no TLS with \(farEnd): \(failure.detail)", isRefused: failure.isOfCertificate)
             case .wantsInput, .wantsOutput: break
             }
             switch backend.stream.read(into: ground.cipherIn) {
             case .bytes: continue
             case .wouldBlock: return
-            case .ended: return failed("the database closed the connection during the TLS handshake")
-            case .failed(let error): return failed("no TLS with the database: \(error)")
+            case .ended: return failed("\(farEnd) closed the connection during the TLS handshake")
+            case .failed(let error): return failed("no TLS with \(farEnd): \(error)")
             }
         }
     }
 
     private func handshakeFinished(_ session: TLSSession) {
-        if let objection = security?.objection(to: session) { return failed(objection) }
+        if let objection = security?.objection(to: session) { return failed(objection, isRefused: true) }
+        // As libpq has it: without ALPN it may be any server that has such a certificate (fe-secure-openssl.c).
+        if let neededProtocol, session.applicationProtocol != neededProtocol {
+            return failed(
+                "\(farEnd) did not agree on the application protocol \(neededProtocol), as direct TLS needs",
+                isRefused: true)
+        }
         // Session tickets, and perhaps a first word, came along; what ended is remembered by the session.
         let outcome = session.read(into: ground.plain)
         let early = ground.plain.bytes()
         ground.plain.removeAll()
-        if case .failed(let failure) = outcome { return failed("no TLS with the database: \(failure.detail)") }
+        if case .failed(let failure) = outcome { return failed("no TLS with \(farEnd): \(failure.detail)") }
         ground.cipherIn.removeAll()
-        guard sendCipher() else { return failed("the database left after the TLS handshake") }
+        guard sendCipher() else { return failed("\(farEnd) left after the TLS handshake") }
         finish(.open(BackendLink(backend, session, unsent: leftovers, early: early)))
     }
 
@@ -131,16 +148,30 @@ final class BackendOpening: Watcher {
         return true
     }
 
-    private func failed(_ reason: String) {
+    private func failed(_ reason: String, isRefused: Bool = false) {
         // The lane's buffers belong to the next connection.
         ground.cipherIn.removeAll()
         ground.cipherOut.removeAll()
-        finish(.failed(reason))
+        finish(.failed(reason, isRefused: isRefused))
     }
 
     private func finish(_ outcome: Outcome) {
         let done = self.done
         stop()
         done?(outcome)
+    }
+}
+
+extension TLSFailure {
+    /// Its certificate was looked at, and is not accepted.
+    fileprivate var isOfCertificate: Bool {
+        switch kind {
+        case .noCertificate, .unknownIssuer, .expired, .notYetValid, .revoked, .revocationUnknown, .wrongPurpose,
+            .authorityAsLeaf, .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate:
+            true
+        case .protocolMismatch, .applicationProtocol, .plaintextHTTP, .garbage, .peerAlert, .truncated,
+            .unknownServerName, .keyUpdateFlood, .other:
+            false
+        }
     }
 }

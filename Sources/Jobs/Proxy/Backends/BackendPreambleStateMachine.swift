@@ -1,4 +1,5 @@
-/// What precedes TLS on the way to a database: PostgreSQL is asked by SSLRequest, others begin at once.
+/// What precedes the client's bytes on the way to a database, or TLS: a header that says who the client is, and
+/// PostgreSQL is asked by SSLRequest.
 ///
 /// Owned by one connection to a backend. Only 'S' will do, and exactly one byte is read: what came in clear can never
 /// pass for a part of TLS (CVE-2021-23222), and there is no way back to a connection in clear.
@@ -9,27 +10,52 @@ struct BackendPreambleStateMachine {
         /// Read exactly one byte, then call `received` or `ended`.
         case readOne
         case startTLS
+        /// In clear.
+        case open
         case fail(String)
     }
 
-    private enum Phase: Hashable { case connecting, asking, asked, over }
+    enum Way: Hashable {
+        case clear
+        /// By PostgreSQL's SSLRequest.
+        case askingForTLS
+        /// From the first byte.
+        case directTLS
+    }
 
-    private let asks: Bool
+    private enum Phase: Hashable { case connecting, announcing, asking, asked, over }
+
+    private let way: Way
+    private let header: [UInt8]
     private var phase = Phase.connecting
 
-    /// `asks`: the backend speaks PostgreSQL's protocol.
-    init(asks: Bool) { self.asks = asks }
+    /// `header`: of the PROXY protocol, which stands before everything else; empty: there is none.
+    init(_ way: Way, header: [UInt8]) {
+        self.way = way
+        self.header = header
+    }
 
     mutating func connected() -> Action {
         precondition(phase == .connecting)
-        phase = asks ? .asking : .over
-        return asks ? .send(Self.encryptionRequest) : .startTLS
+        if header.isEmpty { return begin() }
+        phase = .announcing
+        return .send(header)
     }
 
     mutating func sent() -> Action {
+        if phase == .announcing { return begin() }
         precondition(phase == .asking)
         phase = .asked
         return .readOne
+    }
+
+    private mutating func begin() -> Action {
+        phase = way == .askingForTLS ? .asking : .over
+        switch way {
+        case .clear: return .open
+        case .askingForTLS: return .send(Self.encryptionRequest)
+        case .directTLS: return .startTLS
+        }
     }
 
     mutating func received(_ byte: UInt8) -> Action {

@@ -36,11 +36,13 @@ final class BackendProbe: Watcher {
             self?.ranOutOfTime()
         }
         var security = listener.admission?.contexts.backend
-        if isSecured, security == nil { return finish("there are no TLS settings for the database yet") }
+        if isSecured, security == nil { return finish("there are no TLS settings for \(listener.farEnd) yet") }
         do {
             // In clear PostgreSQL is asked too; the handshake that it offers is ended, or it would log a complaint.
             if !isSecured, spoken == .postgres { security = try BackendSecurity.unverified() }
-            let opening = try BackendOpening(to: address, security, spoken, on: ground)
+            let opening = try BackendOpening(
+                to: address, security, of: listener.configuration,
+                header: ProxyHeader.localBytes(at: listener.configuration), on: ground)
             self.opening = opening
             try opening.start { [weak self] in self?.opened($0) }
         } catch {
@@ -63,7 +65,7 @@ final class BackendProbe: Watcher {
         if case .failed(let error) = leftovers.flush(to: link.socket.stream) { return finish(error.description) }
         while done != nil {
             let outcome = link.socket.stream.read(into: ground.cipherIn)
-            if isLeaving { ground.cipherIn.removeAll() } else { hear(link) }
+            if isLeaving { hearAfterwards(link) } else { hear(link) }
             switch outcome {
             case .bytes: continue
             case .wouldBlock: return
@@ -75,7 +77,7 @@ final class BackendProbe: Watcher {
 
     private func opened(_ outcome: BackendOpening.Outcome) {
         switch outcome {
-        case .failed(let reason):
+        case .failed(let reason, _):
             let hasAnswered = opening?.answer == UInt8(ascii: "S") || opening?.answer == UInt8(ascii: "N")
             finish(!isSecured && hasAnswered ? nil : reason)
         case .open(let link): ask(link)
@@ -105,6 +107,18 @@ final class BackendProbe: Watcher {
             return finish("its socket cannot be watched")
         }
         watch = token
+    }
+
+    /// With TLS 1.3 our own certificate is refused after the handshake is over for us (RFC 8446 §4.4.2.4).
+    private func hearAfterwards(_ link: BackendLink) {
+        if let session = link.session, case .failed(let refusal) = session.read(into: ground.plain),
+            refusal.kind == .peerAlert
+        {
+            failure = "no TLS with \(listener.farEnd): \(refusal.detail)"
+        }
+        ground.plain.removeAll()
+        ground.cipherIn.removeAll()
+        ground.cipherOut.removeAll()
     }
 
     /// Takes over what lies in `cipherIn`.

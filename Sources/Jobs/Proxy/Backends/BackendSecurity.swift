@@ -1,4 +1,5 @@
 import OpenSSL
+import Reports
 
 /// TLS towards the database, as one generation of a listener's certificate and trust has it.
 struct BackendSecurity: Sendable {
@@ -6,11 +7,17 @@ struct BackendSecurity: Sendable {
     /// What the database has to present, byte for byte; nil: the context verifies chain and name.
     private let expected: Certificate?
     private let isUnverified: Bool
+    /// PostgreSQL is not asked whether it speaks TLS.
+    let isDirect: Bool
+    /// nil: it is a database's, not that of a tunnel.
+    private let tunnel: TunnelSettings?
+    /// What a tunnel's remote end is held to, beside chain and name; without one it is not accepted.
+    private var standing: Standing?
 
     private init(unverified context: TLSContext) {
         self.context = context
-        expected = nil
-        isUnverified = true
+        (expected, tunnel) = (nil, nil)
+        (isUnverified, isDirect) = (true, false)
     }
 
     /// For a probe of a database that is reached in clear: whoever answers, nothing is said to him but goodbye.
@@ -23,7 +30,8 @@ struct BackendSecurity: Sendable {
         _ wanted: BackendTLS, _ identity: TLSIdentity, trust: TrustAnchors?, protocols: [String]
     ) throws(OpenSSLError) {
         let own = identity.leaf.allowsClientAuthentication ? identity : nil
-        isUnverified = false
+        (isUnverified, isDirect) = (false, wanted.negotiation == .direct)
+        tunnel = nil
         switch wanted.mode {
         case .verify:
             guard let trust, let name = wanted.name else {
@@ -39,14 +47,46 @@ struct BackendSecurity: Sendable {
         }
     }
 
-    /// Why a finished handshake does not count, in the words of an event; nil: the database is who it should be.
+    /// Towards the remote end of a tunnel; its own certificate must be able to stand for a client there.
+    init(
+        _ tunnel: TunnelSettings, _ identity: TLSIdentity, trust: TrustAnchors, minimum: TLSVersion,
+        protocols: [String]
+    ) throws(OpenSSLError) {
+        guard identity.leaf.allowsClientAuthentication else {
+            throw OpenSSLError("prepare a tunnel", "the certificate is not for clients (usage: client)")
+        }
+        self.tunnel = tunnel
+        (isUnverified, isDirect) = (false, tunnel.isDirect)
+        expected = nil
+        context = try TLSContext.client(
+            identity: identity, trust: trust, serverName: tunnel.name, minimum: minimum,
+            applicationProtocols: protocols)
+    }
+
+    /// What the other end is called in events.
+    var farEnd: String { tunnel == nil ? "the database" : "the remote end" }
+
+    func holding(_ standing: Standing) -> BackendSecurity {
+        var held = self
+        held.standing = standing
+        return held
+    }
+
+    /// Why a finished handshake does not count, in the words of an event; nil: the other end is who it should be.
     func objection(to session: TLSSession) -> String? {
         if isUnverified { return nil }
+        if tunnel != nil { return remoteObjection(to: session) }
         guard let expected else {
             return session.isPeerVerified ? nil : "the certificate of the database was not verified"
         }
         if session.peerCertificate == expected { return nil }
         let presented = session.peerCertificate.map(\.description) ?? "none"
         return "the database presents another certificate than this listener: \(presented), not \(expected)"
+    }
+
+    private func remoteObjection(to session: TLSSession) -> String? {
+        guard session.isPeerVerified, let standing else { return "the certificate of the remote end was not verified" }
+        return standing.objection(toRemote: session.peerChain, at: Timestamp.now.seconds)
+            .map { "the certificate of the remote end is not accepted: \($0)" }
     }
 }

@@ -8,14 +8,25 @@ package struct BackendTLS: Sendable, Equatable {
         case sameCertificate = "same-certificate"
     }
 
+    /// How a PostgreSQL server is brought to speak TLS, as libpq's `sslnegotiation` has it.
+    package enum Negotiation: String, Sendable, CaseIterable {
+        case sslRequest = "sslrequest"
+        /// From the first byte, under the application protocol `postgresql`: PostgreSQL 17 and later.
+        case direct
+    }
+
     package var mode: Mode
+    package var negotiation: Negotiation
     /// A host name or a literal address; a host name is also sent (SNI).
     package var name: String?
     /// Who certifies the database; mode `verify` only.
     package var trust: ListenerTrust
 
-    package init(_ mode: Mode, name: String? = nil, trust: ListenerTrust? = nil) {
+    package init(
+        _ mode: Mode, name: String? = nil, trust: ListenerTrust? = nil, negotiation: Negotiation = .sslRequest
+    ) {
         self.mode = mode
+        self.negotiation = negotiation
         self.name = name
         self.trust = trust ?? ListenerTrust(trustsCluster: false, anchors: [])
     }

@@ -13,15 +13,17 @@ final class CancelForwarding: Watcher, Occupant {
     private var deadline: Deadline?
     private let done: () -> Void
 
-    /// nil if there is no way to the database.
+    /// nil if there is no way to the database. `header`: what the database is told of the asker.
     init?(
-        _ request: CancelRequest, to address: SocketAddress, of listener: ListenerState, on ground: LaneGround,
-        done: @escaping () -> Void
+        _ request: CancelRequest, to address: SocketAddress, of listener: ListenerState, header: [UInt8]?,
+        on ground: LaneGround, done: @escaping () -> Void
     ) {
         let security = listener.admission?.contexts.backend
         // The key is the session's secret: never in clear instead.
         if listener.configuration.backendTLS != nil, security == nil { return nil }
-        guard let opening = try? BackendOpening(to: address, security, .postgres, on: ground) else { return nil }
+        let configuration = listener.configuration
+        guard let opening = try? BackendOpening(to: address, security, of: configuration, header: header, on: ground)
+        else { return nil }
         self.request = request
         self.opening = opening
         self.ground = ground

@@ -1,15 +1,43 @@
 import IO
+import Synchronization
 
 /// An accepted client's socket, closed with the last reference; may change lanes.
 final class ClientSocket: Sendable {
+    private final class Announcement: Sendable {
+        let client: SocketAddress
+        let server: SocketAddress
+
+        init(_ client: SocketAddress, _ server: SocketAddress) {
+            self.client = client
+            self.server = server
+        }
+    }
+
     let stream: StreamSocket
-    let address: SocketAddress
+    /// The other end of the socket.
+    private let accepted: SocketAddress
+    private let announcement = Mutex<Announcement?>(nil)
 
     init(_ stream: consuming StreamSocket, _ address: SocketAddress) {
         stream.setNoDelay()
         stream.setKeepAlive()
         self.stream = stream
-        self.address = address
+        accepted = address
+    }
+
+    /// Where the client is: at the other end of the socket, unless a listed proxy has said otherwise.
+    var address: SocketAddress { announcement.withLock { $0?.client } ?? accepted }
+
+    /// The listed proxy that has said so.
+    var carrier: SocketAddress? { announcement.withLock { $0 == nil ? nil : accepted } }
+
+    /// What the client has connected to.
+    var destination: SocketAddress {
+        announcement.withLock { $0?.server } ?? stream.localAddress() ?? .unix(path: "")
+    }
+
+    func announce(_ client: SocketAddress, at server: SocketAddress) {
+        announcement.withLock { $0 = Announcement(client, server) }
     }
 }
 

@@ -10,7 +10,7 @@ final class Farewell: Watcher, Occupant {
     enum Words {
         case none
         case clear([UInt8])
-        /// Inside TLS; some protocols have to hear the client's request first.
+        /// Inside TLS, where the client has it; some protocols have to hear the client's request first.
         case refusal(Refusal, DatabaseProtocol, request: [UInt8])
     }
 
@@ -75,8 +75,8 @@ final class Farewell: Watcher, Occupant {
                 finish()
                 return false
             }
-            guard let session, case .refusal(let refusal, let spoken, let request) = words else { return false }
-            let (outcome, bytes) = session.receive(limit: ground.pieceLimit)
+            guard case .refusal(let refusal, let spoken, let request) = words else { return false }
+            let (outcome, bytes) = session?.receive(limit: ground.pieceLimit) ?? (.wantsInput, takeClear())
             words = .refusal(refusal, spoken, request: Array((request + bytes).prefix(Self.requestLimit)))
             if bytes.isEmpty, outcome != .wantsInput {
                 ground.cipherIn.removeAll()
@@ -85,6 +85,11 @@ final class Farewell: Watcher, Occupant {
             }
         }
         return true
+    }
+
+    private func takeClear() -> [UInt8] {
+        defer { ground.cipherIn.removeAll() }
+        return ground.cipherIn.bytes()
     }
 
     private func speak() {
@@ -96,7 +101,8 @@ final class Farewell: Watcher, Occupant {
         case .none: break
         case .clear(let bytes): leftovers.append(bytes)
         case .refusal(let refusal, let spoken, let request):
-            if case .say(let bytes) = spoken.refusal(refusal, to: request) { _ = session?.send(bytes) }
+            guard case .say(let bytes) = spoken.refusal(refusal, to: request) else { break }
+            if let session { _ = session.send(bytes) } else { leftovers.append(bytes) }
         }
         session?.close()
         if case .failed = leftovers.send(ground.cipherOut, to: socket.stream) { return finish() }

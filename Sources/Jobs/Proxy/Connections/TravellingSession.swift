@@ -7,11 +7,25 @@ struct TLSFacts: Sendable {
     let version: String
     let cipher: String
     let applicationProtocol: String?
+    /// What the client asked for (SNI).
+    let serverName: String?
+    /// What the client was shown.
+    let ownCertificate: Certificate?
     /// Leaf first, as verified.
     let chain: [Certificate]
 
     /// A handshake with a verified peer has a leaf; without one it is not finished.
     var peer: PeerAttributes? { chain.first.map { PeerAttributes($0) } }
+}
+
+extension TLSFacts {
+    /// nil unless the peer is verified.
+    init?(_ session: TLSSession) {
+        guard session.isPeerVerified else { return nil }
+        self.init(
+            version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
+            serverName: session.serverName, ownCertificate: session.ownCertificate, chain: session.peerChain)
+    }
 }
 
 /// A TLS session that begins on a handshake lane and ends on a data lane.
@@ -43,12 +57,7 @@ final class TravellingSession: Sendable {
 
     /// nil unless the peer is verified.
     var facts: TLSFacts? {
-        session.withLock { session -> TLSFacts? in
-            guard let session, session.isPeerVerified else { return nil }
-            return TLSFacts(
-                version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
-                chain: session.peerChain)
-        }
+        session.withLock { session -> TLSFacts? in session.flatMap { TLSFacts($0) } }
     }
 
     /// Decrypts all that lies in the transport's `cipherIn`, of which there are at most `limit` bytes.

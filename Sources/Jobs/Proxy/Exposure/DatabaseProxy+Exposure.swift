@@ -36,7 +36,7 @@ extension DatabaseProxy {
         }
         health.clear("EXPOSURE_UNKNOWN")
         let own = listeners.flatMap(\.addresses) + new
-        for listener in listeners {
+        for listener in listeners where listener.configuration.tunnel == nil {
             let ways = listener.configuration.backend.flatMap { ports.ways(around: $0, own: own) }
             tell(listener, ways.map(\.description))
             tellOfOpenSockets(listener)

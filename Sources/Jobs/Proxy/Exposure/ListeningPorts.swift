@@ -52,16 +52,3 @@ struct ListeningPorts: Equatable {
         return addresses.filter { $0.port == port && !$0.isLoopback && !own.contains($0) }
     }
 }
-
-extension SocketAddress {
-    /// IPv4's may come in IPv6's clothes (RFC 4291 §2.5.5.2).
-    fileprivate var isLoopback: Bool {
-        switch self {
-        case .ipv4(let bytes, _): bytes.first == 127
-        case .ipv6(let bytes, _):
-            bytes == [UInt8](repeating: 0, count: 15) + [1]
-                || bytes.starts(with: [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127])
-        case .unix: true
-        }
-    }
-}

@@ -42,16 +42,15 @@ final class HandshakeFloor {
     func arrived(_ socket: ClientSocket, at listener: ListenerState) {
         listener.counters.accepted.add()
         if listener.isShut.load(ordering: .relaxed) {
-            return house.reports.refused(listener, socket.address, .backendExposed)
+            return house.reports.refused(listener, socket, .backendExposed)
         }
         let id = house.nextIdentifier()
-        switch house.admission.arrived(id, from: socket.address) {
+        // Where it comes from is not known before a listed proxy has said it.
+        let origin = listener.configuration.isAnnounced(by: socket.address) ? nil : socket.address
+        switch house.admission.arrived(id, from: origin) {
         case .admit: break
-        case .admitEvicting(let victim):
-            for lane in lanes {
-                if lane === resident { evict(victim) } else { lane.submit { $0.floor.evict(victim) } }
-            }
-        case .refuse(let reason): return house.reports.refused(listener, socket.address, reason)
+        case .admitEvicting(let victim): evictAnywhere(victim)
+        case .refuse(let reason): return house.reports.refused(listener, socket, reason)
         case .beginHandshake, .delayHandshake: preconditionFailure("no handshake was asked for")
         }
         let chosen = lanes.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) }
@@ -78,6 +77,13 @@ final class HandshakeFloor {
     func departed(_ id: UInt64) {
         handedOver(id)
         house.admission.departed(id)
+    }
+
+    /// It may be on another lane.
+    func evictAnywhere(_ victim: UInt64) {
+        for lane in lanes {
+            if lane === resident { evict(victim) } else { lane.submit { $0.floor.evict(victim) } }
+        }
     }
 
     private func evict(_ id: UInt64) { occupants[id]?.abandon(.evicted) }

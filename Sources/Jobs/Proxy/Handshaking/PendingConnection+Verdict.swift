@@ -50,7 +50,7 @@ extension PendingConnection {
         detachFromLane()
         session.detach()
         let connection = AuthorizedConnection(
-            id: id, listener: listener, socket: socket, session: session, peer: peer, facts: facts,
+            id: id, listener: listener, socket: socket, session: session, admitted: .peer(peer, facts),
             generation: generation, authorities: authorities, backendSecurity: backendSecurity, startup: startup,
             early: early, unsent: leftovers.takeAll(), clientHasEnded: hasEnded)
         floor.house.reports.accepted(connection)
@@ -61,22 +61,25 @@ extension PendingConnection {
 
     func cancel(_ request: CancelRequest) {
         if case .refused(let failure) = handshake { return leave(RefusalReason(failure)) }
-        let asker: CancelRegistry.Asker = facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
+        let asker: CancelRegistry.Asker =
+            isOfTunnel ? .local : facts?.peer.map { .overTLS($0) } ?? .clear(socket.address)
         let house = floor.house
         let match = mayCancel ? house.cancels.match(request, listener: listener.name, from: asker) : nil
         guard let target = match else {
-            house.reports.cancelDropped(listener, socket.address, facts: facts)
+            house.reports.cancelDropped(listener, socket, facts: facts)
             return leave(.cancelUnmatched)
         }
         let timeouts = listener.configuration.timeouts
         let id = self.id
         let client = socket
-        let forwarding = CancelForwarding(request, to: target.backend, of: listener, on: ground) { [weak floor] in
+        let header = ProxyHeader.bytes(for: client, facts, connection: id, at: listener.configuration)
+        let forwarding = CancelForwarding(request, to: target.backend, of: listener, header: header, on: ground) {
+            [weak floor] in
             // The client's socket is kept until here.
             withExtendedLifetime(client) { floor?.departed(id) }
         }
         guard let forwarding else { return leave(.backendDown) }
-        house.reports.cancelForwarded(listener, socket.address, session: target.session, facts: facts)
+        house.reports.cancelForwarded(listener, socket, session: target.session, facts: facts)
         detachFromLane()
         floor.settle(id, forwarding)
         forwarding.start(within: timeouts.connect)
@@ -94,7 +97,7 @@ extension PendingConnection {
 
     // MARK: the other ends
 
-    private func refuse(_ refusal: Refusal, _ reason: RefusalReason, detail: String? = nil, request: [UInt8]) {
+    func refuse(_ refusal: Refusal, _ reason: RefusalReason, detail: String? = nil, request: [UInt8]) {
         leave(
             reason, detail: detail, saying: .refusal(refusal, listener.configuration.databaseProtocol, request: request)
         )
@@ -107,8 +110,9 @@ extension PendingConnection {
         let failure = handshake.failure
         let cause = failure.map { RefusalReason($0) } ?? reason
         house.reports.refused(
-            listener, socket.address, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
-        if cause.isHostile { house.admission.misbehaved(id) }
+            listener, socket, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
+        // Behind a tunnel's address stands the whole node.
+        if cause.isHostile, !isOfTunnel { house.admission.misbehaved(id) }
         if reason == .drained, phase == .greeting { sayGoodbye() }
         detachFromLane()
         // Who has been told something, or said something, must be able to read the answer.
@@ -124,12 +128,12 @@ extension PendingConnection {
 
     /// A PostgreSQL client inside TLS reads what its own server would say; it is not waited for.
     private func sayGoodbye() {
-        guard let session, leftovers.isEmpty, let words = CloseReason.drained.words else { return }
+        guard let session, leftovers.isEmpty, let words = CloseReason.drained.words() else { return }
         if session.send(words.bytes) { session.close() }
         _ = sendCipher()
     }
 
-    private func detachFromLane() {
+    func detachFromLane() {
         phase = .over
         deadline?.cancel()
         turn?.cancel()

@@ -6,6 +6,8 @@ import Reports
 /// floor of its handshake lane; it ends by being handed to a data lane, or as a `Farewell`.
 final class PendingConnection: Watcher, Occupant {
     enum Phase {
+        /// What a listed proxy says of its client.
+        case proxyHeader
         /// PostgreSQL's requests before TLS.
         case preamble
         case awaitingTLS
@@ -23,9 +25,13 @@ final class PendingConnection: Watcher, Occupant {
     unowned let floor: HandshakeFloor
     private let acceptedAt = ContinuousClock.now
     var phase: Phase
+    var proxyHeader = ProxyHeaderStateMachine()
+    var headerLimit = ProxyHeader.prefixLength
     private var preamble = PostgresPreambleStateMachine(.clear)
     private var awaited: PostgresPreambleStateMachine.Action
     private var isDirect = true
+    /// It says no more than what is in the socket's buffer.
+    private var hasClientEnded = false
     private var handshakeBegan = ContinuousClock.now
     private(set) var session: TravellingSession?
     private(set) var handshake = HandshakeVerdict.none
@@ -43,11 +49,17 @@ final class PendingConnection: Watcher, Occupant {
         self.socket = socket
         self.listener = listener
         self.floor = floor
-        phase = listener.configuration.databaseProtocol.startsWithTLS ? .awaitingTLS : .preamble
+        phase = listener.configuration.isAnnounced(by: socket.address) ? .proxyHeader : Self.firstPhase(listener)
+        if listener.configuration.tunnel != nil { preamble = PostgresPreambleStateMachine(.tunnel) }
         awaited = preamble.firstAction
     }
 
+    static func firstPhase(_ listener: ListenerState) -> Phase {
+        listener.configuration.databaseProtocol.startsWithTLS ? .awaitingTLS : .preamble
+    }
+
     var ground: LaneGround { floor.ground }
+    var isOfTunnel: Bool { listener.configuration.tunnel != nil }
     /// Of a verified peer only.
     var facts: TLSFacts? { if case .verified(let facts) = handshake { facts } else { nil } }
 
@@ -57,23 +69,28 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     func start() {
+        if isOfTunnel, phase == .awaitingTLS { return carry(said: []) }
         guard let token = try? ground.poller.watch(socket.stream.rawValue, self) else { return leave(.noDescriptors) }
         watch = token
-        deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.leave(.handshakeTimeout) }
+        deadline = Deadline(after: patience, on: ground.poller) { [weak self] in self?.ranOutOfTime() }
         advance()
     }
 
+    private func ranOutOfTime() { leave(phase == .proxyHeader ? .noProxyHeader : .handshakeTimeout) }
+
     func becameReady(_ readiness: Readiness) {
         if readiness.contains(.readable) { floor.house.admission.spoke(id) }
+        if !readiness.isDisjoint(with: [.hungUp, .failed]) { hasClientEnded = true }
         advance()
     }
 
     func abandon(_ reason: RefusalReason) { leave(reason) }
 
-    private func advance() {
+    func advance() {
         if case .failed = leftovers.flush(to: socket.stream) { return leave(.clientLeft) }
         guard leftovers.isEmpty else { return }
         switch phase {
+        case .proxyHeader: hearProxyHeader()
         case .preamble, .greeting: converse(awaited)
         case .awaitingTLS: awaitTLS()
         case .handshaking: shakeHands()
@@ -103,7 +120,10 @@ final class PendingConnection: Watcher, Occupant {
             case .cancel(let request): return cancel(request)
             case .admit(let message, let rest):
                 startup = message
-                return decide(said: message.packet + rest)
+                let packet =
+                    listener.configuration.namesAddress
+                    ? message.packet(naming: socket.address.description) : message.packet
+                return isOfTunnel ? carry(said: packet + rest) : decide(said: packet + rest)
             case .refuse(let error, let reason):
                 let words: Farewell.Words =
                     session == nil ? .clear(error.bytes) : .refusal(.postgres(error), .postgres, request: [])
@@ -170,17 +190,26 @@ final class PendingConnection: Watcher, Occupant {
 
     // MARK: TLS
 
+    /// Until the first record of TLS is there as a whole: who sends it byte by byte costs a socket, and neither a place
+    /// in the queue of handshakes nor memory.
     private func awaitTLS() {
-        let outcome = socket.stream.peek(into: ground.cipherIn, limit: 1)
-        let first = ground.cipherIn.bytes().first
-        ground.cipherIn.removeAll()
+        let buffer = ground.cipherIn
+        let outcome = socket.stream.peek(into: buffer, limit: FirstRecord.longest)
+        let record = FirstRecord(buffer)
+        buffer.removeAll()
         switch outcome {
         case .bytes: break
         case .wouldBlock: return
         case .ended where listener.configuration.databaseProtocol.startsWithTLS: return leave(.probe)
         case .ended, .failed: return leave(.clientLeft)
         }
-        guard first == 0x16 else { return leave(.plaintext) }
+        switch record {
+        case .whole: break
+        case .partial:
+            if hasClientEnded { leave(.clientLeft) }
+            return
+        case .clear: return leave(.plaintext)
+        }
         switch floor.house.admission.handshakeRequested(id) {
         case .beginHandshake: beginHandshake()
         case .delayHandshake(let delay):
@@ -192,13 +221,15 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func beginHandshake() {
-        guard let (contexts, standing) = listener.admission else { return leave(.noCertificateYet) }
+        guard let (contexts, standing) = listener.admission, let server = contexts.server else {
+            return leave(.noCertificateYet)
+        }
         phase = .handshaking
         (generation, authorities) = (standing.generation, standing.authorities)
         backendSecurity = contexts.backend
         handshakeBegan = .now
         let session = TravellingSession(
-            contexts.server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
+            server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
         session.attach(ground.transport)
         self.session = session
         shakeHands()

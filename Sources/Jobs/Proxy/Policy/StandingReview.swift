@@ -40,18 +40,19 @@ struct StandingReview {
     mutating func objection(to connection: RelayedConnection, at now: Int64) -> CloseReason? {
         let origin = connection.origin
         guard let standing = origin.listener.standing else { return nil }
-        let chain = origin.facts.chain
+        let chain = connection.facts.chain
         let isKnown = standing.isKnown(chain, under: connection.verifiedUnder)
         let subject = Subject(
             listener: ObjectIdentifier(origin.listener), generation: standing.generation, chain: chain,
-            session: origin.peer.attributes.session, isKnown: isKnown)
+            session: connection.attributes.session, isKnown: isKnown)
         effort += 1
         let verdict: CloseReason?
         if let before = known[subject] {
             verdict = before
         } else {
             effort += isKnown ? 1 : Self.effortOfVerifying
-            verdict = standing.objection(to: origin.peer, chain, verifiedUnder: connection.verifiedUnder, at: now)
+            verdict = standing.objection(
+                to: connection.attributes, chain, verifiedUnder: connection.verifiedUnder, at: now)
             if known.count < Self.memoryLimit { known[subject] = .some(verdict) }
         }
         if verdict == nil { connection.verifiedUnder = standing.authorities } else { effort += Self.effortOfCutting }

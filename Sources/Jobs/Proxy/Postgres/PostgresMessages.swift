@@ -105,11 +105,14 @@ struct PostgresError: Equatable, Sendable {
         code: "57P03", message: "the database behind this port does not accept connections",
         hint: "The proxy is up; look at the database server.")
 
-    /// It has been found down before, so long ago.
-    static func databaseDown(for age: Duration) -> PostgresError {
-        PostgresError(
-            code: databaseDown.code, message: "\(databaseDown.message) (for \(age.components.seconds) s)",
-            hint: databaseDown.hint)
+    /// At the near end of a tunnel.
+    static let remoteDown = PostgresError(
+        code: "57P03", message: "the remote end of this tunnel cannot be reached",
+        hint: "The tunnel's own node is up; nodeguard status says there what is wrong.")
+
+    /// It has been found so before, so long ago.
+    func lasting(_ age: Duration) -> PostgresError {
+        PostgresError(code: code, message: "\(message) (for \(age.components.seconds) s)", hint: hint)
     }
 
     static func notAllowed(_ detail: String) -> PostgresError {

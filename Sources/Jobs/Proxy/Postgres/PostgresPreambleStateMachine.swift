@@ -8,6 +8,8 @@ struct PostgresPreambleStateMachine {
         case clear
         /// `isDirect`: TLS from the first byte, so that an SSLRequest inside is answered 'N' rather than refused.
         case insideTLS(isDirect: Bool)
+        /// In clear for good, at a tunnel's port: requests for encryption are answered 'N'.
+        case tunnel
     }
 
     enum Action: Equatable {
@@ -135,8 +137,9 @@ struct PostgresPreambleStateMachine {
         switch place {
         case .clear:
             return isRepeated ? close(.repeatedRequest) : askedForEncryption(answer: UInt8(ascii: "S"))
-        case .insideTLS(isDirect: true) where !isRepeated: return decline()
+        case .insideTLS(isDirect: true) where !isRepeated, .tunnel where !isRepeated: return decline()
         case .insideTLS: return refuse(.violation("unexpected SSLRequest inside TLS"), .repeatedRequest)
+        case .tunnel: return close(.repeatedRequest)
         }
     }
 
@@ -147,8 +150,9 @@ struct PostgresPreambleStateMachine {
         switch place {
         case .clear:
             return isRepeated ? close(.repeatedRequest) : askedForEncryption(answer: UInt8(ascii: "N"))
-        case .insideTLS(isDirect: true) where !isRepeated: return decline()
+        case .insideTLS(isDirect: true) where !isRepeated, .tunnel where !isRepeated: return decline()
         case .insideTLS: return refuse(.violation("unexpected GSSENCRequest inside TLS"), .repeatedRequest)
+        case .tunnel: return close(.repeatedRequest)
         }
     }
 
@@ -175,7 +179,7 @@ struct PostgresPreambleStateMachine {
         return .close(reason)
     }
 
-    /// In clear exactly what the packet still lacks; inside TLS whatever fits.
+    /// Where TLS may follow exactly what the packet still lacks; elsewhere whatever fits.
     private func wanted(_ length: Int) -> Int {
         place == .clear ? length - bytes.count : Self.longestPacket
     }

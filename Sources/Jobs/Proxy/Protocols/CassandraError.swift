@@ -18,9 +18,9 @@ struct CassandraError: Equatable {
         case .tooManyConnections:
             code = 0x1001
             message = "too many connections"
-        case .backendDown:
+        case .backendDown, .remoteDown:
             code = 0x1002
-            message = "the database behind this port does not accept connections"
+            message = refusal.postgres.message
         case .postgres(let error):
             code = 0x000A
             message = error.message

@@ -10,6 +10,8 @@ enum Refusal: Equatable, Sendable {
     case certificateRequired
     case tooManyConnections
     case backendDown
+    /// Of a tunnel.
+    case remoteDown
     case postgres(PostgresError)
 
     var postgres: PostgresError {
@@ -20,6 +22,7 @@ enum Refusal: Equatable, Sendable {
         case .certificateRequired: .certificateRequired
         case .tooManyConnections: .tooManyConnections
         case .backendDown: .databaseDown
+        case .remoteDown: .remoteDown
         case .postgres(let error): error
         }
     }
@@ -35,7 +38,7 @@ enum Refusal: Equatable, Sendable {
         case .notAllowed, .sessionNotAllowed, .certificateNotAccepted, .certificateRequired:
             "NOPERM \(postgres.message)"
         case .tooManyConnections: "ERR max number of clients reached"
-        case .backendDown, .postgres: "ERR \(postgres.message)"
+        case .backendDown, .remoteDown, .postgres: "ERR \(postgres.message)"
         }
     }
 }

@@ -20,18 +20,18 @@ enum CloseReason: String, Sendable {
 
 extension CloseReason {
     /// What a PostgreSQL client reads when the proxy ends its session, as it would of its own server (57P01,
-    /// admin_shutdown); nil where the connection ends by itself.
-    var words: PostgresError? {
+    /// admin_shutdown); nil where the connection ends by itself. `certificate`: whose is said to have expired.
+    func words(of certificate: String = "client certificate") -> PostgresError? {
         let message: String
         switch self {
         case .drained: message = "this node's proxy is stopping"
         case .killed: message = "terminating connection due to administrator command"
-        case .certificateExpired: message = "the client certificate of this connection has expired"
-        case .untrusted: message = "the client certificate of this connection is no longer trusted"
-        case .revoked: message = "the client certificate of this connection has been revoked"
+        case .certificateExpired: message = "the \(certificate) of this connection has expired"
+        case .untrusted: message = "the \(certificate) of this connection is no longer trusted"
+        case .revoked: message = "the \(certificate) of this connection has been revoked"
         case .revocationUnknown: message = "nobody can tell whether the certificate of this connection is revoked"
-        case .denied: message = "the client certificate of this connection is denied"
-        case .notAllowed: message = "the client certificate of this connection is no longer allowed"
+        case .denied: message = "the \(certificate) of this connection is denied"
+        case .notAllowed: message = "the \(certificate) of this connection is no longer allowed"
         case .finished, .truncated, .idle, .stopped, .clientFailed, .backendFailed, .tlsFailed, .keyUpdateFlood,
             .backendTLSFailed,
             .stalled:

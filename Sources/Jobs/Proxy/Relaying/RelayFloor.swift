@@ -36,6 +36,13 @@ final class RelayFloor {
         connecting.start()
     }
 
+    /// The connection of this number goes on here once the host is looked up, if it is still there.
+    func ask(_ lookup: RemoteLookup, for id: UInt64) {
+        lookup.ask { [weak resident] in
+            resident?.submit { ($0.floor.occupants[id] as? BackendConnecting)?.lookedUp() }
+        }
+    }
+
     /// `occupant` takes the place of the one before it under this number.
     func settle(_ id: UInt64, _ occupant: some Occupant) { occupants[id] = occupant }
 
@@ -110,6 +117,13 @@ final class RelayFloor {
     }
 
     private var relayed: [RelayedConnection] { occupants.values.compactMap { $0 as? RelayedConnection } }
+
+    /// Ends those whose turn it is, of as many turns as are left.
+    func abandonShare(of turns: Int) {
+        let all = relayed
+        let atRest = all.lazy.filter(\.isAtRest)
+        for connection in Array(atRest.prefix((all.count + turns - 1) / max(1, turns))) { connection.end(.drained) }
+    }
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }

@@ -100,12 +100,8 @@ extension RelayedConnection {
     /// With TLS 1.3 a database refuses our certificate after the handshake is over for us (RFC 8446 §4.4.2.4): a
     /// PostgreSQL client that has not heard a word yet hears one now.
     private func sayBackendIsDown() {
-        guard sent == 0, origin.startup != nil, leftoversDown.isEmpty, !hasClosedTLS else { return }
-        ground.plain.append(PostgresError.databaseDown.bytes)
-        if seal(with: session) { session.close() }
-        hasClosedTLS = true
-        if leftoversDown.send(ground.cipherOut, to: origin.socket.stream) == .blocked { machine.controlBytesWait() }
-        clearBuffers()
+        guard sent == 0, origin.startup != nil, leftoversDown.isEmpty, !hasClosedClient else { return }
+        if sayLast(origin.isOfTunnel ? .remoteDown : .databaseDown) == .blocked { machine.controlBytesWait() }
     }
 
     /// What TLS itself has to say to the database: the answer to a KeyUpdate, an alert. False when the database does

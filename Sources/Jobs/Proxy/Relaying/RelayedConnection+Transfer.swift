@@ -10,6 +10,7 @@ extension RelayedConnection {
     // MARK: client to backend
 
     func transferUp() -> RelayStateMachine.Action {
+        guard let session else { return takeUp() }
         let limit = floor.isUnderPressure ? Self.tinyPiece : pieceUp
         let outcome = origin.socket.stream.read(into: ground.cipherIn, limit: limit)
         guard case .bytes(let count) = outcome else {
@@ -26,7 +27,7 @@ extension RelayedConnection {
         budget -= count
         lastProgress = ground.poller.now
         let isFilled = count == limit
-        switch openAndSend() {
+        switch openAndSend(session) {
         case .moved(let isBlocked):
             pieceUp = Self.adapted(pieceUp, isFilled: isFilled, isBlocked: isBlocked, limit: ground.pieceLimit)
             return machine.transferred(.up, sourceIsDrained: !isFilled && !clientHungUp, sinkIsFull: isBlocked)
@@ -43,26 +44,15 @@ extension RelayedConnection {
     }
 
     /// Opens all that lies in the lane's `cipherIn`, and sends it to the backend.
-    private func openAndSend() -> Opened {
+    private func openAndSend(_ session: TLSSession) -> Opened {
         var isBlocked = false
         while true {
             let outcome = session.read(into: ground.plain)
             guard sendControlBytes() else { return .failed(machine.writeFailed(.down)) }
             switch outcome {
             case .bytes(let count):
-                received += UInt64(count)
-                origin.listener.counters.bytesReceived.add(UInt64(count))
-                switch sendUp() {
-                case .complete: break
-                case .blocked: isBlocked = true
-                case .failed:
-                    clearBuffers()
-                    return .failed(machine.writeFailed(.up))
-                case nil:
-                    clearBuffers()
-                    ending = ending ?? .backendTLSFailed
-                    return .failed(machine.writeFailed(.up))
-                }
+                guard let outcome = passUp(count) else { return .failed(machine.writeFailed(.up)) }
+                if outcome == .blocked { isBlocked = true }
             case .wantsInput: return .moved(isBlocked: isBlocked)
             case .wantsOutput: continue
             case .ended:
@@ -76,6 +66,39 @@ extension RelayedConnection {
         }
     }
 
+    /// A tunnel's client: its bytes come in clear, and so does their end.
+    private func takeUp() -> RelayStateMachine.Action {
+        let limit = floor.isUnderPressure ? Self.tinyPiece : pieceUp
+        let outcome = origin.socket.stream.read(into: ground.plain, limit: limit)
+        guard case .bytes(let count) = outcome else {
+            switch outcome {
+            case .failed: return machine.readFailed(.client)
+            case .ended: return machine.sourceEnded(.up)
+            default: return machine.transferred(.up, sourceIsDrained: true, sinkIsFull: false)
+            }
+        }
+        budget -= count
+        lastProgress = ground.poller.now
+        guard let sending = passUp(count) else { return machine.writeFailed(.up) }
+        let (isFilled, isBlocked) = (count == limit, sending == .blocked)
+        pieceUp = Self.adapted(pieceUp, isFilled: isFilled, isBlocked: isBlocked, limit: ground.pieceLimit)
+        return machine.transferred(.up, sourceIsDrained: !isFilled && !clientHungUp, sinkIsFull: isBlocked)
+    }
+
+    /// Sends the `count` bytes that lie in the lane's `plain` to the backend; nil when it takes no more.
+    private func passUp(_ count: Int) -> SendOutcome? {
+        received += UInt64(count)
+        origin.listener.counters.bytesReceived.add(UInt64(count))
+        let outcome = sendUp()
+        switch outcome {
+        case .complete, .blocked: return outcome
+        case nil: ending = ending ?? .backendTLSFailed
+        case .failed: break
+        }
+        clearBuffers()
+        return nil
+    }
+
     private func sessionFailed(_ failure: TLSFailure) -> CloseReason {
         guard failure.kind == .keyUpdateFlood else { return .tlsFailed }
         origin.listener.counters.keyUpdateFloods.add()
@@ -87,7 +110,7 @@ extension RelayedConnection {
     private func sendControlBytes() -> Bool {
         if ground.cipherOut.isEmpty { return true }
         // After our close_notify there is nothing more to say.
-        guard !hasClosedTLS else {
+        guard !hasClosedClient else {
             ground.cipherOut.removeAll()
             return true
         }
@@ -134,6 +157,7 @@ extension RelayedConnection {
         origin.listener.counters.bytesSent.add(count)
         if keyWatch != nil { watchForKey() }
         if boundary != nil { followMessages() }
+        guard let session else { return leftoversDown.send(ground.plain, to: origin.socket.stream) }
         guard seal(with: session) else {
             ending = ending ?? .tlsFailed
             return nil
@@ -196,9 +220,9 @@ extension RelayedConnection {
 
     func sendEnding(_ direction: RelayStateMachine.Direction) -> RelayStateMachine.Action {
         guard direction == .down else { return endUp() }
-        if !hasClosedTLS {
-            session.close()
-            hasClosedTLS = true
+        if !hasClosedClient {
+            session?.close()
+            hasClosedClient = true
             switch leftoversDown.send(ground.cipherOut, to: origin.socket.stream) {
             case .complete: break
             case .blocked: return machine.endingSent(.down, sinkIsFull: true)
@@ -209,6 +233,20 @@ extension RelayedConnection {
         }
         origin.socket.stream.shutdownWriting()
         return machine.endingSent(.down, sinkIsFull: false)
+    }
+
+    /// The last that the client hears: words of its protocol where it has any, and the end of TLS where it has that.
+    @discardableResult func sayLast(_ words: PostgresError?) -> SendOutcome {
+        hasClosedClient = true
+        defer { clearBuffers() }
+        guard let session else {
+            guard let words else { return .complete }
+            ground.plain.append(words.bytes)
+            return leftoversDown.send(ground.plain, to: origin.socket.stream)
+        }
+        if let words { ground.plain.append(words.bytes) }
+        if seal(with: session) { session.close() }
+        return leftoversDown.send(ground.cipherOut, to: origin.socket.stream)
     }
 
     /// The lane's buffers belong to the next connection.

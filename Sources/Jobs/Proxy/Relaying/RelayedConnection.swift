@@ -6,7 +6,11 @@ import Reports
 /// lane's floor.
 final class RelayedConnection: Watcher, Occupant {
     let origin: AuthorizedConnection
-    let session: TLSSession
+    /// nil: the client speaks in clear, as a tunnel's does.
+    let session: TLSSession?
+    /// Of the peer that was verified: the client, or a tunnel's remote end.
+    let facts: TLSFacts
+    let attributes: PeerAttributes
     let backend: BackendSocket
     /// nil: the database is reached in clear.
     let backendSession: TLSSession?
@@ -14,13 +18,14 @@ final class RelayedConnection: Watcher, Occupant {
     var machine: RelayStateMachine
     /// What the backend did not take: plain bytes, or TLS records.
     var leftoversUp: Leftovers
-    /// TLS records that the client did not take.
+    /// What the client did not take: TLS records, or plain bytes.
     var leftoversDown: Leftovers
     var pieceUp = RelayedConnection.smallPiece
     var pieceDown = RelayedConnection.smallPiece
     var clientHungUp = false
     var backendHungUp = false
-    var hasClosedTLS = false
+    /// Nothing more is said to the client: its last words, and the end of TLS where it has it, are on their way.
+    var hasClosedClient = false
     var hasClosedBackendTLS = false
     var received: UInt64 = 0
     var sent: UInt64 = 0
@@ -32,7 +37,7 @@ final class RelayedConnection: Watcher, Occupant {
     var boundary: MessageBoundaryStateMachine?
     /// The authorities that have verified its chain.
     var verifiedUnder: UInt64
-    /// When the first certificate of the client's chain ends, in seconds since 1970.
+    /// When the first certificate of the peer's chain ends, in seconds since 1970.
     let expiry: Int64
     /// Why it will have ended, if not by both sides' endings.
     var ending: CloseReason?
@@ -50,11 +55,17 @@ final class RelayedConnection: Watcher, Occupant {
     /// What may be read at a time while slow readers pin too much memory.
     static let tinyPiece = 4 << 10
 
-    /// nil if the session has been taken by another, which nobody does.
+    /// nil if nobody has been verified, or if the session has been taken by another, which nobody does.
     init?(_ origin: AuthorizedConnection, _ link: BackendLink, _ floor: RelayFloor) {
-        guard let session = origin.session.take() else { return nil }
+        switch origin.admitted {
+        case .peer(let peer, let facts):
+            guard let session = origin.session?.take() else { return nil }
+            (self.session, self.facts, attributes) = (session, facts, peer.attributes)
+        case .local:
+            guard let facts = link.session.flatMap({ TLSFacts($0) }), let remote = facts.peer else { return nil }
+            (session, self.facts, attributes) = (nil, facts, remote)
+        }
         self.origin = origin
-        self.session = session
         backend = link.socket
         backendSession = link.session
         self.floor = floor
@@ -63,7 +74,7 @@ final class RelayedConnection: Watcher, Occupant {
         earlyDown = link.early
         leftoversDown = Leftovers(origin.unsent)
         received = UInt64(origin.early.count)
-        expiry = Standing.expiry(of: origin.facts.chain)
+        expiry = Standing.expiry(of: facts.chain)
         verifiedUnder = origin.authorities
         if origin.startup != nil {
             keyWatch = BackendKeyStateMachine()
@@ -72,7 +83,7 @@ final class RelayedConnection: Watcher, Occupant {
     }
 
     func start() {
-        session.attach(floor.ground.transport)
+        session?.attach(floor.ground.transport)
         let takesEarly = takeEarly()
         account()
         guard takesEarly else {
@@ -86,6 +97,7 @@ final class RelayedConnection: Watcher, Occupant {
             return end(.clientFailed)
         }
         floor.began(self)
+        if let remote { floor.house.reports.reached(origin, remote) }
         if let reason = objection { return end(reason) }
         watchIdle()
         budget = RelayFloor.turn
@@ -100,7 +112,7 @@ final class RelayedConnection: Watcher, Occupant {
         guard let standing = origin.listener.standing, standing.generation != origin.generation else { return nil }
         let now = Timestamp.now.seconds
         let objection = standing.objection(
-            to: origin.peer, origin.facts.chain, verifiedUnder: verifiedUnder, at: now)
+            to: attributes, facts.chain, verifiedUnder: verifiedUnder, at: now)
         if objection == nil { verifiedUnder = standing.authorities }
         return objection
     }
@@ -131,6 +143,11 @@ final class RelayedConnection: Watcher, Occupant {
 
     func abandon(_ reason: RefusalReason) { end(.drained) }
 
+    /// Nothing that was sent would be cut by its end.
+    var isAtRest: Bool {
+        leftoversUp.isEmpty && leftoversDown.isEmpty && boundary?.isBetweenMessages != false
+    }
+
     private func perform(_ first: RelayStateMachine.Action) {
         var action = first
         while !hasEnded {
@@ -145,7 +162,7 @@ final class RelayedConnection: Watcher, Occupant {
                 action = machine.resumed()
             case .close: return finish(ending ?? .finished)
             case .abort(let side):
-                if side == .client { backend.stream.reset() }
+                if side == .client { backend.stream.reset() } else { cutClear() }
                 return finish(ending ?? (side == .client ? .clientFailed : .backendFailed))
             case .wait: return account()
             }
@@ -195,18 +212,20 @@ final class RelayedConnection: Watcher, Occupant {
     /// A client that can be told hears why, and the end of TLS; to one that cannot, the missing end says that what it
     /// has may be cut, unless its time was just over.
     private func sayGoodbye(_ reason: CloseReason) {
-        guard leftoversDown.isEmpty, !hasClosedTLS else { return }
-        if let words = reason.words, boundary?.isBetweenMessages == true {
-            floor.ground.plain.append(words.bytes)
-            _ = session.write(from: floor.ground.plain)
-            floor.ground.plain.removeAll()
-        } else if reason != .idle, reason != .drained {
-            return
+        guard leftoversDown.isEmpty, !hasClosedClient else { return cutClear() }
+        if let words = reason.words(of: certificate), boundary?.isBetweenMessages == true {
+            sayLast(words)
+        } else if reason == .idle || reason == .drained {
+            sayLast(nil)
+        } else {
+            cutClear()
         }
-        session.close()
-        _ = leftoversDown.send(floor.ground.cipherOut, to: origin.socket.stream)
-        floor.ground.cipherOut.removeAll()
     }
+
+    private var certificate: String { origin.isOfTunnel ? "remote certificate" : "client certificate" }
+
+    /// In clear nothing but a reset says that there should have been more; over a unix socket nothing does.
+    private func cutClear() { if session == nil, !hasClosedClient { origin.socket.stream.reset() } }
 
     private func finish(_ reason: CloseReason) {
         if hasEnded { return }
@@ -220,17 +239,23 @@ final class RelayedConnection: Watcher, Occupant {
         account()
         if let cancelKey { floor.house.cancels.forget(cancelKey, of: origin) }
         floor.house.reports.closed(
-            origin, reason, detail: reason == ending ? endingDetail : nil, received: received, sent: sent)
+            origin, reason, detail: reason == ending ? endingDetail : nil, received: received, sent: sent,
+            remote: remote)
         floor.departed(origin.id)
     }
+
+    /// The far end of a tunnel.
+    private var remote: RemoteEnd? { origin.isOfTunnel ? RemoteEnd(address: backend.address, facts: facts) : nil }
 
     var summary: ConnectionSummary {
         ConnectionSummary(
             id: origin.id, listener: origin.listener.name, peerAddress: origin.socket.address.description,
-            peerSubject: origin.peer.attributes.subject, peerSerial: origin.peer.attributes.serial,
+            carrierAddress: origin.socket.carrier?.description, peerSubject: attributes.subject,
+            peerSerial: attributes.serial,
             user: origin.startup?.user.map { ProxyReports.short($0) },
             database: origin.startup?.database.map { ProxyReports.short($0) }, since: origin.since,
-            bytesReceived: received, bytesSent: sent)
+            bytesReceived: received, bytesSent: sent,
+            remoteAddress: origin.isOfTunnel ? backend.address.description : nil)
     }
 }
 

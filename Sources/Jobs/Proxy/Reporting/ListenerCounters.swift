@@ -21,13 +21,14 @@ final class ListenerCounters: Sendable {
     private let refusals = Mutex<[RefusalReason: Counter]>([:])
     private let tolerations = Mutex<[RefusalReason: Counter]>([:])
     private let metrics: Metrics
-    private let name: String
+    private let label: (String, String)
 
-    init(listener name: String, metrics: Metrics) {
+    /// `label`: of each of its series.
+    init(label: (String, String), metrics: Metrics) {
         self.metrics = metrics
-        self.name = name
+        self.label = label
         func counter(_ family: String, _ help: String, _ labels: (String, String)...) -> Counter {
-            metrics.counter("nodeguard_proxy_" + family, help, labels: [("listener", name)] + labels)
+            metrics.counter("nodeguard_proxy_" + family, help, labels: [label] + labels)
         }
         accepted = counter("connections_accepted", "Connections that were accepted from the kernel")
         authorized = counter("authorizations", "Verdicts of the access policy", ("result", "allow"))
@@ -42,9 +43,9 @@ final class ListenerCounters: Sendable {
         keyUpdateFloods = counter("key_update_floods", "Sessions that ended because of too many TLS key updates")
         cut = counter("connections_cut", "Sessions that ended because their peer may no longer be let in")
         handshakeSeconds = metrics.histogram(
-            "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [("listener", name)])
+            "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [label])
         connectSeconds = metrics.histogram(
-            "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [("listener", name)])
+            "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [label])
     }
 
     func refused(_ reason: RefusalReason) {
@@ -62,7 +63,7 @@ final class ListenerCounters: Sendable {
         let counter = all.withLock { all in
             if let known = all[reason] { return known }
             let new = metrics.counter(
-                "nodeguard_proxy_" + family, help, labels: [("listener", name), ("reason", reason.rawValue)])
+                "nodeguard_proxy_" + family, help, labels: [label, ("reason", reason.rawValue)])
             all[reason] = new
             return new
         }

@@ -22,21 +22,29 @@ final class ListenerState: Sendable {
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
     let backendHealth: BackendHealth
+    /// nil: its backend has addresses, or was looked up at the start.
+    let lookup: RemoteLookup?
     private let changing: Mutex<Changing>
 
     init(_ configuration: ListenerConfiguration, metrics: Metrics) {
         self.configuration = configuration
-        backendHealth = BackendHealth(configuration.backend, configuration.health)
+        let health = BackendHealth(configuration.backend, configuration.health)
+        backendHealth = health
+        lookup = configuration.tunnel.flatMap { tunnel in
+            guard SocketAddress(tunnel.remote) == nil else { return nil }
+            return RemoteLookup(tunnel.remote, label: "lookup-\(configuration.name)") { health.adopt($0) }
+        }
         let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
         changing = Mutex(
             Changing(policy: configuration.policy, trust: trust, backendTrust: configuration.backendTLS?.trust))
-        counters = ListenerCounters(listener: configuration.name, metrics: metrics)
+        counters = ListenerCounters(
+            label: (configuration.tunnel == nil ? "listener" : "tunnel", configuration.name), metrics: metrics)
     }
 
     var name: String { configuration.name }
 
     /// nil until the first identity and trust were published.
-    var context: TLSContext? { changing.withLock { $0.admission?.contexts.server } }
+    var context: TLSContext? { changing.withLock { $0.admission?.contexts.presenting } }
 
     /// What new handshakes use, and what their peers are held to.
     var admission: (contexts: ListenerContexts, standing: Standing)? { changing.withLock { $0.admission } }
@@ -58,8 +66,9 @@ final class ListenerState: Sendable {
         let standing = Standing(
             generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
             policy: changing.policy, denyLists: changing.denyLists,
-            authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1))
-        changing.admission = (contexts, standing)
+            authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1),
+            purpose: contexts.server == nil ? .server : .client)
+        changing.admission = (contexts.holding(standing), standing)
     }
 
     var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
@@ -92,8 +101,8 @@ final class ListenerState: Sendable {
         guard let (contexts, before) = changing.admission else { return }
         let standing = Standing(
             generation: before.generation + 1, trust: before.trust, policy: changing.policy,
-            denyLists: changing.denyLists, authorities: before.authorities)
-        changing.admission = (contexts, standing)
+            denyLists: changing.denyLists, authorities: before.authorities, purpose: before.purpose)
+        changing.admission = (contexts.holding(standing), standing)
     }
 
     /// The rules of now; at first those of the configuration.
@@ -132,7 +141,7 @@ final class ListenerState: Sendable {
     /// Its part of the status document.
     func document(isDraining: Bool) -> JSONValue {
         let (context, addresses, ways) = changing.withLock {
-            ($0.admission?.contexts.server, $0.addresses, $0.waysAround)
+            ($0.admission?.contexts.presenting, $0.addresses, $0.waysAround)
         }
         let state =
             isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
@@ -140,19 +149,33 @@ final class ListenerState: Sendable {
             "name": .string(name),
             "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),
             "protocol": .string(configuration.databaseProtocol.rawValue),
-            "backend": .strings(configuration.backend.map(\.description)),
-            "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
-            "backends": .array(backendHealth.findings.map(\.document)),
             "state": .string(state),
-            "exposed_at": .strings(ways),
             "open": .count(counters.openCount),
             "accepted": .count(counters.accepted.value),
             "refused": .object(counters.refused.mapValues { .count($0) }),
-            "mode": .string(policy.mode.rawValue),
-            "tolerated": .object(counters.tolerated.mapValues { .count($0) }),
             "certificate": context?.identity.map { .string($0.leaf.serial) } ?? .null,
+            "certificates": .array((context?.shown ?? []).map(Self.document)),
         ]
+        members.merge(configuration.tunnel.map(document) ?? documentOfDatabase(exposedAt: ways)) { $1 }
         members.merge(revocationMembers(at: Timestamp.now.seconds)) { $1 }
         return .object(members)
+    }
+
+    /// Of one that is shown to who asks for these names.
+    private static func document(_ certificate: Certificate, _ names: [String]) -> JSONValue {
+        ["serial": .string(certificate.serial), "names": .strings(names)]
+    }
+
+    private func documentOfDatabase(exposedAt ways: [String]) -> [String: JSONValue] {
+        [
+            "backend": .strings(configuration.backend.map(\.description)),
+            "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
+            "proxy_protocol": .string(configuration.sendsProxyHeader ? "v2" : "off"),
+            "accepts_proxy_protocol": .strings(configuration.announcingProxies.map(\.description)),
+            "backends": .array(backendHealth.findings.map(\.document)),
+            "exposed_at": .strings(ways),
+            "mode": .string(policy.mode.rawValue),
+            "tolerated": .object(counters.tolerated.mapValues { .count($0) }),
+        ]
     }
 }

@@ -19,7 +19,7 @@ final class ProxyReports: Sendable {
             AuditEvent(
                 .listenerOpened,
                 fields: [
-                    "listener": .string(listener.name), "addresses": .strings(addresses.map(\.description)),
+                    listener.label.0: .string(listener.name), "addresses": .strings(addresses.map(\.description)),
                     "protocol": .string(listener.configuration.databaseProtocol.rawValue),
                 ]))
     }
@@ -33,13 +33,14 @@ final class ProxyReports: Sendable {
     }
 
     func refused(
-        _ listener: ListenerState, _ address: SocketAddress, _ reason: RefusalReason, detail: String? = nil,
-        facts: TLSFacts? = nil, startup: StartupMessage? = nil
+        _ listener: ListenerState, _ client: ClientSocket, _ reason: RefusalReason, detail: String? = nil,
+        facts: TLSFacts? = nil, startup: StartupMessage? = nil, caller: LocalCaller? = nil
     ) {
         listener.counters.refused(reason)
         if reason.isNoise { return }
         guard case .report(let suppressed) = allowance else { return }
-        var fields = Self.fields(listener, address, facts, startup)
+        var fields = Self.fields(listener, client, facts, startup)
+        if let caller { fields.merge(caller.fields) { $1 } }
         fields["reason"] = .string(reason.rawValue)
         if let detail { fields["detail"] = .string(Self.short(detail)) }
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
@@ -47,11 +48,17 @@ final class ProxyReports: Sendable {
     }
 
     func accepted(_ connection: AuthorizedConnection) {
-        connection.listener.counters.authorized.add()
         connection.listener.counters.open.wrappingAdd(1, ordering: .relaxed)
+        // A tunnel's is told when its remote end has been verified.
+        guard let peer = connection.peer else { return }
+        connection.listener.counters.authorized.add()
         var fields = Self.fields(connection)
-        fields["rule"] = .string(Self.short(connection.peer.rule))
+        fields["rule"] = .string(Self.short(peer.rule))
         audit.report(AuditEvent(.connectionAccepted, fields: fields))
+    }
+
+    func reached(_ connection: AuthorizedConnection, _ remote: RemoteEnd) {
+        audit.report(AuditEvent(.connectionAccepted, fields: Self.fields(connection, remote)))
     }
 
     /// It was accepted in the dry run of its listener's rules.
@@ -65,10 +72,11 @@ final class ProxyReports: Sendable {
     }
 
     func closed(
-        _ connection: AuthorizedConnection, _ reason: CloseReason, detail: String? = nil, received: UInt64, sent: UInt64
+        _ connection: AuthorizedConnection, _ reason: CloseReason, detail: String? = nil, received: UInt64,
+        sent: UInt64, remote: RemoteEnd? = nil
     ) {
         connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
-        var fields = Self.fields(connection)
+        var fields = Self.fields(connection, remote)
         fields["reason"] = .string(reason.rawValue)
         fields["bytes.received"] = .count(received)
         fields["bytes.sent"] = .count(sent)
@@ -80,25 +88,25 @@ final class ProxyReports: Sendable {
         audit.report(AuditEvent(.connectionClosed, outcome, fields: fields))
     }
 
-    /// Authorized, but the database does not answer.
-    func lost(_ connection: AuthorizedConnection, detail: String) {
+    /// Admitted, but the database, or the remote end, is not reached.
+    func lost(_ connection: AuthorizedConnection, _ reason: RefusalReason, detail: String) {
         connection.listener.counters.open.wrappingSubtract(1, ordering: .relaxed)
         refused(
-            connection.listener, connection.socket.address, .backendDown, detail: detail, facts: connection.facts,
-            startup: connection.startup)
+            connection.listener, connection.socket, reason, detail: detail, facts: connection.facts,
+            startup: connection.startup, caller: connection.caller)
     }
 
-    func cancelForwarded(_ listener: ListenerState, _ address: SocketAddress, session: UInt64, facts: TLSFacts?) {
+    func cancelForwarded(_ listener: ListenerState, _ client: ClientSocket, session: UInt64, facts: TLSFacts?) {
         listener.counters.cancelsForwarded.add()
-        var fields = Self.fields(listener, address, facts, nil)
+        var fields = Self.fields(listener, client, facts, nil)
         fields["connection"] = .count(session)
         audit.report(AuditEvent(.cancelForwarded, fields: fields))
     }
 
-    func cancelDropped(_ listener: ListenerState, _ address: SocketAddress, facts: TLSFacts?) {
+    func cancelDropped(_ listener: ListenerState, _ client: ClientSocket, facts: TLSFacts?) {
         listener.counters.cancelsDropped.add()
         guard case .report(let suppressed) = allowance else { return }
-        var fields = Self.fields(listener, address, facts, nil)
+        var fields = Self.fields(listener, client, facts, nil)
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
         audit.report(AuditEvent(.cancelDropped, .refused, fields: fields))
     }
@@ -115,26 +123,32 @@ final class ProxyReports: Sendable {
         refusals.withLock { $0.refused(at: ContinuousClock.now - origin) }
     }
 
-    private static func fields(_ connection: AuthorizedConnection) -> [String: JSONValue] {
+    private static func fields(
+        _ connection: AuthorizedConnection, _ remote: RemoteEnd? = nil
+    ) -> [String: JSONValue] {
         var fields = fields(
-            connection.listener, connection.socket.address, connection.facts, connection.startup)
+            connection.listener, connection.socket, remote?.facts ?? connection.facts, connection.startup)
         fields["connection"] = .count(connection.id)
+        if let remote { fields["remote.address"] = .string(remote.address.description) }
+        if let caller = connection.caller { fields.merge(caller.fields) { $1 } }
         return fields
     }
 
     private static func fields(
-        _ listener: ListenerState, _ address: SocketAddress, _ facts: TLSFacts?, _ startup: StartupMessage?
+        _ listener: ListenerState, _ client: ClientSocket, _ facts: TLSFacts?, _ startup: StartupMessage?
     ) -> [String: JSONValue] {
         var fields: [String: JSONValue] = [
-            "listener": .string(listener.name), "peer.address": .string(address.description),
+            listener.label.0: .string(listener.name), "peer.address": .string(client.address.description),
         ]
+        if let carrier = client.carrier { fields["carrier.address"] = .string(carrier.description) }
+        let whose = listener.configuration.tunnel == nil ? "peer" : "remote"
         if let facts {
             fields["tls.version"] = .string(facts.version)
             fields["tls.cipher"] = .string(facts.cipher)
             if let leaf = facts.chain.first {
-                fields["peer.subject"] = .string(short(leaf.subject))
-                fields["peer.issuer"] = .string(short(leaf.issuer))
-                fields["peer.serial"] = .string(leaf.serial)
+                fields["\(whose).subject"] = .string(short(leaf.subject))
+                fields["\(whose).issuer"] = .string(short(leaf.issuer))
+                fields["\(whose).serial"] = .string(leaf.serial)
             }
         }
         if let user = startup?.user { fields["user"] = .string(short(user)) }

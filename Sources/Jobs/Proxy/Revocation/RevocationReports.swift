@@ -96,7 +96,7 @@ final class RevocationReports: Sendable {
     }
 
     private static func subject(_ listener: ListenerState, _ list: RevocationList) -> String {
-        "listener \(listener.name), CRL of \(list.issuer)"
+        "\(listener.subject), CRL of \(list.issuer)"
     }
 
     private func clear(_ subject: String) {
@@ -127,7 +127,7 @@ final class RevocationReports: Sendable {
             AuditEvent(
                 .revocationListAged, stage == .ended ? .failure : .success,
                 fields: [
-                    "listener": .string(listener.name), "issuer": .string(list.issuer),
+                    listener.label.0: .string(listener.name), "issuer": .string(list.issuer),
                     "number": list.number.map { .string($0) } ?? .null, "percent": .count(stage.rawValue),
                     "next_update": .string(end.description),
                 ]))
@@ -137,7 +137,7 @@ final class RevocationReports: Sendable {
         health.raise(
             HealthReason(
                 code, severity, subject: subject, detail: detail,
-                action: "fetch the authority's newest CRL into the file of the listener's crl:"))
+                action: "fetch the authority's newest CRL into the file of its crl:"))
     }
 }
 

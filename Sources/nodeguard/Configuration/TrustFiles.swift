@@ -1,0 +1,38 @@
+import IO
+import OpenSSL
+import Proxy
+import Reports
+
+/// What the files of authorities hold that `trust` and its like name.
+extension ListenerSection.Trust {
+    private static let sizeLimit = 1 << 20
+
+    fileprivate var file: String? { if case .file(let path) = self { path } else { nil } }
+
+    /// Only such as can verify a peer: with one that cannot, every peer would be refused, and nobody would be told.
+    static func authorities(in path: String, for purpose: CertificatePurpose) throws -> [Certificate] {
+        let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: sizeLimit))
+        for block in blocks {
+            guard let flaw = block.certificate.flawAsAnchor(for: purpose) else { continue }
+            throw OpenSSLError("trust \(block.certificate) in \(block.place)", flaw)
+        }
+        let found = blocks.map(\.certificate)
+        // One that has expired may stand beside its successor.
+        if let last = found.max(by: { $0.notAfter < $1.notAfter }), last.notAfter < Timestamp.now.seconds {
+            throw OpenSSLError("trust \(last)", "it has expired")
+        }
+        _ = try TrustAnchors(found, pinsIntermediates: true)
+        return found
+    }
+}
+
+extension [ListenerSection.Trust] {
+    var files: [String] { compactMap(\.file) }
+
+    /// As the files are now. `purpose`: what those are that they are to certify.
+    func current(for purpose: CertificatePurpose) throws -> ListenerTrust {
+        ListenerTrust(
+            trustsCluster: contains(.cluster),
+            anchors: try files.flatMap { try ListenerSection.Trust.authorities(in: $0, for: purpose) })
+    }
+}

@@ -1,0 +1,102 @@
+import IO
+import Proxy
+import Testing
+
+@testable import nodeguard
+
+/// Keys of a listener that say what goes before a client's bytes.
+@Suite struct `What a listener says on the wire` {
+    private static func text(_ keys: String, _ databaseProtocol: String = "tcp") -> String {
+        """
+        certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
+        proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: \(databaseProtocol),
+          backend: "127.0.0.1:5432", certificate: own, trust: "file:/ca.pem", \(keys) } ] }
+        """
+    }
+
+    private static func listener(_ keys: String) throws -> ListenerSection {
+        try #require(try NodeConfiguration.parse(text(keys), path: "test").proxy.listeners.first)
+    }
+
+    @Test func `is no PROXY header, unless it is told`() throws {
+        let silent = try Self.listener("mode: enforce").proxyProtocol
+        #expect(silent == ProxyProtocolSection(sent: .off, accepted: [], acknowledgesAnyProxy: false))
+        let told = try Self.listener(
+            "proxy-protocol: v2, accept-proxy-protocol: [10.0.0.0/8, \"::1\", 0.0.0.0/0], acknowledge-any-proxy: yes")
+        #expect(told.proxyProtocol.sent == .v2)
+        #expect(told.proxyProtocol.accepted == ["10.0.0.0/8", "::1/128", "0.0.0.0/0"].compactMap { IPNetwork($0) })
+    }
+
+    @Test func `begins TLS to the database as it is told`() throws {
+        let keys = "backend-tls: verify, backend-trust: \"file:/ca.pem\""
+        let asked = try NodeConfiguration.parse(Self.text(keys, "postgres"), path: "test").proxy.listeners[0].backendTLS
+        #expect(asked.negotiation == .sslRequest)
+        let direct = Self.text(keys + ", backend-tls-negotiation: direct", "postgres")
+        #expect(
+            try NodeConfiguration.parse(direct, path: "test").proxy.listeners[0].backendTLS.negotiation == .direct)
+        let found = mistakes(direct.replacing("postgres", with: "redis"))
+        #expect(
+            found.count == 1 && found[0].hasSuffix("only the protocol postgres has anything to negotiate before TLS"))
+    }
+
+    @Test func `names the client behind the application, where it is told`() throws {
+        #expect(try Self.listener("mode: enforce").applicationName == .keep)
+        let told = Self.text("application-name: append-address", "postgres")
+        #expect(
+            try NodeConfiguration.parse(told, path: "test").proxy.listeners[0].applicationName == .appendAddress)
+        let found = mistakes(told.replacing("postgres", with: "tcp"))
+        #expect(found.count == 1 && found[0].hasSuffix("only the protocol postgres has an application_name"))
+    }
+
+    @Test(arguments: [
+        ("backend-tls-negotiation: direct", "'backend-tls-negotiation' says nothing without 'backend-tls'"),
+        ("proxy-protocol: v1", "'v1' is no version of the PROXY protocol"),
+        ("accept-proxy-protocol: []", "needs at least one value"),
+        ("accept-proxy-protocol: [10.0.0.1/8]", "'10.0.0.1/8' is no network"),
+        ("accept-proxy-protocol: balancer", "'balancer' is no network"),
+        ("accept-proxy-protocol: [10.0.0.0/8, 0.0.0.0/0]", "0.0.0.0/0 lets every client say that it is another"),
+        ("accept-proxy-protocol: \"::/0\", acknowledge-any-proxy: no", "::/0 lets every client"),
+    ])
+    func `is checked where it stands`(keys: String, expected: String) {
+        let found = mistakes(Self.text(keys))
+        #expect(found.count == 1 && found[0].contains(expected) && found[0].hasPrefix("3:"), "\(found)")
+    }
+}
+
+/// `certificate`, `certificates` and `sni` of a listener.
+@Suite struct `What a listener shows its clients` {
+    private static func text(_ keys: String) -> String {
+        """
+        certificates:
+          roles: [ { name: one, files: { chain: /a, key: /b } }, { name: two, files: { chain: /a, key: /b } } ]
+        proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: tcp, backend: "127.0.0.1:5432",
+          trust: "file:/ca.pem", \(keys) } ] }
+        """
+    }
+
+    private static func certificates(_ keys: String) throws -> ListenerCertificatesSection {
+        try #require(try NodeConfiguration.parse(text(keys), path: "test").proxy.listeners.first).certificates
+    }
+
+    @Test func `is one certificate, or several in order`() throws {
+        #expect(
+            try Self.certificates("certificate: two")
+                == ListenerCertificatesSection(roles: ["two"], unknownName: .first))
+        #expect(
+            try Self.certificates("certificates: [two, one], sni: strict")
+                == ListenerCertificatesSection(roles: ["two", "one"], unknownName: .strict))
+    }
+
+    @Test(arguments: [
+        ("mode: enforce", "'certificate' is missing"), ("certificates: []", "'certificates' needs at least one value"),
+        ("certificate: one, certificates: [two]", "'certificate' does not go with 'certificates'"),
+        ("certificates: [one, two, one]", "the role 'one' is there already"),
+        ("certificates: [one, tow]", "there is no role 'tow' under 'certificates'; did you mean 'two'?"),
+        ("certificate: one, sni: reject", "'reject' is no treatment of unknown names"),
+        ("certificates: [one, two], backend-tls: same-certificate", "'same-certificate' takes one certificate"),
+    ])
+    func `is checked where it stands`(keys: String, expected: String) {
+        let found = mistakes(Self.text(keys))
+        #expect(found.count == 1 && found[0].contains(expected), "\(found)")
+    }
+}
