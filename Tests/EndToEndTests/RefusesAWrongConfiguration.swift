@@ -56,6 +56,7 @@ import Testing
         let status = await fleet.agent.waitForExit(within: 15)
         #expect(status != nil && status != 0, "\(fleet.agent.log)")
         #expect(fleet.agent.log.contains(/127\.0\.0\.1:\d+.*in use/), "\(fleet.agent.log)")
+        #expect(!fleet.agent.log.contains("VerbFailure"), "the reason is told in words: \(fleet.agent.log)")
         #expect(try FileManager.default.contentsOfDirectory(atPath: fleet.folder + "/run") == [])
         taken.kill()
     }

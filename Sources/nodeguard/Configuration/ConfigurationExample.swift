@@ -2,6 +2,7 @@
 enum ConfigurationExample {
     static let text = """
         # nodeguard's configuration. Unknown keys are errors; `nodeguard config check` reports every mistake at once.
+        # Every key is here: keep those that you need. What they name (files, a group, a target's folder) must be there.
         # Durations: 500ms, 10s, 5m, 2h, 7d. Sizes: 64KiB, 128MiB, 1GiB. All paths are absolute.
 
         # Who this node is. The join bundle's node and cluster must be the same.
@@ -142,7 +143,7 @@ enum ConfigurationExample {
               crl-check: chain            # as of listeners, but about the remote end
               crl-freshness: strict
               deny-list: /etc/nodeguard/denied-remotes
-          lanes:                          # threads; default: data one for each core, handshake half of that
+          lanes:                          # threads; auto, the default: data one for each core, handshake half of that
             data: 4
             handshake: 2
           algorithms: trimmed             # trimmed: of OpenSSL's only what TLS needs, for cheaper handshakes; or all
