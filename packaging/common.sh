@@ -9,6 +9,9 @@ die() {
     exit 1
 }
 
+# show_usage: the comment at the top of the script.
+show_usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
 # step TEXT: closes the line of the step before with its time, and opens the next.
 step_started=""
 step_text=""

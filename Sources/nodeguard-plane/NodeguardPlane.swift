@@ -11,7 +11,7 @@ struct NodeguardPlane: AsyncParsableCommand {
             keys, the key that wraps backup keys (wrapping.key) and the database; it must be as safe as what it \
             protects, and copied. In production the wrapping key and the root belong in an HSM or KMS.
             """,
-        version: "1.0.0",
+        version: "nodeguard-plane 0.1.0",
         subcommands: [
             RunCommand.self, ClusterCommand.self, TokenCommand.self, RoleCommand.self, ClientCertificateCommand.self,
             TrustCommand.self, RevokeCommand.self, NodesCommand.self, NodeCommand.self, AuditCommand.self,

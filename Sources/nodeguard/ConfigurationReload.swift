@@ -111,19 +111,21 @@ actor ConfigurationReload: QueueConfined {
     ) async throws(ReloadRefusal) -> Set<String> {
         let found = await certificates.readFiles()
         // A CRL that is wrong keeps no certificate from being renewed: the proxy watches it by itself, and says so.
-        let mistakes = found.mistakes + (trigger == .files ? wanted.trustMistakes : wanted.fileMistakes)
-        guard mistakes.isEmpty else { throw ReloadRefusal(description: mistakes.joined(separator: "\n")) }
+        let mistakes =
+            found.mistakes.sorted { $0.key < $1.key }.flatMap { wanted.mistakes(ofRole: $0, $1) }
+            + (trigger == .files ? wanted.trustMistakes : wanted.fileMistakes)
+        if let error = wanted.places.error(mistakes) { throw ReloadRefusal(description: error.description) }
         var change = ProxyChange()
         change.identities = found.new
         for listener in wanted.proxy.listeners {
             do {
                 change.policies[listener.name] = try listener.policy()
-                change.trust[listener.name] = try listener.trust.current()
+                change.trust[listener.name] = try listener.trust.current(for: .client)
                 change.backendTrust[listener.name] = try listener.currentBackendTrust()
             } catch { throw ReloadRefusal(description: "listener \(listener.name): \(error)") }
         }
         for tunnel in wanted.proxy.tunnels {
-            do { change.trust[tunnel.name] = try tunnel.trust.current() } catch {
+            do { change.trust[tunnel.name] = try tunnel.trust.current(for: .server) } catch {
                 throw ReloadRefusal(description: "tunnel \(tunnel.name): \(error)")
             }
         }

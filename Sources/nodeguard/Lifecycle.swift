@@ -31,6 +31,7 @@ enum Lifecycle {
             throw VerbFailure(
                 .failed, "the state folder \(state) cannot be used (\(error)); is another nodeguard running on it?")
         }
+        try makeFolders(of: configuration.status)
         let stop = StopRequest()
         let interrupts = SignalWatch([.terminate, .interrupt]) { _ in stop.request() }
         let awaited = AwaitedMembership(configuration, manager: ServiceManager(), stop: stop, log: log)
@@ -55,6 +56,16 @@ enum Lifecycle {
         withExtendedLifetime((interrupts, hangUps)) {}
         _ = lock.rawValue
         if let failure { throw VerbFailure(.failed, failure) }
+    }
+
+    /// As `RuntimeDirectory=` does under systemd.
+    private static func makeFolders(of sockets: StatusSection) throws(VerbFailure) {
+        for path in [sockets.socket, sockets.control, sockets.stream] {
+            do throws(IOError) { try Files.makeDirectory(Files.folder(of: path), mode: 0o755) } catch {
+                throw VerbFailure(
+                    .failed, "no socket can be put at \(path) (\(error)): make its folder, or see 'status'")
+            }
+        }
     }
 
     /// Returns when the node has stopped; why, if nobody had asked for it.

@@ -11,6 +11,7 @@ import ArgumentParser
             Exit status of the verbs that read: 0 ready, 1 degraded, 2 failed, 3 the daemon does not answer, \
             4 not allowed, 64 usage, 78 configuration.
             """,
+        version: "nodeguard \(version)",
         subcommands: [
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
             BansCommand.self, CertificatesCommand.self, BackupCommand.self, AuditCommand.self, DrainCommand.self,
@@ -39,7 +40,7 @@ enum VerbStatus: Int32, CaseIterable {
 }
 
 /// Why a verb ends without its result: what to say, and the exit status.
-struct VerbFailure: Error, Equatable {
+struct VerbFailure: Error, Equatable, CustomStringConvertible {
     let status: VerbStatus
     let text: String
 
@@ -47,6 +48,9 @@ struct VerbFailure: Error, Equatable {
         self.status = status
         self.text = text
     }
+
+    /// Where a failure is a reason: in the log and in the audit log.
+    var description: String { text }
 }
 
 /// A verb that says why it failed in one line on standard error, and ends with a status of ours.

@@ -40,10 +40,12 @@ import Testing
     @Test func `is abandoned for each reason there is`() {
         #expect(Self.last([.noKey]) == .abandon(.keyRefused("why")))
         #expect(Self.last([.key, .sealingFailed]) == .abandon(.sealingFailed("why")))
-        #expect(Self.last([.key, .emptyEnd]) == .abandon(.empty))
+        #expect(Self.last([.key, .emptyEnd, .success]) == .abandon(.empty))
+        #expect(Self.last([.key, .emptyEnd, .unknown]) == .abandon(.empty))
+        #expect(Self.last([.key, .emptyEnd, .failure]) == .abandon(.producerFailed(status: 3)), "its status says why")
         #expect(Self.last([.key, .end, .failure]) == .abandon(.producerFailed(status: 3)))
         #expect(Self.last([.key, .end, .success, .notWritten]) == .abandon(.manifestFailed("why")))
-        for before: [Event] in [[], [.key], [.key, .end]] {
+        for before: [Event] in [[], [.key], [.key, .end], [.key, .emptyEnd]] {
             #expect(Self.last(before + [.vanished]) == .abandon(.clientVanished))
         }
         #expect(Self.last([.key, .end, .success, .vanished]) == .ignore, "the client had already said its word")

@@ -78,6 +78,15 @@ final class RunningJob: Sendable {
 
     var socket: String { folder.file("stream.sock") }
     var audited: [AuditEvent] { events.all }
+
+    /// Whether status and metrics both say when the name was last backed up.
+    func lastSuccess(_ name: String) -> Bool {
+        let section = board.snapshot.sections["backups"]?.text ?? ""
+        let isInMetrics = metrics.openMetricsText.contains(
+            "nodeguard_backup_last_success_timestamp_seconds{name=\"\(name)\"} ")
+        return isInMetrics && section.contains("\"last_success\":{\"\(name)\":\"20")
+    }
+
     var target: FileTarget { FileTarget(name: "local", root: folder.file("backups")) }
 
     init(

@@ -23,8 +23,14 @@ import Testing
             Program.nodeguard,
             ["backup", "run", "--config", fleet.configPath, "half", "--", "/bin/sh", "-c", "echo something; exit 3"])
         #expect(failing.status != 0 && failing.status != 78 && failing.status != 64, "\(failing)")
+        for more in [[], ["--allow-empty"]] {
+            let silent = try Program.run(
+                Program.nodeguard,
+                ["backup", "run", "--config", fleet.configPath, "half"] + more + ["--", "/bin/sh", "-c", "exit 4"])
+            #expect(silent.status == 2 && silent.errors.contains("the producer ended with status 4"), "\(silent)")
+        }
         let empty = try fleet.nodeguard(["backup", "put", "nothing"], input: "")
-        #expect(empty.status != 0)
+        #expect(empty.status != 0 && empty.errors.contains("--allow-empty"), "\(empty)")
         let list = try fleet.nodeguard(["backup", "list"]).output
         #expect(!list.contains("half") && !list.contains("nothing"), "\(list)")
     }

@@ -60,7 +60,7 @@ import Testing
         let allowed = try explain("shop")
         #expect(allowed.status == 0 && allowed.output.contains("allowed by allow[0] {uri: spiffe://"), "\(allowed)")
         let refused = try explain("desk")
-        #expect(refused.status == 4 && refused.output.contains("none of the 1 rules"), "\(refused)")
+        #expect(refused.status == 4 && refused.output.contains("the only rule"), "\(refused)")
         try change(fleet, Self.before, Self.before + "\n      deny: [ { common-name: shop } ]")
         let denied = try explain("shop")
         #expect(denied.status == 4 && denied.output.contains("denied by deny[0] {common-name: shop}"), "\(denied)")

@@ -75,4 +75,58 @@ import Testing
         }
         #expect(chain.count == 3)
     }
+
+    /// As `openssl req -x509` and other small tools make them.
+    @Test(arguments: [
+        ["keyUsage": nil], ["basicConstraints": "CA:TRUE"], ["keyUsage": nil, "basicConstraints": "CA:TRUE"],
+    ])
+    func `are taken for their name and key, whatever RFC 5280 wants of an authority's extensions`(
+        extensions: [String: String?]
+    ) throws {
+        let root = try Scenery.authority.issue(
+            name: "plain", usage: [], isAuthority: true, extensions: extensions, by: .itself)
+        let trust = try TrustAnchors([try root.certificate()])
+        #expect(try root.certificate().flawAsAnchor(for: .client) == nil)
+        let client = try Scenery.authority.issue(name: "a", by: .identity(root))
+        guard case .trusted = try verdict(trust, client, .client, at: now) else {
+            Issue.record("\(try verdict(trust, client, .client, at: now))")
+            return
+        }
+        let good = try Scenery.authority.issue(name: "good", usage: [], isAuthority: true, by: .identity(root))
+        let below = try Scenery.authority.issue(name: "a", by: .identity(good))
+        guard case .trusted(let chain) = try verdict(trust, below, .client, at: now) else {
+            Issue.record("\(try verdict(trust, below, .client, at: now))")
+            return
+        }
+        #expect(chain.count == 3)
+        // What stands below the anchor is held to the rules.
+        let plain = try Scenery.authority.issue(
+            name: "plain", usage: [], isAuthority: true, extensions: extensions, by: .identity(root))
+        let refused = try Scenery.authority.issue(name: "a", by: .identity(plain))
+        #expect(try reason(verdict(trust, refused, .client, at: now))?.contains("depth 1") == true)
+        let foreign = try TestAuthority().client()
+        #expect(try reason(verdict(trust, foreign, .client, at: now))?.contains("issuer") == true)
+        let old = try Scenery.authority.issue(name: "a", validity: -100 ... -10, by: .identity(root))
+        #expect(try reason(verdict(trust, old, .client, at: now))?.contains("expired") == true)
+    }
+
+    @Test func `that could never verify a peer say why`() throws {
+        func flaw(
+            _ purpose: CertificatePurpose, key: TestCertificate.Key = .ecP256, isAuthority: Bool = true,
+            _ extensions: [String: String?] = [:]
+        ) throws -> String? {
+            try Scenery.authority.issue(
+                name: "flawed", usage: [], isAuthority: isAuthority, key: key, extensions: extensions, by: .itself
+            ).certificate().flawAsAnchor(for: purpose)
+        }
+        #expect(try flaw(.client, isAuthority: false)?.contains("CA:TRUE") == true)
+        #expect(try flaw(.client, ["keyUsage": "critical,cRLSign"])?.contains("keyCertSign") == true)
+        #expect(try flaw(.client, key: .rsa1024)?.contains("too weak") == true)
+        let unknown = ["1.3.6.1.4.1.99999.1": "critical,ASN1:NULL"] as [String: String?]
+        #expect(try flaw(.client, unknown)?.contains("critical extension") == true)
+        let serverOnly = ["extendedKeyUsage": "serverAuth"] as [String: String?]
+        #expect(try flaw(.client, serverOnly)?.contains("certify clients") == true)
+        #expect(try flaw(.server, serverOnly) == nil)
+        #expect(try flaw(.client) == nil)
+    }
 }

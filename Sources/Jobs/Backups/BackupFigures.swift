@@ -5,6 +5,7 @@ import Synchronization
 package final class BackupFigures: Sendable {
     /// Names beyond this are not told apart any more: a caller who invents names must not fill memory.
     private static let nameLimit = 1000
+    private static let failure = "BACKUP_FAILED"
 
     private struct RunningStream {
         let verb: StreamRequest.Verb
@@ -81,21 +82,36 @@ package final class BackupFigures: Sendable {
         publish()
     }
 
+    /// A backup of the name was deleted; `newest`: what is left of them.
+    func deleted(_ name: String, newest: Timestamp?) {
+        contents.withLock { $0.lastSuccess[name] = newest }
+        publish()
+    }
+
+    /// Whether there was a failure of the name to forget.
+    func forgetFailure(of name: String) -> Bool {
+        let isKnown = board.snapshot.reasons.contains { $0.code == Self.failure && $0.subject == name }
+        if isKnown { board.clear(Self.failure, subject: name) }
+        return isKnown
+    }
+
     func made(_ name: String, _ outcome: BackupOutcome) {
         sealed.add(UInt64(outcome.bytes))
         stored.add(UInt64(outcome.storedBytes))
         completed.add()
         seconds.add(UInt64(outcome.seconds.rounded(.up)))
-        board.clear("BACKUP_FAILED", subject: name)
+        board.clear(Self.failure, subject: name)
         found(name, completedAt: .now)
     }
 
     func notMade(_ name: String, _ error: BackupError) {
         failed.add()
+        let isFirst = contents.withLock { $0.lastSuccess[name] == nil }
         board.raise(
             HealthReason(
-                "BACKUP_FAILED", .warn, subject: name, detail: "backup \(name) was not made: \(error)",
-                action: "put it again; the reason is cleared by the next backup of that name"))
+                Self.failure, .warn, subject: name, detail: "backup \(name) was not made: \(error)",
+                action: "make it again: the next backup of that name clears this"
+                    + (isFirst ? "; if the name was a mistake, nodeguard backup delete \(name) does" : "")))
     }
 
     func targetAnswered(_ name: String) { board.clear("BACKUP_TARGET_FAILED", subject: name) }

@@ -28,10 +28,11 @@ struct PutStateMachine {
     private enum State {
         /// Exits: `sealing` with a key, `abandoned` without.
         case creatingKey
-        /// Exits: `awaitingProducer` at the end of a stream that may be kept, else `abandoned`.
+        /// Exits: `awaitingProducer` at the end of the stream, else `abandoned`.
         case sealing
-        /// Exits: `writingManifest` if the producer's status is 0, else `abandoned`.
-        case awaitingProducer
+        /// Exits: `writingManifest` if the producer's status is 0 and the stream may be kept, else `abandoned`: a
+        /// producer that failed mostly gave nothing, and its status says more than that.
+        case awaitingProducer(isEmpty: Bool)
         /// Exits: `completed`, or `abandoned` if it cannot be stored.
         case writingManifest
         case completed
@@ -58,8 +59,7 @@ struct PutStateMachine {
 
     mutating func streamEnded(byteCount: Int64) -> Action {
         guard case .sealing = state else { return .ignore }
-        if byteCount == 0, !allowsEmpty { return abandon(.empty) }
-        state = .awaitingProducer
+        state = .awaitingProducer(isEmpty: byteCount == 0)
         return .awaitProducer
     }
 
@@ -70,8 +70,9 @@ struct PutStateMachine {
 
     /// `status`: nil where nobody knows, which is no objection.
     mutating func producerEnded(status: Int32?) -> Action {
-        guard case .awaitingProducer = state else { return .ignore }
+        guard case .awaitingProducer(let isEmpty) = state else { return .ignore }
         if let status, status != 0 { return abandon(.producerFailed(status: status)) }
+        if isEmpty, !allowsEmpty { return abandon(.empty) }
         state = .writingManifest
         return .writeManifest
     }

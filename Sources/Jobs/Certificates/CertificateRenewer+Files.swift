@@ -5,8 +5,8 @@ import Reports
 package struct FoundCertificates: Sendable {
     /// By role.
     package var new: [String: TLSIdentity] = [:]
-    /// One line each; what was served stays.
-    package var mistakes: [String] = []
+    /// By role; what was served stays.
+    package var mistakes: [String: String] = [:]
 }
 
 extension CertificateRenewer {
@@ -21,7 +21,7 @@ extension CertificateRenewer {
                 reports.clear(subject: subject)
                 found.new[file.role] = identity
             case .unusable(let reason):
-                found.mistakes.append("role \(file.role): \(reason)")
+                found.mistakes[file.role] = reason
                 reports.raise(
                     HealthReason(
                         "CERTIFICATE_FILES_UNUSABLE", .error, subject: subject, detail: reason,

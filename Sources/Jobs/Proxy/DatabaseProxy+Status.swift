@@ -52,7 +52,8 @@ extension DatabaseProxy {
                         "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
                         detail: "connections are refused: there is no certificate of role "
                             + "\(listener.configuration.certificateRole), or no trust, yet",
-                        action: "wait for the first enrolment, or look at the certificates"))
+                        action: "wait for its enrolment if the plane issues it, or mend its files: "
+                            + "other reasons and nodeguard config check say what is wrong"))
             }
         }
     }

@@ -91,18 +91,26 @@ package enum Files {
         }
     }
 
-    /// Names in the folder, sorted, without `.` and `..`.
+    /// Whether there is a group of this name (group(5)).
+    package static func isGroup(_ name: String) -> Bool { groupNumber(name) != nil }
+
     /// `group`: a name of group(5).
     package static func setGroup(of path: String, to group: String) throws(IOError) {
+        guard let number = groupNumber(group) else {
+            throw IOError("give \(path) to the group \(group), which does not exist", code: ENOENT)
+        }
+        guard chown(path, uid_t.max, number) == 0 else { throw IOError("give \(path) to the group \(group)") }
+    }
+
+    private static func groupNumber(_ name: String) -> gid_t? {
         var entry = Glibc.group()
         var found: UnsafeMutablePointer<Glibc.group>?
         var space = [CChar](repeating: 0, count: 64 << 10)
-        guard getgrnam_r(group, &entry, &space, space.count, &found) == 0, found != nil else {
-            throw IOError("give \(path) to the group \(group), which does not exist", code: ENOENT)
-        }
-        guard chown(path, uid_t.max, entry.gr_gid) == 0 else { throw IOError("give \(path) to the group \(group)") }
+        guard getgrnam_r(name, &entry, &space, space.count, &found) == 0, found != nil else { return nil }
+        return entry.gr_gid
     }
 
+    /// Names in the folder, sorted, without `.` and `..`.
     package static func list(_ path: String) throws(IOError) -> [String] {
         guard let folder = opendir(path) else { throw IOError("list the folder \(path)") }
         defer { closedir(folder) }

@@ -39,6 +39,7 @@ package final class TrustAnchors: Sendable {
                 X509_STORE_free(store)
                 return nil
             }
+            AnchorRules.install(in: store)
             return store
         }
         self.store = store

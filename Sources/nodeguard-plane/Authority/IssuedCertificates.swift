@@ -68,12 +68,12 @@ enum IssuedCertificates {
             arguments: [holder.cluster, holder.name, since]) ?? 0
     }
 
-    /// False if there is no such certificate, or it was revoked before.
-    static func revoke(serial: String, now: Int64, _ database: Database) throws -> Bool {
-        try database.execute(
-            sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL",
+    /// The cluster that it belonged to; nil if there is no such certificate, or it was revoked before.
+    static func revoke(serial: String, now: Int64, _ database: Database) throws -> String? {
+        try String.fetchOne(
+            database,
+            sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL RETURNING cluster",
             arguments: [now, serial])
-        return database.changesCount > 0
     }
 
     static func revokeAll(of node: String, in cluster: String, now: Int64, _ database: Database) throws -> Int {

@@ -199,11 +199,12 @@ struct AuditVerify: ParsableCommand {
             }
         }
         let broken = lines.filter { !$0.intact }
+        let logs = lines.count == 1 ? "1 log" : "\(lines.count) logs"
         if json {
             for line in lines { try JSONOutput.print(line) }
         } else if let first = broken.first {
             let log = "\(first.node) of \(first.cluster), epoch \(first.epoch)"
-            print("BROKEN: \(broken.count) of \(lines.count) logs; \(log): \(first.flaw ?? "")")
+            print("BROKEN: \(broken.count) of \(logs); \(log): \(first.flaw ?? "")")
         } else {
             let events = lines.reduce(0) { $0 + $1.events }
             let checkpoints = lines.reduce(0) { $0 + $1.checkpoints }
@@ -213,7 +214,7 @@ struct AuditVerify: ParsableCommand {
                     remedy: "`nodeguard-plane audit list` shows all")
             }
             print(
-                "intact: \(events) events in \(lines.count) logs; sequence, hash tree, "
+                "intact: \(events) events in \(logs); sequence, hash tree, "
                     + "\(checkpoints) signed checkpoints and their cosignatures hold")
         }
         if !broken.isEmpty { throw ExitCode(1) }

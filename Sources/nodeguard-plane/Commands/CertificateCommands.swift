@@ -74,7 +74,11 @@ struct TrustCommand: ParsableCommand {
 
 struct RevokeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Revoke a certificate; the plane refuses it at once, the next CRL lists it.")
+        commandName: "revoke", abstract: "Revoke a certificate; the plane refuses it at once, the next CRL lists it.",
+        discussion: """
+            Listeners of nodes refuse it once they have that CRL: it is at /v1/clusters/CLUSTER/crl, and they read it \
+            from a file that their key 'crl' names.
+            """)
 
     @Argument(help: "Its serial number in hex, with or without colons.") var serial: String
     @OptionGroup var state: StateOption
@@ -82,13 +86,23 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         let state = try state.open()
         let digits = serial.replacing(":", with: "").uppercased()
-        try state.database.write { database in
-            guard try IssuedCertificates.revoke(serial: digits, now: UnixTime.now, database) else {
+        let (cluster, url) = try state.database.write { database in
+            guard let cluster = try IssuedCertificates.revoke(serial: digits, now: UnixTime.now, database) else {
                 throw PlaneProblem(
                     "no certificate \(digits) that could be revoked",
                     remedy: "`nodeguard-plane nodes` shows the serials")
             }
+            return (cluster, try PlaneState.setting(PlaneState.urlSetting, database))
         }
-        print("\(digits) is revoked")
+        let plane = url.map { String(decoding: $0, as: UTF8.self) } ?? "https://PLANE"
+        print(
+            """
+            \(digits) is revoked: this plane refuses it from now on.
+            The listeners of \(cluster) let it in until they have the new list. On each node, now and daily
+            (a list ends after \(RevocationList.lifetime / 86_400) days), with the root of `nodeguard-plane trust`:
+                curl -fsS --cacert root.pem -o /etc/nodeguard/\(cluster).crl.new \(plane)/v1/clusters/\(cluster)/crl &&
+                    mv /etc/nodeguard/\(cluster).crl.new /etc/nodeguard/\(cluster).crl
+            and each listener names that file: crl: ["file:/etc/nodeguard/\(cluster).crl"], see nodeguard.yaml(5).
+            """)
     }
 }

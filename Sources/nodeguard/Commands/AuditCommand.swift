@@ -37,7 +37,9 @@ struct AuditCommand: AsyncParsableCommand {
                 event["outcome"]?.shown ?? "-",
             ]
             if case .object(let fields) = event["fields"] {
-                words += fields.sorted { $0.key < $1.key }.map { "\($0.key.printable)=\($0.value.shown)" }
+                // An empty list says nothing to a person.
+                words += fields.filter { $0.value != .array([]) }.sorted { $0.key < $1.key }
+                    .map { "\($0.key.printable)=\($0.value.shown)" }
             }
             return words.joined(separator: " ")
         }
@@ -68,7 +70,7 @@ struct AuditCommand: AsyncParsableCommand {
                     isSize ? value.number.map(Measures.bytes) ?? value.shown : value.shown,
                 ]
             }
-            return table.lines(width: 120, hasTitles: false).joined(separator: "\n")
+            return table.lines(width: Console.width, hasTitles: false).joined(separator: "\n")
         }
     }
 }

@@ -77,7 +77,7 @@ struct BackupCalls {
                 Measures.bytes(Double($0.storedBytes)), $0.target.printable, $0.backup.printable,
             ]
         }
-        return table.lines(width: 240).joined(separator: "\n")
+        return table.lines(width: Console.width).joined(separator: "\n")
     }
 
     static func json(_ outcome: BackupOutcome) -> JSONValue {

@@ -25,7 +25,7 @@ struct CertificatesCommand: AsyncParsableCommand {
         }
 
         static func text(_ section: JSONValue, _ now: Int64) -> String {
-            let lines = StatusText.certificateTable(section, now).lines(width: 160)
+            let lines = StatusText.certificateTable(section, now).lines(width: Console.width)
             return lines.isEmpty ? "no certificate yet" : lines.joined(separator: "\n")
         }
     }

@@ -13,8 +13,10 @@ struct ConfigCommand: AsyncParsableCommand {
         @OptionGroup var location: ConfigurationOption
 
         func perform() async throws(VerbFailure) -> VerbStatus {
-            let mistakes = try location.read().fileMistakes
-            if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
+            let read = try location.read()
+            if let error = read.places.error(read.fileMistakes + read.certificateMistakes) {
+                throw VerbFailure(.configuration, error.description)
+            }
             Console.say("\(location.config): no mistake")
             return .ready
         }

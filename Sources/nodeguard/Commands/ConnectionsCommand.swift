@@ -64,8 +64,7 @@ struct ConnectionsCommand: Verb {
                 connection["bytes_sent"]?.number.map(Measures.bytes) ?? "",
             ]
         }
-        // Wider than the status page: whoever lists connections wants to see who they are.
-        return table.lines(width: 160).joined(separator: "\n")
+        return table.lines(width: Console.width).joined(separator: "\n")
     }
 
     private static func from(_ connection: JSONValue) -> String {

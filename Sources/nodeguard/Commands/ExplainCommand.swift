@@ -80,9 +80,14 @@ struct ExplainedPeer {
     let trust: ExplainedTrust.Verdict
 
     var isLetIn: Bool {
-        if case .refused = trust { return false }
-        if denied != nil { return false }
+        if isStopped { return false }
         return explanation.objection == nil || listener.mode == .dryRun
+    }
+
+    /// Before any rule is asked.
+    private var isStopped: Bool {
+        if case .refused = trust { return true }
+        return denied != nil
     }
 
     var document: JSONValue {
@@ -107,13 +112,15 @@ struct ExplainedPeer {
     var text: String {
         var lines = ["\(listener.name): \(verdict)".printable]
         lines.append("  subject  \(leaf.subject.printable)")
-        lines.append("  issuer   \(leaf.issuer.printable), serial \(leaf.serial)")
+        lines.append("  issuer   \(leaf.issuer.printable)")
+        lines.append("  serial   \(leaf.serial)")
         let names =
             leaf.uris.map { "URI " + $0 } + leaf.dnsNames.map { "DNS " + $0 } + leaf.emails.map { "email " + $0 }
         for name in names { lines.append("  name     \(name.printable)") }
         lines.append("  trust    \(trust.text.printable)")
         for line in explanation.lines {
-            let words = line.mismatch.map { "no: \($0)" } ?? (line.decides ? "matches, and decides" : "matches")
+            let decides = isStopped ? "matches, and would decide" : "matches, and decides"
+            let words = line.mismatch.map { "no: \($0)" } ?? (line.decides ? decides : "matches")
             lines.append("  \(line.rule) {\(line.terms)}".printable)
             lines.append("           \(words.printable)")
         }
@@ -136,6 +143,7 @@ struct ExplainedPeer {
         case .denied(let rule): "denied by \(rule)"
         case .noRule where listener.allow.isEmpty:
             "refused: the listener has no rule under 'allow', so nobody may use it"
+        case .noRule where listener.allow.count == 1: "refused: the only rule under 'allow' does not name it"
         case .noRule: "refused: none of the \(listener.allow.count) rules under 'allow' names it"
         case .user where explanation.isMapped == false: "refused: 'database-user-map' has no line for it"
         case .user: "refused: its certificate may not have this database user (--user)"

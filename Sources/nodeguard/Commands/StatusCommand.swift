@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Reports
 
 /// How the node is, for a person or a program.
@@ -11,7 +12,9 @@ struct StatusCommand: Verb {
 
     func perform() async throws(VerbFailure) -> VerbStatus {
         let (body, document) = try await LocalQuestions(configuration: location.read().status).status()
-        let text = StatusText(document: document, now: Timestamp.now.seconds, isColoured: Console.isTerminal)
+        let isColoured = Console.isColoured(
+            isTerminal: Console.isTerminal, ProcessInfo.processInfo.environment)
+        let text = StatusText(document: document, now: Timestamp.now.seconds, isColoured: isColoured)
         Console.say(form.json ? body : text.render())
         return VerbStatus(state: document["state"]?.string ?? "")
     }
@@ -55,7 +58,7 @@ struct VersionCommand: Verb {
 
     func perform() async throws(VerbFailure) -> VerbStatus {
         let document: JSONValue = ["name": "nodeguard", "version": .string(Nodeguard.version)]
-        Console.say(form.json ? document.text : "nodeguard \(Nodeguard.version)")
+        Console.say(form.json ? document.text : Nodeguard.configuration.version)
         return .ready
     }
 }

@@ -10,7 +10,7 @@ struct BackupsSection: Sendable, Equatable {
     var memory = 128 << 20
     var targets: [Target] = []
 
-    static func read(_ section: Section) -> BackupsSection? {
+    static func read(_ section: Section, isManaged: Bool) -> BackupsSection? {
         section.refuse("spool", "escrow")
         var backups = BackupsSection()
         if let memory = section.value("memory", .size((16 << 20)...(64 << 30))) { backups.memory = memory }
@@ -25,6 +25,11 @@ struct BackupsSection: Sendable, Equatable {
                 section.add("there is a target '\(name)' already", at: section.place(of: "name"))
             }
             return Target(name: name, folder: folder)
+        }
+        if !isManaged, !backups.targets.isEmpty {
+            section.add(
+                "without 'management' there is nobody to keep the keys of backups: add it, or leave 'targets' out",
+                at: section.place(of: "targets"))
         }
         return backups
     }

@@ -2,6 +2,7 @@
 enum ConfigurationExample {
     static let text = """
         # nodeguard's configuration. Unknown keys are errors; `nodeguard config check` reports every mistake at once.
+        # Every key is here: keep those that you need. What they name (files, a group, a target's folder) must be there.
         # Durations: 500ms, 10s, 5m, 2h, 7d. Sizes: 64KiB, 128MiB, 1GiB. All paths are absolute.
 
         # Who this node is. The join bundle's node and cluster must be the same.
@@ -56,6 +57,7 @@ enum ConfigurationExample {
               backend-tls-negotiation: sslrequest     # or direct: TLS from the first byte, PostgreSQL 17 and later
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              backend-source: node                    # or transparent: from the client's own address
               proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
               application-name: keep                  # or append-address: 'psql - 192.0.2.1:5555'
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
@@ -142,7 +144,7 @@ enum ConfigurationExample {
               crl-check: chain            # as of listeners, but about the remote end
               crl-freshness: strict
               deny-list: /etc/nodeguard/denied-remotes
-          lanes:                          # threads; default: data one for each core, handshake half of that
+          lanes:                          # threads; auto, the default: data one for each core, handshake half of that
             data: 4
             handshake: 2
           algorithms: trimmed             # trimmed: of OpenSSL's only what TLS needs, for cheaper handshakes; or all

@@ -5,6 +5,7 @@ final class ConfigurationReading {
     /// Paths such as `proxy.listeners[].name`, of all sections that were read.
     private(set) var knownKeys: Set<String> = []
     private(set) var presentKeys: Set<String> = []
+    private(set) var places: [ConfigurationPlaces.Value: Position] = [:]
 
     var mistakes: [ConfigurationMistake] {
         found.sorted { $0.position != $1.position ? $0.position < $1.position : $0.text < $1.text }
@@ -16,4 +17,9 @@ final class ConfigurationReading {
 
     func know(_ key: String) { knownKeys.insert(key) }
     func see(_ key: String) { presentKeys.insert(key) }
+
+    /// `key`: with places in lists.
+    func locate(_ text: String, of key: String, at position: Position) {
+        places[ConfigurationPlaces.Value(key: key, text: text)] = position
+    }
 }

@@ -161,13 +161,6 @@ extension RoleSection {
 }
 
 extension ProxySection {
-    /// Nothing where each is by default.
-    private var lanes: ConfigurationText.Members {
-        let data: ConfigurationText.Members = dataLanes.map { [("data", .text(String($0)))] } ?? []
-        let handshake: ConfigurationText.Members = handshakeLanes.map { [("handshake", .text(String($0)))] } ?? []
-        return data.isEmpty && handshake.isEmpty ? [] : [("lanes", .section(data + handshake))]
-    }
-
     fileprivate var shown: ConfigurationText.Members {
         [
             (
@@ -181,8 +174,14 @@ extension ProxySection {
                         ("drain", .text(Quantity.text(defaults.drain))),
                         ("drain-spread", .text(Quantity.text(defaults.drainSpread))),
                     ] + (defaults.denyList.map { [("deny-list", .text($0))] } ?? []))
-            )
-        ] + lanes + [
+            ),
+            (
+                "lanes",
+                .section([
+                    ("data", .text(dataLanes.map { String($0) } ?? "auto")),
+                    ("handshake", .text(handshakeLanes.map { String($0) } ?? "auto")),
+                ])
+            ),
             ("algorithms", .text(algorithms.rawValue)), ("exposure", .text(exposure.rawValue)),
             ("listeners", .items(listeners.map(\.shown))), ("tunnels", .items(tunnels.map(\.shown))),
             ("limits", .section(limits.shown)),
@@ -199,7 +198,7 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + proxyProtocol.shown
+        ] + backendTLS.shown + [("backend-source", .text(source.rawValue))] + proxyProtocol.shown
             + [("application-name", .text(applicationName.rawValue))] + (health?.shown ?? []) + acknowledged
             + certificates.shown + [
                 ("trust", .list(trust.map(\.description)))

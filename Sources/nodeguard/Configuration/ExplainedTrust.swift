@@ -42,7 +42,7 @@ struct ExplainedTrust {
         var all: [Certificate] = []
         for trust in listener.trust {
             switch trust {
-            case .file(let path): all += try ListenerSection.Trust.authorities(in: path)
+            case .file(let path): all += try ListenerSection.Trust.authorities(in: path, for: .client)
             case .cluster:
                 let pem = try Files.read("\(state)/trust/current/anchors.pem", limit: Self.sizeLimit)
                 let stored = try TrustAnchors(pem: pem, pinsIntermediates: true)

@@ -15,8 +15,7 @@ extension NodeConfiguration {
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
-        let mistakes = fileMistakes
-        if !mistakes.isEmpty { throw VerbFailure(.configuration, mistakes.joined(separator: "\n")) }
+        if let error = places.error(fileMistakes) { throw VerbFailure(.configuration, error.description) }
         for listener in proxy.listeners {
             do {
                 listeners.append(try listener.configuration(proxy.defaults))
@@ -47,43 +46,6 @@ extension NodeConfiguration {
         }
         return certificates + proxy.listeners.flatMap { $0.trust.files + $0.backendTLS.trust.files }
             + proxy.tunnels.flatMap(\.trust.files)
-    }
-
-    /// What is wrong with the files of authorities that listeners and tunnels name, one line each.
-    var trustMistakes: [String] {
-        proxy.listeners.flatMap { listener in
-            listener.trust.mistakes("listener \(listener.name): trust")
-                + listener.backendTLS.trust.mistakes("listener \(listener.name): backend-trust")
-        } + proxy.tunnels.flatMap { $0.trust.mistakes("tunnel \($0.name): trust") }
-    }
-
-    /// And of CRLs, deny lists and maps.
-    var fileMistakes: [String] { trustMistakes + revocationMistakes + ruleFileMistakes }
-
-    private var revocationMistakes: [String] {
-        proxy.listeners.flatMap {
-            revocationMistakes("listener \($0.name)", $0.trust, $0.revocation, $0.denyLists(proxy.defaults))
-        }
-            + proxy.tunnels.flatMap {
-                revocationMistakes("tunnel \($0.name)", $0.trust, $0.revocation, $0.denyLists(proxy.defaults))
-            }
-    }
-
-    private func revocationMistakes(
-        _ subject: String, _ trust: [ListenerSection.Trust], _ revocation: RevocationConfiguration?,
-        _ denyLists: [String]
-    ) -> [String] {
-        var mistakes: [String] = []
-        let authorities = trust.files.flatMap { (try? ListenerSection.Trust.authorities(in: $0)) ?? [] }
-        for path in revocation?.files ?? [] {
-            do { _ = try RevocationList.parse(contentsOf: path, issuers: authorities) } catch {
-                mistakes.append("\(subject): crl \"file:\(path)\": \(error)")
-            }
-        }
-        for path in denyLists {
-            do { _ = try DenyList(path: path) } catch { mistakes.append("\(subject): deny-list: \(error)") }
-        }
-        return mistakes
     }
 }
 
@@ -120,7 +82,7 @@ extension ListenerSection {
     /// Who certifies the database; nil: nobody has to.
     func currentBackendTrust() throws -> ListenerTrust? {
         guard backendTLS.mode == .verify else { return nil }
-        return try backendTLS.trust.current()
+        return try backendTLS.trust.current(for: .server)
     }
 
     private func backendSecurity() throws -> BackendTLS? {
@@ -131,7 +93,7 @@ extension ListenerSection {
     }
 
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        let trust = try trust.current()
+        let trust = try trust.current(for: .client)
         var configuration = ListenerConfiguration(
             name: name, listen: listen, databaseProtocol: databaseProtocol, backend: try SocketAddress.resolve(backend),
             certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
@@ -140,6 +102,7 @@ extension ListenerSection {
         configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
         configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
+        configuration.isTransparent = source == .transparent
         configuration.namesAddress = applicationName == .appendAddress
         configuration.sendsProxyHeader = proxyProtocol.sent == .v2
         configuration.announcingProxies = proxyProtocol.accepted
@@ -155,7 +118,7 @@ extension TunnelSection {
     func denyLists(_ defaults: ProxySection.Defaults) -> [String] { defaults.denyLists(and: denyList) }
 
     fileprivate func configuration(_ defaults: ProxySection.Defaults) throws -> ListenerConfiguration {
-        let trust = try trust.current()
+        let trust = try trust.current(for: .server)
         var settings = TunnelSettings(to: connect, name: verifyName ?? host(of: connect) ?? "")
         settings.isDirect = databaseProtocol == .postgres && beginning == .direct
         settings.socketMode = socketMode

@@ -16,6 +16,7 @@ struct NodeConfiguration: Sendable, Equatable {
     let audit: AuditSection
     let status: StatusSection
     let log: LogSection
+    let places: ConfigurationPlaces
 
     static func read(_ path: String) throws(ConfigurationError) -> NodeConfiguration {
         let bytes: [UInt8]
@@ -23,7 +24,8 @@ struct NodeConfiguration: Sendable, Equatable {
             bytes = try Files.read(path, limit: sizeLimit)
         } catch {
             throw ConfigurationError(
-                path: path, mistakes: [ConfigurationMistake(position: .start, text: "cannot read it: \(error)")])
+                path: path,
+                mistakes: [ConfigurationMistake(position: .start, text: "cannot read it: \(error)\(hint(path))")])
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw ConfigurationError(
@@ -32,9 +34,14 @@ struct NodeConfiguration: Sendable, Equatable {
         return try parse(text, path: path)
     }
 
+    private static func hint(_ path: String) -> String {
+        guard !Files.exists(path) else { return "" }
+        return "; name another with --config, or begin one: nodeguard config example >\(path)"
+    }
+
     static func parse(_ text: String, path: String) throws(ConfigurationError) -> NodeConfiguration {
         let reading = ConfigurationReading()
-        let configuration = read(text, reading)
+        let configuration = read(text, reading, path: path)
         guard let configuration, reading.mistakes.isEmpty else {
             throw ConfigurationError(path: path, mistakes: reading.mistakes)
         }
@@ -42,7 +49,9 @@ struct NodeConfiguration: Sendable, Equatable {
     }
 
     /// nil only if `reading` has mistakes.
-    static func read(_ text: String, _ reading: ConfigurationReading) -> NodeConfiguration? {
+    static func read(
+        _ text: String, _ reading: ConfigurationReading, path: String = defaultPath
+    ) -> NodeConfiguration? {
         guard let root = ConfigurationDocument.parse(text, reading) else { return nil }
         guard case .mapping = root.content else {
             reading.add("the configuration must be a section, not \(root.kind)", at: root.position)
@@ -59,14 +68,17 @@ struct NodeConfiguration: Sendable, Equatable {
             } ?? CertificatesSection()
         let roles = CertificateRoles(certificates.roles, isManaged: section.has("management"))
         let proxy = section.section("proxy") { ProxySection.read($0, roles) } ?? ProxySection()
-        let backups = section.section("backups", BackupsSection.read) ?? BackupsSection()
+        let backups =
+            section.section("backups") {
+                BackupsSection.read($0, isManaged: section.has("management"))
+            } ?? BackupsSection()
         let audit = section.section("audit", AuditSection.read) ?? AuditSection()
         let status = section.section("status", StatusSection.read) ?? StatusSection()
         let log = section.section("log", LogSection.read) ?? LogSection()
         guard let node else { return nil }
         return NodeConfiguration(
             node: node, management: management, certificates: certificates, proxy: proxy, backups: backups,
-            audit: audit, status: status, log: log)
+            audit: audit, status: status, log: log, places: ConfigurationPlaces(path: path, reading.places))
     }
 }
 

@@ -38,10 +38,13 @@ struct ProxySection: Sendable, Equatable {
         proxy.defaults = section.section("defaults", Defaults.read) ?? Defaults()
         proxy.limits = section.section("limits", ProxyLimits.read) ?? ProxyLimits()
         let lanes = section.section("lanes") { section in
-            (data: section.value("data", .count(1...256)), handshake: section.value("handshake", .count(1...64)))
+            (
+                data: section.value("data", Form.count(1...256).orAuto()),
+                handshake: section.value("handshake", Form.count(1...64).orAuto())
+            )
         }
-        proxy.dataLanes = lanes?.data
-        proxy.handshakeLanes = lanes?.handshake
+        proxy.dataLanes = lanes?.data ?? nil
+        proxy.handshakeLanes = lanes?.handshake ?? nil
         if let value = section.value("algorithms", Form<AlgorithmSelection>.word("selection of algorithms")) {
             proxy.algorithms = value
         }

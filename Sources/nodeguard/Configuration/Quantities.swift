@@ -70,11 +70,16 @@ extension Form where Value == UInt32 {
 
 extension Form {
     /// The same, or `off`.
-    func orOff() -> Form<Value?> {
+    func orOff() -> Form<Value?> { or("off") }
+
+    /// The same, or `auto`: what suits the machine.
+    func orAuto() -> Form<Value?> { or("auto") }
+
+    private func or(_ word: String) -> Form<Value?> {
         let read = read
         return Form<Value?> { text throws(Flaw) in
-            if text == "off" { return nil }
-            do throws(Flaw) { return try read(text) } catch { throw Flaw(error.text + ", or off") }
+            if text == word { return nil }
+            do throws(Flaw) { return try read(text) } catch { throw Flaw(error.text + ", or \(word)") }
         }
     }
 }

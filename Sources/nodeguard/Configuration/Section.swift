@@ -3,15 +3,18 @@
 final class Section {
     let position: Position
     private let path: String
+    /// The same, with places in lists: `proxy.listeners[0]`.
+    private let place: String
     private let entries: [ConfigurationNode.Entry]
     private let reading: ConfigurationReading
     private var asked: [String] = []
     private var later: [String] = []
     private var missing: [String] = []
 
-    init(_ node: ConfigurationNode, path: String, _ reading: ConfigurationReading) {
+    init(_ node: ConfigurationNode, path: String, place: String? = nil, _ reading: ConfigurationReading) {
         position = node.position
         self.path = path
+        self.place = place ?? path
         self.reading = reading
         if case .mapping(let entries) = node.content { self.entries = entries } else { entries = [] }
         for entry in entries { reading.see(full(entry.key)) }
@@ -30,7 +33,7 @@ final class Section {
             if isRequired { missing.append(key) }
             return nil
         }
-        return scalar(entry.node, form, "'\(key)'")
+        return scalar(entry.node, form, key, "'\(key)'")
     }
 
     func value<Value>(_ key: String, _ form: Form<Value>, isRequired: Bool = false) -> Value? {
@@ -44,11 +47,11 @@ final class Section {
             return nil
         }
         switch entry.node.content {
-        case .text: return scalar(entry.node, form, "'\(key)'").map { [$0] }
+        case .text: return scalar(entry.node, form, key, "'\(key)'").map { [$0] }
         case .list(let items):
             if items.isEmpty, isRequired { reading.add("'\(key)' needs at least one value", at: entry.node.position) }
             guard isBounded(items, key) else { return nil }
-            return items.compactMap { scalar($0, form, "a value of '\(key)'") }
+            return items.compactMap { scalar($0, form, key, "a value of '\(key)'") }
         case .mapping:
             reading.add("'\(key)' must be a list, not a section", at: entry.node.position)
             return nil
@@ -61,7 +64,7 @@ final class Section {
             reading.add("'\(key)' must be a section, not \(entry.node.kind)", at: entry.node.position)
             return nil
         }
-        return read(entry.node, full(key), body)
+        return read(entry.node, full(key), full(key, in: place), body)
     }
 
     /// A list of sections.
@@ -72,12 +75,12 @@ final class Section {
             return []
         }
         guard isBounded(items, key) else { return [] }
-        return items.compactMap { item in
+        return items.enumerated().compactMap { index, item in
             guard case .mapping = item.content else {
                 reading.add("each of '\(key)' must be a section, not \(item.kind)", at: item.position)
                 return nil
             }
-            return read(item, full(key) + "[]", body)
+            return read(item, full(key) + "[]", full(key, in: place) + "[\(index)]", body)
         }
     }
 
@@ -96,7 +99,9 @@ final class Section {
 
     static let itemLimit = 1024
 
-    private func full(_ key: String) -> String { path.isEmpty ? key : path + "." + key }
+    private func full(_ key: String) -> String { full(key, in: path) }
+
+    private func full(_ key: String, in path: String) -> String { path.isEmpty ? key : path + "." + key }
 
     private func entry(_ key: String) -> ConfigurationNode.Entry? {
         asked.append(key)
@@ -104,13 +109,16 @@ final class Section {
         return entries.first { $0.key == key }
     }
 
-    private func scalar<Value>(_ node: ConfigurationNode, _ form: Form<Value>, _ what: String) -> Located<Value>? {
+    private func scalar<Value>(
+        _ node: ConfigurationNode, _ form: Form<Value>, _ key: String, _ what: String
+    ) -> Located<Value>? {
         guard case .text(let text) = node.content else {
             reading.add("\(what) must be one value, not \(node.kind)", at: node.position)
             return nil
         }
         do throws(Flaw) {
             if text.isEmpty { throw Flaw("\(what) has no value") }
+            reading.locate(text, of: full(key, in: place), at: node.position)
             return Located(value: try form.read(text), position: node.position)
         } catch {
             reading.add(error.text, at: node.position)
@@ -124,8 +132,10 @@ final class Section {
         return false
     }
 
-    private func read<Value>(_ node: ConfigurationNode, _ path: String, _ body: (Section) -> Value?) -> Value? {
-        let section = Section(node, path: path, reading)
+    private func read<Value>(
+        _ node: ConfigurationNode, _ path: String, _ place: String, _ body: (Section) -> Value?
+    ) -> Value? {
+        let section = Section(node, path: path, place: place, reading)
         defer { section.end() }
         return body(section)
     }

@@ -1,6 +1,7 @@
 import IO
 import OpenSSL
 import Proxy
+import Reports
 
 /// What the files of authorities hold that `trust` and its like name.
 extension ListenerSection.Trust {
@@ -8,12 +9,18 @@ extension ListenerSection.Trust {
 
     fileprivate var file: String? { if case .file(let path) = self { path } else { nil } }
 
-    static func authorities(in path: String) throws -> [Certificate] {
+    /// Only such as can verify a peer: with one that cannot, every peer would be refused, and nobody would be told.
+    static func authorities(in path: String, for purpose: CertificatePurpose) throws -> [Certificate] {
         let blocks = try Certificate.blocks(ofPEM: try Files.read(path, limit: sizeLimit))
-        if let leaf = blocks.first(where: { !$0.certificate.isAuthority }) {
-            throw OpenSSLError("read PEM certificates", "\(leaf.place): \(leaf.certificate) is no authority")
+        for block in blocks {
+            guard let flaw = block.certificate.flawAsAnchor(for: purpose) else { continue }
+            throw OpenSSLError("trust \(block.certificate) in \(block.place)", flaw)
         }
         let found = blocks.map(\.certificate)
+        // One that has expired may stand beside its successor.
+        if let last = found.max(by: { $0.notAfter < $1.notAfter }), last.notAfter < Timestamp.now.seconds {
+            throw OpenSSLError("trust \(last)", "it has expired")
+        }
         _ = try TrustAnchors(found, pinsIntermediates: true)
         return found
     }
@@ -22,20 +29,10 @@ extension ListenerSection.Trust {
 extension [ListenerSection.Trust] {
     var files: [String] { compactMap(\.file) }
 
-    /// As the files are now.
-    func current() throws -> ListenerTrust {
+    /// As the files are now. `purpose`: what those are that they are to certify.
+    func current(for purpose: CertificatePurpose) throws -> ListenerTrust {
         ListenerTrust(
             trustsCluster: contains(.cluster),
-            anchors: try files.flatMap { try ListenerSection.Trust.authorities(in: $0) })
-    }
-
-    /// One line for each file that cannot be used, behind `subject`.
-    func mistakes(_ subject: String) -> [String] {
-        files.compactMap { path -> String? in
-            do {
-                _ = try ListenerSection.Trust.authorities(in: path)
-                return nil
-            } catch { return "\(subject) \"file:\(path)\": \(error)" }
-        }
+            anchors: try files.flatMap { try ListenerSection.Trust.authorities(in: $0, for: purpose) })
     }
 }

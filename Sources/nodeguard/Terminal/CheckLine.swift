@@ -17,8 +17,13 @@ struct CheckLine: Equatable {
         words += (document["conditions"]?.items ?? []).filter { $0["met"] == .boolean(false) }.map {
             "waits for \($0["name"]?.shown ?? "?")"
         }
-        words += (document["reasons"]?.items ?? []).filter { $0["severity"]?.string != "info" }
-            .compactMap { $0["code"]?.shown }
+        for reason in document["reasons"]?.items ?? [] where reason["severity"]?.string != "info" {
+            guard let code = reason["code"]?.shown else { continue }
+            let subject = reason["subject"]?.shown ?? ""
+            words.append(subject.isEmpty ? code : "\(code) (\(subject))")
+            // No database of a listener is left: for whoever uses it the node has failed.
+            if code == "BACKEND_DOWN", reason["severity"]?.string == "error" { worst = .failed }
+        }
         var figures: [String] = []
         if let (role, expiry) = Self.firstExpiry(document["certificates"]) {
             let days = (expiry - now) / 86_400

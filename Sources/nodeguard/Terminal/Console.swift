@@ -3,7 +3,18 @@ import IO
 
 /// Standard output and standard error of a verb.
 enum Console {
+    /// Of a table that goes to a program: nothing of it is cut.
+    private static let unlimited = 1000
+
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// https://no-color.org; a terminal without any abilities is called dumb (terminfo(5)).
+    static func isColoured(isTerminal: Bool, _ environment: [String: String]) -> Bool {
+        isTerminal && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
+    }
+
+    /// Of tables: a terminal's own.
+    static var width: Int { isTerminal ? max(StatusText.width, TerminalSize.columns ?? 0) : unlimited }
 
     static func say(_ text: String) { write(text, to: STDOUT_FILENO) }
 

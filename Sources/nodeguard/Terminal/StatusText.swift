@@ -62,7 +62,10 @@ struct StatusText {
                 ] + counts)
             table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }
-        return block("Listeners", table)
+        let lines = block("Listeners", table)
+        let bans = document["proxy"]?["bans"]?.number ?? 0
+        if lines.isEmpty || bans == 0 { return lines }
+        return lines + ["  addresses that are refused for a while: \(Measures.count(bans)) (nodeguard bans)"]
     }
 
     private var tunnels: [String] {
@@ -160,12 +163,15 @@ struct StatusText {
         return [title("Audit")] + TextTable.wrapped(text, width: Self.width, indent: TextTable.indent)
     }
 
+    /// From so many on they stand in two columns: the page should not be mostly lanes.
+    private static let manyLanes = 8
+
     private var lanes: [String] {
-        var table = TextTable(columns: [
+        let columns: [TextTable.Column] = [
             .init(title: "LANE OR QUEUE"), .init(title: "LOAD", isNumber: true), .init(title: "LAG", isNumber: true),
             .init(title: "JOBS", isNumber: true),
-        ])
-        table.rows = (document["lanes"]?.items ?? []).map { lane in
+        ]
+        let rows = (document["lanes"]?.items ?? []).map { lane in
             let lag = lane["lag_seconds"]?.number ?? 0
             // What such a queue waits for is somebody else's pace.
             let mark = lane["patient"] == .boolean(true) && lag >= 1 ? " waits" : ""
@@ -175,7 +181,14 @@ struct StatusText {
                 lane["jobs"]?.number.map(Measures.count) ?? "",
             ]
         }
-        return block("Lanes and queues", table)
+        guard rows.count >= Self.manyLanes else {
+            return block("Lanes and queues", TextTable(columns: columns, rows: rows))
+        }
+        let half = (rows.count + 1) / 2
+        let pairs = rows.prefix(half).enumerated().map { index, row in
+            row + (half + index < rows.count ? rows[half + index] : columns.map { _ in "" })
+        }
+        return block("Lanes and queues", TextTable(columns: columns + columns, rows: pairs))
     }
 
     private func block(_ name: String, _ table: TextTable) -> [String] {

@@ -31,7 +31,9 @@ import Testing
         let made = try await running.put("base", someBytes(10_000))
         _ = try await running.get("base")
         _ = try await running.client { try $0.verify("base") }
+        #expect(running.lastSuccess("base"))
         _ = try await running.client { try $0.delete("base") }
+        #expect(!running.lastSuccess("base"), "there is no such backup any more")
         _ = try? await running.put("nothing", [])
         await running.stop()
         #expect(
@@ -51,11 +53,25 @@ import Testing
         #expect(metrics.contains("nodeguard_backup_restored_bytes_total 10000\n"))
         #expect(metrics.contains("nodeguard_backup_completed_total 1\n"))
         #expect(metrics.contains("nodeguard_backup_failed_total 1\n"))
-        #expect(metrics.contains("nodeguard_backup_last_success_timestamp_seconds{name=\"base\"} "))
-        let snapshot = running.board.snapshot
-        let section = try #require(snapshot.sections["backups"]?.text)
-        #expect(section.contains("\"last_success\":{\"base\":\"20"))
-        #expect(snapshot.reasons.map(\.code) == ["BACKUP_FAILED"])
+        #expect(running.board.snapshot.reasons.map(\.code) == ["BACKUP_FAILED"])
+    }
+
+    @Test func `that failed is forgotten with the next of its name, or on demand`() async throws {
+        let running = try RunningJob()
+        _ = try? await running.put("base", [])
+        _ = try? await running.put("mistyped", [])
+        #expect(running.board.snapshot.reasons.map(\.subject).sorted() == ["base", "mistyped"])
+        let named = running.board.snapshot.reasons.first { $0.subject == "mistyped" }
+        #expect(named?.action.contains("nodeguard backup delete mistyped") == true)
+        _ = try await running.put("base", [1])
+        #expect(running.board.snapshot.reasons.map(\.subject) == ["mistyped"])
+        #expect(try await running.client { try $0.delete("mistyped") }.name == "mistyped")
+        #expect(running.board.snapshot.reasons.isEmpty)
+        await #expect(throws: BackupError.self) { try await running.client { try $0.delete("mistyped") } }
+        #expect(try await running.list().count == 1)
+        _ = try? await running.put("base", [])
+        #expect(running.board.snapshot.reasons.first?.action.contains("delete") == false, "there is one to be lost")
+        await running.stop()
     }
 
     @Test func `stores nothing in clear, and no key`() async throws {
@@ -79,6 +95,7 @@ import Testing
         #expect(try await running.get("base").bytes == [2])
         #expect(try await running.get(try #require(first.backup)).bytes == [1])
         _ = try await running.client { try $0.delete("base") }
+        #expect(running.lastSuccess("base"), "of the one that is left")
         #expect(try await running.get("base").bytes == [1])
         #expect(running.custody.deleted == ["bk-\(try #require(second.backup))"])
         #expect(try await running.list().map(\.backup) == [first.backup])
@@ -112,7 +129,7 @@ import Testing
     @Test(arguments: [
         (["/bin/sh", "-c", "echo something; exit 3"], "status 3"),
         (["/bin/sh", "-c", "echo x; kill -9 $$"], "status 137"),
-        (["/no/such/command"], "empty"), (["/bin/sh", "-c", "exit 0"], "empty"),
+        (["/no/such/command"], "status 127"), (["/bin/sh", "-c", "exit 0"], "empty"),
     ])
     func `is not made of a command that fails or says nothing`(_ command: [String], _ reason: String) async throws {
         let running = try RunningJob()

@@ -65,6 +65,12 @@ def authorities():
     yield case("an intermediate without basic constraints", INVALID, leaf(bare), bare)
     unable = authority("unable", ROOT, usage=("cRLSign",))
     yield case("an intermediate that may not sign certificates", INVALID, leaf(unable), unable)
+    loose = authority("loose", ROOT, usage=())
+    yield case("an intermediate without key usage", INVALID, leaf(loose), loose)
+    mild = authority("mild", ROOT, constraints=extension("2.5.29.19", sequence(boolean(True))))
+    yield case("an intermediate whose basic constraints are not critical", INVALID, leaf(mild), mild)
+    nameless = authority("nameless", ROOT, key_identifiers=False)
+    yield case("an intermediate without key identifiers", INVALID, leaf(nameless), nameless)
     client = leaf(ROOT, number="a client's")
     yield case("issued by another client", INVALID, leaf(client), client)
     below = authority("below", INTER)
@@ -93,6 +99,22 @@ def authorities():
     yield case("cross-signed, both sent, the good one first", OK, leaf(INTER), INTER, crossed)
     renamed = issue(ROOT, INTER.key, common_name("renamed"), [basic_constraints(True), key_usage("keyCertSign")])
     yield case("the intermediate's key under another name", FOREIGN, leaf(INTER), renamed)
+
+
+def plain_roots():
+    """What is trusted is its name and key, not the form of its extensions."""
+    def case_of(*all, **more):
+        return case(*all, listener="plain", **more)
+    good = authority("below plain", PLAIN_ROOT)
+    loose = authority("loose below plain", PLAIN_ROOT, usage=())
+    yield case_of("issued by a root without key usage", OK, leaf(PLAIN_ROOT))
+    yield case_of("below a root without key usage", OK, leaf(good), good)
+    yield case_of("a root without key usage sent along", OK, leaf(PLAIN_ROOT), PLAIN_ROOT)
+    yield case_of("an intermediate without key usage below such a root", INVALID, leaf(loose), loose)
+    yield case_of("expired, of a root without key usage", "expired", leaf(PLAIN_ROOT, start=-7200, end=-1))
+    yield case_of("for servers, of a root without key usage", PURPOSE, leaf(PLAIN_ROOT, purposes=("server",)))
+    yield case_of("of a root that is trusted elsewhere", FOREIGN, leaf(ROOT))
+    yield case("of a root without key usage that is trusted elsewhere", FOREIGN, leaf(PLAIN_ROOT))
 
 
 def constraints():
@@ -285,6 +307,6 @@ def protocols():
 
 def table():
     lists, cases = revocation()
-    for part in (plain, purposes, authorities, constraints, names, keys, forms, protocols):
+    for part in (plain, purposes, authorities, plain_roots, constraints, names, keys, forms, protocols):
         cases += part()
     return lists, cases

@@ -51,6 +51,8 @@ class Node:
         self.address, self.folder, self.listeners = address, folder, {}
         files = {"root.pem": pem("CERTIFICATE", cases.ROOT.der), "server.pem": pem("CERTIFICATE", cases.SERVER.der),
                  "server.key": private_pem(cases.SERVER.key)}
+        for listener, root in cases.TRUSTED.items():
+            files[f"{listener}.pem"] = pem("CERTIFICATE", root.der)
         for listener, all_lists in lists.items():
             for number, each in enumerate(all_lists):
                 files[f"{listener}-{number}.crl"] = pem("X509 CRL", each)
@@ -60,7 +62,7 @@ class Node:
         protocols = {"gate": "tcp", "postgres": "postgres", "redis": "redis", "cassandra": "cassandra"}
         text = "".join(
             self.listener(each, protocols.get(each, "tcp"), backend.port, len(lists.get(each, ())))
-            for each in [*protocols, *lists])
+            for each in [*protocols, *lists, *cases.TRUSTED])
         os.mkdir(folder + "/node", 0o700)
         with open(folder + "/nodeguard.yaml", "w") as file:
             file.write(CONFIGURATION.format(folder=folder, listeners=text))
@@ -74,7 +76,8 @@ class Node:
             place = free.getsockname()
         self.listeners[title] = place, protocol
         text = LISTENER.format(
-            title=title, address=self.address, port=place[1], protocol=protocol, backend=backend, folder=self.folder)
+            title=title, address=self.address, port=place[1], protocol=protocol, backend=backend, folder=self.folder,
+            trust=title if title in cases.TRUSTED else "root")
         if list_count:
             paths = ", ".join(f'"file:{self.folder}/{title}-{number}.crl"' for number in range(list_count))
             text += f"      crl: [{paths}]\n      crl-check: chain\n"
@@ -128,7 +131,7 @@ LISTENER = """\
       protocol: {protocol}
       backend: 127.0.0.1:{backend}
       certificate: own
-      trust: ["file:{folder}/root.pem"]
+      trust: ["file:{folder}/{trust}.pem"]
       allow:
         - common-name: good
         - uri: "spiffe://cluster-a/app/*"

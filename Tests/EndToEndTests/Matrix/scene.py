@@ -9,6 +9,11 @@ REVOKED, UNKNOWN = "revoked", "revocation-unknown"
 ROOT = authority("root")
 INTER = authority("intermediate", ROOT, path_length=0)
 FOREIGN_ROOT = authority("foreign root")
+# As small tools make them: nothing of what RFC 5280 wants of an authority's extensions.
+PLAIN_ROOT = authority("plain root", constraints=extension("2.5.29.19", sequence(boolean(True))), usage=(),
+                       key_identifiers=False)
+# Trusted by listeners of their own names; by all others `ROOT`.
+TRUSTED = {"plain": PLAIN_ROOT}
 SERVER = leaf(ROOT, subject=common_name("localhost"), names=(dns("localhost"), ip(127, 0, 0, 1)),
               purposes=("server",), number="server")
 STRANGER = common_name("stranger")

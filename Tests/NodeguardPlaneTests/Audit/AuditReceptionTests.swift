@@ -23,7 +23,7 @@ import Testing
         #expect(acknowledgement.acknowledged == 3)
         try verifyCosignature(#require(acknowledgement.cosignature), over: log.checkpoint(3))
         #expect(try log.send(4...7, to: plane, as: node).decode(AuditAcknowledgement.self).acknowledged == 7)
-        #expect(try plane.verb("audit", "verify").hasPrefix("intact: 7 events in 1 logs"))
+        #expect(try plane.verb("audit", "verify").hasPrefix("intact: 7 events in 1 log"))
         let list = try plane.verb("audit", "list", "--json")
         #expect(list.contains(#""root":"\#(AuditLogFixture.root(log.events).base64EncodedString())""#))
         #expect(try plane.verb("nodes").contains(" 7 "))
@@ -131,6 +131,6 @@ import Testing
         let stolen = try logs[2].send(1...3, to: plane, as: node)
         #expect(stolen.status == 422)
         #expect(try plane.verb("audit", "verify").hasPrefix("intact: 6 events in 3 logs"))
-        #expect(try plane.verb("audit", "verify", "--cluster", "beta").hasPrefix("intact: 3 events in 1 logs"))
+        #expect(try plane.verb("audit", "verify", "--cluster", "beta").hasPrefix("intact: 3 events in 1 log"))
     }
 }

@@ -40,7 +40,7 @@ import Testing
         """,
     ])
     func `finds what was changed in the store`(sql: String) throws {
-        #expect(try plane.verb("audit", "verify").hasPrefix("intact: 12 events in 1 logs"))
+        #expect(try plane.verb("audit", "verify").hasPrefix("intact: 12 events in 1 log"))
         try tamper(sql)
         let output = try plane.failingVerb("audit", "verify")
         #expect(output.status == 1)

@@ -199,6 +199,10 @@ final class ProgramFixture: Sendable {
         let fixture = try ProgramFixture()
         #expect(try await fixture.run(["version"]).output == "nodeguard \(Nodeguard.version)\n")
         #expect(try await fixture.run(["version", "--json"]).output.contains("\"version\":\"\(Nodeguard.version)\""))
+        let short = try Subprocess.run(ProgramFixture.program, ["--version"])
+        #expect(short.status == 0 && short.output == "nodeguard \(Nodeguard.version)\n", "\(short)")
+        let plane = try Subprocess.run(ProgramFixture.program + "-plane", ["--version"])
+        #expect(plane.output == "nodeguard-plane \(Nodeguard.version)\n", "the two are one release: \(plane)")
         #expect(try await fixture.run(["config", "example"]).output == ConfigurationExample.text)
         let shown = try await fixture.run(["config", "show"]).output
         #expect(try NodeConfiguration.parse(shown, path: "shown").node.name == "db-1")

@@ -86,6 +86,13 @@ import Testing
         #expect(configuration.proxy.listeners.count == 1)
     }
 
+    @Test func `begins a node with a configuration that needs no edit`() throws {
+        let lines = try ManualPage("nodeguard.1").section("EXAMPLES")
+        let example = lines.drop { !$0.contains("<<END") }.dropFirst().prefix { $0 != "END" }
+        let configuration = try NodeConfiguration.parse(example.joined(separator: "\n"), path: "example")
+        #expect(configuration.proxy.listeners.count == 1 && configuration.fileMistakes == [])
+    }
+
     @Test func `has no complaint of mandoc`() throws {
         let pages = ["nodeguard.1", "nodeguard.yaml.5", "nodeguard-plane.1"]
         let lint = try Subprocess.run(

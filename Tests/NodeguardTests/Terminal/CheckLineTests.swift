@@ -37,6 +37,20 @@ import Testing
         #expect(line.text == "NODEGUARD WARNING - degraded, waits for spool, A")
     }
 
+    @Test func `says whom a reason is about, and is critical while a listener has no database`() {
+        let reasons: [JSONValue] = [
+            ["code": "BACKUP_FAILED", "severity": "warn", "subject": "base"],
+            ["code": "BACKEND_DOWN", "severity": "warn", "subject": "listener ysql"],
+        ]
+        let some = line(["state": "degraded", "reasons": .array(reasons)])
+        #expect(some.text == "NODEGUARD WARNING - degraded, BACKUP_FAILED (base), BACKEND_DOWN (listener ysql)")
+        let all = line([
+            "state": "degraded",
+            "reasons": [["code": "BACKEND_DOWN", "severity": "error", "subject": "listener ysql"]],
+        ])
+        #expect(all.status == .failed && all.text == "NODEGUARD CRITICAL - degraded, BACKEND_DOWN (listener ysql)")
+    }
+
     @Test func `warns before a certificate expires, and is critical once it has`() {
         let soon = line([
             "state": "ready",

@@ -84,6 +84,26 @@ import Testing
                 """)
     }
 
+    @Test func `shows many lanes in two columns`() {
+        let lanes = (0..<9).map { number -> JSONValue in
+            [
+                "label": .string("backups-stream-\(number)"), "load": .number(0.1), "lag_seconds": .number(0.012),
+                "jobs": .integer(123_456 * Int64(number)),
+            ]
+        }
+        let lines = page(document(state: "ready", ["lanes": .array(lanes)])).split(separator: "\n")
+        let shown = lines[(lines.firstIndex(of: "Lanes and queues") ?? 0)...]
+        #expect(shown.count == 7 && shown.allSatisfy { $0.count <= 80 }, "\(shown)")
+        for number in 0..<9 { #expect(shown.contains { $0.contains("backups-stream-\(number) ") }, "\(shown)") }
+    }
+
+    @Test func `is coloured on a terminal that wants it`() {
+        #expect(Console.isColoured(isTerminal: true, ["TERM": "xterm", "NO_COLOR": ""]))
+        #expect(!Console.isColoured(isTerminal: false, ["TERM": "xterm"]))
+        #expect(!Console.isColoured(isTerminal: true, ["TERM": "xterm", "NO_COLOR": "1"]))
+        #expect(!Console.isColoured(isTerminal: true, ["TERM": "dumb"]))
+    }
+
     @Test func `shows tunnels with where they lead, and whether that is there`() {
         let tunnels: JSONValue = [
             [
@@ -127,6 +147,15 @@ import Testing
 
                 Listeners
                 """))
+    }
+
+    @Test func `says how many are banned, if anybody is`() {
+        func proxy(_ bans: Int) -> [String: JSONValue] {
+            ["proxy": ["listeners": [["name": "ysql", "state": "open"]], "bans": .count(bans)]]
+        }
+        let text = page(document(state: "ready", proxy(1234)))
+        #expect(text.contains("\n  addresses that are refused for a while: 1234 (nodeguard bans)\n"), "\(text)")
+        #expect(!page(document(state: "ready", proxy(0))).contains("refused for a while"))
     }
 
     @Test func `says what a starting node waits for`() {

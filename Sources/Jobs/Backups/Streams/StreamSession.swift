@@ -137,7 +137,16 @@ actor StreamSession: QueueConfined {
     }
 
     private func delete(_ request: StreamRequest) async throws -> BackupOutcome {
-        let entry = try entry(for: request)
+        let entry: BackupCatalog.Entry
+        do throws(BackupError) { entry = try self.entry(for: request) } catch {
+            // A name that was a mistake has a failure at most.
+            guard error.kind == .notFound, let name = request.name, context.figures.forgetFailure(of: name) else {
+                throw error
+            }
+            var outcome = BackupOutcome()
+            outcome.name = name
+            return outcome
+        }
         let keys = try? context.catalog.keys(of: entry)
         do throws(BackupError) {
             try entry.target.remove(entry.identity.backup, of: entry.identity.cluster)
@@ -152,6 +161,8 @@ actor StreamSession: QueueConfined {
             } catch { details["reason"] = .string("its key could not be given up: \(error)") }
         }
         report(.backupDeleted, .success, details)
+        let left = (try? context.catalog.entries())?.filter { $0.known.name == entry.known.name }
+        context.figures.deleted(entry.known.name, newest: left?.last?.identity.backup.start)
         var outcome = BackupOutcome()
         (outcome.backup, outcome.name, outcome.target) = (entry.known.backup, entry.known.name, entry.target.name)
         return outcome

@@ -141,7 +141,7 @@ extension BackupError {
         switch reason {
         case .keyRefused(let why): self.init(.key, "no backup key was given, so nothing was written: \(why)")
         case .empty:
-            self.init(.producer, "the stream was empty, so no backup was made; allow-empty makes one all the same")
+            self.init(.producer, "the stream was empty, so no backup was made; --allow-empty makes one of it, too")
         case .producerFailed(let status):
             self.init(.producer, "the producer ended with status \(status), so no backup was made")
         case .clientVanished: self.init(.producer, "the client vanished before it said how the producer ended")

@@ -134,7 +134,7 @@ struct PostgresError: Equatable, Sendable {
     static func certificateNotAccepted(_ detail: String) -> PostgresError {
         PostgresError(
             code: "28000", message: "this client certificate is not accepted: \(detail)",
-            hint: "Look at its dates and its issuer, or have a new one issued.")
+            hint: "Have a new one issued; \"depth 1\" or more means an authority above it, not itself.")
     }
 
     static let certificateRequired = PostgresError(
