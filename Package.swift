@@ -135,7 +135,7 @@ let package = Package(
                 "nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport", logging,
                 nio,
             ]),
-        tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "OpenSSL", "TestSupport", grdb, crypto]),
+        tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "IO", "OpenSSL", "TestSupport", grdb, crypto]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"],
             path: "Tests/EndToEndTests", exclude: ["Matrix", "Clients", "Floods"], swiftSettings: house),

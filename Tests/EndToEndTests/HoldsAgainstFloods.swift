@@ -22,7 +22,7 @@ import Testing
                 """)
         let foreign = try TestAuthority(name: "Foreign").client(name: "shop")
         let isAll = ProcessInfo.processInfo.environment["NODEGUARD_TESTS"] == "all"
-        let visits = isAll ? 1000 : 200
+        let visits = isAll ? 5000 : 500
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("Floods/floods.py").path
         let outcome = try Program.run(

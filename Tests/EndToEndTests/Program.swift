@@ -1,4 +1,5 @@
 import Foundation
+import IO
 import Testing
 
 /// A program that ran to its end.
@@ -18,7 +19,7 @@ final class Program: @unchecked Sendable {
     static var nodeguard: String { folder.appendingPathComponent("nodeguard").path }
     static var plane: String { folder.appendingPathComponent("nodeguard-plane").path }
 
-    private let process = Process()
+    private let process: ChildProcess
     let logPath: String
 
     init(_ path: String, _ arguments: [String], log: String, environment: [String: String] = [:]) throws {
@@ -28,43 +29,35 @@ final class Program: @unchecked Sendable {
         }
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
-        Self.aim(process, path, arguments)
-        process.environment = ProcessInfo.processInfo.environment.merging(
+        let variables = ProcessInfo.processInfo.environment.merging(
             environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { own, _ in own }
         ) { _, own in own }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
+        process = try ChildProcess(
+            path, arguments, environment: variables, input: FileHandle.nullDevice.fileDescriptor,
+            output: output.fileDescriptor, errors: output.fileDescriptor)
+        withExtendedLifetime(output) {}
     }
 
     deinit { kill() }
 
-    /// Foundation's `Process` hands its thread's blocked signals on, SIGTERM among them: env(1) unblocks them.
-    private static func aim(_ process: Process, _ path: String, _ arguments: [String]) {
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["--default-signal", path] + arguments
-    }
-
-    var identifier: Int32 { process.processIdentifier }
-    var isRunning: Bool { process.isRunning }
+    var identifier: Int32 { process.identifier }
+    var isRunning: Bool { process.ending == nil }
     var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
 
     /// SIGTERM, then its exit status.
     @discardableResult func stop() -> Int32 {
-        if process.isRunning { process.terminate() }
-        process.waitUntilExit()
-        return process.terminationStatus
+        process.signal(SIGTERM)
+        return process.wait().status
     }
 
     func waitForExit(within seconds: Double) async -> Int32? {
-        await eventually(within: seconds) { !self.process.isRunning } ? process.terminationStatus : nil
+        await eventually(within: seconds) { self.process.ending != nil } ? process.wait().status : nil
     }
 
     /// SIGKILL, and waits until it is gone.
     func kill() {
-        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
+        process.signal(SIGKILL)
+        process.wait()
     }
 
     /// Runs a program to its end. Output is read from files, so that no pipe can fill up.
@@ -73,20 +66,19 @@ final class Program: @unchecked Sendable {
     ) throws -> Outcome {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let process = Process()
-        Self.aim(process, path, arguments)
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, own in own }
-        process.currentDirectoryURL = URL(fileURLWithPath: "/")
         let files = ["in", "out", "err"].map { folder + "/" + $0 }
         for file in files { _ = FileManager.default.createFile(atPath: file, contents: Data()) }
         if let input { try Data(input.utf8).write(to: URL(fileURLWithPath: files[0])) }
-        process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: files[0]))
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: files[1]))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: files[2]))
-        try process.run()
-        process.waitUntilExit()
+        let input = try FileHandle(forReadingFrom: URL(fileURLWithPath: files[0]))
+        let output = try FileHandle(forWritingTo: URL(fileURLWithPath: files[1]))
+        let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: files[2]))
+        let process = try ChildProcess(
+            path, arguments, environment: ProcessInfo.processInfo.environment.merging(environment) { _, own in own },
+            directory: "/", input: input.fileDescriptor, output: output.fileDescriptor, errors: errors.fileDescriptor)
+        let ending = process.wait()
+        withExtendedLifetime((input, output, errors)) {}
         return Outcome(
-            status: process.terminationStatus,
+            status: ending.status,
             output: String(decoding: try Data(contentsOf: URL(fileURLWithPath: files[1])), as: UTF8.self),
             errors: String(decoding: try Data(contentsOf: URL(fileURLWithPath: files[2])), as: UTF8.self))
     }

@@ -1,4 +1,5 @@
 import Foundation
+import IO
 import Logging
 import Reports
 import Status
@@ -70,25 +71,24 @@ struct Curl {
     /// Asks over a unix socket with the real curl, without holding a thread of Swift's pool.
     static func ask(_ socket: String, _ path: String, _ arguments: [String] = []) async throws -> Curl {
         let folder = try Folder()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
-        process.arguments =
+        let arguments =
             [
                 "-s", "-m", "20", "--unix-socket", socket, "-D", folder.path + "/headers", "-o", folder.path + "/body",
                 "-w", "%{http_code}", "--path-as-is",
             ] + arguments + ["http://node" + path]
-        let output = Pipe()
-        process.standardOutput = output
-        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in done.resume() }
-            do { try process.run() } catch { done.resume(throwing: error) }
+        let output = Foundation.Pipe()
+        let process = try ChildProcess(
+            "/usr/bin/curl", arguments, output: output.fileHandleForWriting.fileDescriptor)
+        try output.fileHandleForWriting.close()
+        let ending = await withCheckedContinuation { done in
+            DispatchQueue.global().async { done.resume(returning: process.wait()) }
         }
         let code = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         func text(_ name: String) -> String {
             (try? String(contentsOfFile: folder.path + "/" + name, encoding: .utf8)) ?? ""
         }
         return Curl(
-            exit: process.terminationStatus, status: Int(code) ?? 0, headers: text("headers").lowercased(),
+            exit: ending.status, status: Int(code) ?? 0, headers: text("headers").lowercased(),
             body: text("body"))
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import IO
 
 /// A program that a test runs; killed with its last reference.
 ///
@@ -12,43 +13,38 @@ package final class Subprocess: Sendable {
         package var description: String { "status \(status)\n\(output)\(errors)" }
     }
 
-    private let process: Process
+    private let process: ChildProcess
     private let folder: TemporaryDirectory
-    private let inputPipe: Pipe?
+    private let inputPipe: Foundation.Pipe?
 
     /// Starts `program`: a path, or a name that is looked up in `PATH`.
     package init(
         _ program: String, _ arguments: [String] = [], environment: [String: String] = [:],
         directory: String? = nil, input: FileHandle? = nil, keepsInputOpen: Bool = false
     ) throws {
-        let process = Process()
         folder = try TemporaryDirectory(prefix: "subprocess")
-        process.executableURL = URL(fileURLWithPath: program.contains("/") ? program : "/usr/bin/env")
-        process.arguments = program.contains("/") ? arguments : [program] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        inputPipe = keepsInputOpen ? Pipe() : nil
-        if let inputPipe {
-            process.standardInput = inputPipe
-        } else {
-            process.standardInput = input ?? FileHandle.nullDevice
-        }
-        process.standardOutput = try Self.emptyFile(folder.file("output"))
-        process.standardError = try Self.emptyFile(folder.file("errors"))
-        self.process = process
-        try process.run()
+        inputPipe = keepsInputOpen ? Foundation.Pipe() : nil
+        let input = inputPipe?.fileHandleForReading ?? input ?? FileHandle.nullDevice
+        let (output, errors) = (try Self.emptyFile(folder.file("output")), try Self.emptyFile(folder.file("errors")))
+        process = try ChildProcess(
+            program, arguments, environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            directory: directory, input: input.fileDescriptor, output: output.fileDescriptor,
+            errors: errors.fileDescriptor)
+        try inputPipe?.fileHandleForReading.close()
+        withExtendedLifetime((input, output, errors)) {}
     }
 
     deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.signal(SIGKILL)
+        process.wait()
     }
 
-    package var identifier: Int32 { process.processIdentifier }
-    package var isRunning: Bool { process.isRunning }
+    package var identifier: Int32 { process.identifier }
+    package var isRunning: Bool { process.ending == nil }
     package var output: String { text("output") }
     package var errors: String { text("errors") }
 
-    package func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+    package func signal(_ number: Int32) { process.signal(number) }
 
     /// Writes to the program's standard input, which must have been kept open.
     package func write(_ bytes: [UInt8]) throws {
@@ -69,20 +65,20 @@ package final class Subprocess: Sendable {
 
     /// Waits for the end; kills the program and throws when it is not over in time.
     package func waitForEnd(within seconds: Double = 60) async throws -> Result {
-        guard await eventually(within: seconds, { !self.process.isRunning }) else {
+        guard await eventually(within: seconds, { self.process.ending != nil }) else {
             signal(SIGKILL)
             throw TestSupportError("still running after \(seconds) s:\n\(output)\(errors)")
         }
-        return Result(status: process.terminationStatus, output: output, errors: errors)
+        return Result(status: process.wait().status, output: output, errors: errors)
     }
 
     /// As `waitForEnd`, blocking the thread.
     package func end(within seconds: Double = 60) throws -> Result {
-        guard eventuallyBlocking(within: seconds, { !process.isRunning }) else {
+        guard eventuallyBlocking(within: seconds, { process.ending != nil }) else {
             signal(SIGKILL)
             throw TestSupportError("still running after \(seconds) s:\n\(output)\(errors)")
         }
-        return Result(status: process.terminationStatus, output: output, errors: errors)
+        return Result(status: process.wait().status, output: output, errors: errors)
     }
 
     /// Runs a program to its end, blocking the thread.

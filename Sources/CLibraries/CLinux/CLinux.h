@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <arpa/inet.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -35,6 +36,22 @@ static inline int CLinux_arm(int timer, long seconds, long nanoseconds) {
 static inline int CLinux_accept(int descriptor, struct sockaddr *address, socklen_t *length) {
     extern int accept4(int, struct sockaddr *, socklen_t *, int);
     return accept4(descriptor, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline int CLinux_spawn_in(posix_spawn_file_actions_t *actions, const char *directory) {
+    extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *, const char *);
+    return posix_spawn_file_actions_addchdir_np(actions, directory);
+}
+
+static inline int CLinux_spawn_closing_from(posix_spawn_file_actions_t *actions, int first) {
+    extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
+// A variable that any thread could replace: Swift asks for a function.
+static inline char **CLinux_environment(void) {
+    extern char **environ;
+    return environ;
 }
 
 static inline int CLinux_pipe(int ends[2]) {

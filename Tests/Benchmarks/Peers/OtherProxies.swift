@@ -5,11 +5,6 @@ import TestSupport
 extension Scenery {
     static let proxyWorks: Set<Work.Kind> = [.memory, .handshakes, .newChains, .requests, .bulk]
 
-    /// A child inherits the signals that Dispatch blocks on its threads, and would never hear of SIGTERM.
-    private static func start(_ program: String, _ arguments: [String]) throws -> Subprocess {
-        try Subprocess("/usr/bin/env", ["--default-signal", program] + arguments)
-    }
-
     func startNginx() throws -> Subject {
         let port = try freePort()
         let home = folder.file("nginx-\(port)")
@@ -41,7 +36,7 @@ extension Scenery {
             }
 
             """, to: "nginx-\(port).conf")
-        let process = try Self.start("/usr/sbin/nginx", ["-p", home, "-e", "\(home)/errors", "-c", configuration])
+        let process = try Subprocess("/usr/sbin/nginx", ["-p", home, "-e", "\(home)/errors", "-c", configuration])
         return Subject("nginx", process, port: port, works: Self.proxyWorks)
     }
 
@@ -63,7 +58,7 @@ extension Scenery {
             user = "root"
 
             """, to: "hitch-\(port).conf")
-        let process = try Self.start("/usr/sbin/hitch", ["--config=\(configuration)"])
+        let process = try Subprocess("/usr/sbin/hitch", ["--config=\(configuration)"])
         return Subject("hitch", process, port: port, works: Self.proxyWorks)
     }
 
@@ -87,7 +82,7 @@ extension Scenery {
             sessionCacheSize = 1
 
             """, to: "stunnel-\(port).conf")
-        let process = try Self.start("/usr/bin/stunnel4", [configuration])
+        let process = try Subprocess("/usr/bin/stunnel4", [configuration])
         return Subject("stunnel", process, port: port, works: Self.proxyWorks)
     }
 }

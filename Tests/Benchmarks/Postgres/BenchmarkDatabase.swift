@@ -8,7 +8,7 @@ final class BenchmarkDatabase: Sendable {
     private static let asNobody = ["--reuid=nobody", "--clear-groups"]
 
     /// A child inherits the signals that Dispatch blocks on its threads.
-    private static let start = ["--default-signal", "setpriv"] + asNobody
+    private static let start = asNobody
     private let folder: TemporaryDirectory
     private let authority: TestAuthority
     private let server: TestIdentity
@@ -46,7 +46,7 @@ final class BenchmarkDatabase: Sendable {
             "ssl_cert_file=\(home)/server.pem", "ssl_key_file=\(home)/server.key", "ssl_ca_file=\(home)/ca.pem",
             "ssl_min_protocol_version=TLSv1.3", "hba_file=\(rules)", "max_connections=200",
         ].flatMap { ["-c", $0] }
-        process = try Subprocess("/usr/bin/env", Self.start + [Self.programs + "/postgres", "-D", data] + settings)
+        process = try Subprocess("setpriv", Self.start + [Self.programs + "/postgres", "-D", data] + settings)
         try await process.waitForLine(containing: "ready to accept connections")
         let inClear = ["-h", "127.0.0.1", "-p", "\(securePort)", "-U", "bench"]
         let environment = ["PGSSLMODE": "disable"]
@@ -125,7 +125,7 @@ final class BenchmarkDatabase: Sendable {
             log_disconnections = 0
 
             """, to: "pgbouncer-\(port).ini")
-        let process = try Subprocess("/usr/bin/env", Self.start + ["/usr/sbin/pgbouncer", configuration])
+        let process = try Subprocess("setpriv", Self.start + ["/usr/sbin/pgbouncer", configuration])
         return Subject("pgbouncer", process, port: port)
     }
 }

@@ -55,8 +55,8 @@ struct PostgresBenchmark {
 
     private func pgbench(_ arguments: [String], _ subject: Subject) throws -> Subprocess.Result {
         try Subprocess.run(
-            "/usr/bin/env",
-            ["--default-signal", BenchmarkDatabase.programs + "/pgbench"] + arguments + [
+            BenchmarkDatabase.programs + "/pgbench",
+            arguments + [
                 "-n", "-h", "localhost", "-p", "\(subject.address.port ?? 0)", "-U", "bench", "bench",
             ],
             environment: database.clientEnvironment, within: Double(extent.pgbenchSeconds + 60))

@@ -177,6 +177,10 @@ def deaf(made):
         threading.Event().wait(0.2)
 
 
+# Before the visits begin.
+ENOUGH = {silent: SILENT, drips: DRIPPING, resets: 1000, handshakes: 100, chains: 100, deaf: DEAF}
+
+
 def connected(allowed):
     raw = socket.create_connection(place, PATIENCE)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -198,11 +202,12 @@ def is_echoed(one, words):
     return came == words
 
 
-def visits(results):
+def visits(results, flooded):
     """Both kinds of honest clients; puts how many of each failed, and why the first one did."""
     allowed = context(chain, key)
     established = [connected(allowed) for _ in range(ESTABLISHED)]
     results.put("ready")
+    flooded.wait()
     failed, broken, why, times = 0, 0, "", []
     for number in range(VISITS):
         begin = time.monotonic()
@@ -226,11 +231,15 @@ def main():
     floods = {flood.__name__: flood for flood in (silent, drips, resets, handshakes, chains, deaf)}
     for flood in [floods[name] for name in sys.argv[8:] or floods]:
         made, results = multiprocessing.Value("i", 0, lock=False), multiprocessing.Queue()
+        flooded = multiprocessing.Event()
         attack = multiprocessing.Process(target=flood, args=[made], daemon=True)
-        honest = multiprocessing.Process(target=visits, args=[results], daemon=True)
+        honest = multiprocessing.Process(target=visits, args=[results, flooded], daemon=True)
         honest.start()
         results.get(timeout=60)
         attack.start()
+        while made.value < ENOUGH[flood]:
+            threading.Event().wait(0.01)
+        flooded.set()
         failed, broken, why, middle, worst = results.get(timeout=240)
         attack.kill()
         honest.join()

@@ -1,4 +1,5 @@
 import Foundation
+import IO
 import PlaneAPI
 import Testing
 
@@ -8,7 +9,7 @@ final class RunningPlane {
     let folder: String
     let state: String
     let url: String
-    private let process: Process
+    private let process: ChildProcess
 
     /// The program stands beside the test bundle.
     static let program: String = {
@@ -26,23 +27,20 @@ final class RunningPlane {
     }
 
     deinit {
-        process.terminate()
-        process.waitUntilExit()
+        process.signal(SIGTERM)
+        process.wait()
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    static func start(state: String, log: String) throws -> (Process, String) {
-        let process = Process()
-        // Foundation's child inherits the blocked signals of whatever thread starts it.
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
-            ["--default-signal=TERM", "timeout", "300", program]
-            + ["run", "--verbose", "--state", state, "--listen", "127.0.0.1:0"]
-        let pipe = Pipe()
-        process.standardOutput = pipe
+    static func start(state: String, log: String) throws -> (ChildProcess, String) {
+        let pipe = Foundation.Pipe()
         try Data().write(to: URL(fileURLWithPath: log))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
-        try process.run()
+        let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+        let process = try ChildProcess(
+            "timeout", ["300", program, "run", "--verbose", "--state", state, "--listen", "127.0.0.1:0"],
+            output: pipe.fileHandleForWriting.fileDescriptor, errors: errors.fileDescriptor)
+        try pipe.fileHandleForWriting.close()
+        try errors.close()
         var said = Data()
         while !said.contains(0x0A) {
             let piece = pipe.fileHandleForReading.availableData

@@ -1,4 +1,5 @@
 import Foundation
+import IO
 import Testing
 
 /// Runs real programs, each with a deadline of its own (coreutils' timeout), and gives back what they said.
@@ -21,17 +22,17 @@ enum Shell {
         let errorFile = scratch.appendingPathComponent("err")
         try input.write(to: inputFile)
         for file in [outputFile, errorFile] { try Data().write(to: file) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["--default-signal=TERM", "timeout", "60"] + words
-        if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
-        process.standardInput = try FileHandle(forReadingFrom: inputFile)
-        process.standardOutput = try FileHandle(forWritingTo: outputFile)
-        process.standardError = try FileHandle(forWritingTo: errorFile)
-        try process.run()
-        process.waitUntilExit()
+        let handles = (
+            try FileHandle(forReadingFrom: inputFile), try FileHandle(forWritingTo: outputFile),
+            try FileHandle(forWritingTo: errorFile)
+        )
+        let process = try ChildProcess(
+            "timeout", ["60"] + words, directory: folder, input: handles.0.fileDescriptor,
+            output: handles.1.fileDescriptor, errors: handles.2.fileDescriptor)
+        let ending = process.wait()
+        withExtendedLifetime(handles) {}
         return Output(
-            status: process.terminationStatus, standardOutput: try Data(contentsOf: outputFile),
+            status: ending.status, standardOutput: try Data(contentsOf: outputFile),
             standardError: String(decoding: try Data(contentsOf: errorFile), as: UTF8.self))
     }
 

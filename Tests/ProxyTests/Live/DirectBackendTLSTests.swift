@@ -69,9 +69,7 @@ extension LiveTests {
             try front.publish(node)
             #expect(try TestPostgres.psql(front.port, as: try Stage.client.get(), "select 6 * 7").output == "42\n")
             let connection = try TestPostgres.connection(front.port, as: try Stage.client.get())
-            let psql = try withSignals {
-                try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
-            }
+            let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
             let running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'"
             #expect(await eventually(within: 10) { (try? postgres.direct(running)) == "1\n" })
             psql.signal(SIGINT)

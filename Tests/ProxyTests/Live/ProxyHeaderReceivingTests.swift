@@ -158,8 +158,13 @@ extension LiveTests {
             }
             #expect(!Self.isServed(stage, from: "192.0.2.1:6666"))
             #expect(stage.refused(.addressConnectionLimit) == 1)
-            for _ in 0..<4 { try Self.send(try Self.header("192.0.2.99:7777").bytes, to: stage) }
+            let hasty = try (0..<5).map { _ in
+                let socket = try TestSocket(port: stage.port)
+                try socket.send(try Self.header("192.0.2.99:7777").bytes)
+                return socket
+            }
             #expect(await eventually(within: 5) { stage.refused(.addressRate) >= 1 })
+            withExtendedLifetime(hasty) {}
             #expect(stage.open == 8)
             await stage.proxy.stop()
         }

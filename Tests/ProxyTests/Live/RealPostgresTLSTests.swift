@@ -58,9 +58,7 @@ extension LiveTests {
             let postgres = try await TestPostgres(tls: try Stage.server.get())
             let stage = try Self.stage(postgres, Secured.verify)
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
-            let psql = try withSignals {
-                try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
-            }
+            let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
             #expect(
                 await eventually(within: 10) {
                     (try? postgres.direct(

@@ -44,9 +44,7 @@ extension LiveTests {
             // The request must find the address that the session was connected to.
             let stage = try Stage([try Stage.listener(.postgres, backend: [dead.address, postgres.address])])
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
-            let psql = try withSignals {
-                try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
-            }
+            let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
             let isRunning = await eventually(within: 10) {
                 let asked = try? Subprocess.run(
                     "psql",
@@ -98,11 +96,9 @@ extension LiveTests {
             try long.write(Array("select 'begun';\n".utf8))
             try await long.waitForLine(containing: "begun")
             let bench = "/usr/lib/postgresql/15/bin/pgbench"
-            let load = try withSignals {
-                try Subprocess(
-                    bench, ["-n", "-C", "-c", "4", "-T", "6", "-f", "/dev/stdin", connection],
-                    input: try Self.script("select 1;\n"))
-            }
+            let load = try Subprocess(
+                bench, ["-n", "-C", "-c", "4", "-T", "6", "-f", "/dev/stdin", connection],
+                input: try Self.script("select 1;\n"))
             let identities = try [Stage.authority.get().server(), Stage.authority.get().server()]
             var serials: Set<String> = []
             var round = 0

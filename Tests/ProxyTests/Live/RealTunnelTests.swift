@@ -72,10 +72,8 @@ extension LiveTests {
             let postgres = try await TestPostgres()
             let (far, near) = try Self.nodes(postgres)
             let port = near.port(of: "out")
-            let psql = try withSignals {
-                try Subprocess(
-                    "psql", ["-XAtq", "-d", Self.connection(port, "prefer"), "-c", "select pg_sleep(60)"])
-            }
+            let psql = try Subprocess(
+                "psql", ["-XAtq", "-d", Self.connection(port, "prefer"), "-c", "select pg_sleep(60)"])
             let isRunning = await eventually(within: 10) {
                 (try? postgres.direct(
                     "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'")) == "1\n"

@@ -79,7 +79,7 @@ final class TestPostgres: Sendable {
                 "\(Self.programs)/postgres", "-D", data, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1", "-c",
                 "unix_socket_directories=", "-c", "fsync=off",
             ]
-        let new = try withSignals { try Subprocess("setpriv", arguments) }
+        let new = try Subprocess("setpriv", arguments)
         server.withLock { $0 = new }
         try await new.waitForLine(containing: "ready to accept connections")
     }
@@ -106,14 +106,4 @@ final class TestPostgres: Sendable {
     ) throws -> Subprocess.Result {
         try Subprocess.run("psql", ["-XAtq", "-d", try connection(port, as: identity, extra), "-c", query])
     }
-}
-
-/// Programs inherit the signals that Dispatch blocks on its threads, and then never hear of SIGINT, SIGQUIT or SIGALRM.
-func withSignals<Result>(_ start: () throws -> Result) rethrows -> Result {
-    var none = sigset_t()
-    var usual = sigset_t()
-    sigemptyset(&none)
-    pthread_sigmask(SIG_SETMASK, &none, &usual)
-    defer { pthread_sigmask(SIG_SETMASK, &usual, nil) }
-    return try start()
 }

@@ -1,9 +1,9 @@
-import Foundation
+import Glibc
 import IO
 
 /// A command whose standard output is backed up: started as the caller, its exit status decides.
 final class ProducerCommand {
-    private let process = Process()
+    private let process: ChildProcess
     private var output: Descriptor?
 
     init(_ command: [String]) throws(BackupError) {
@@ -14,17 +14,11 @@ final class ProducerCommand {
             throw BackupError(.internalFault, "a pipe without ends")
         }
         output = consume reader
-        // env(1) looks the command up in PATH; it ends with 127 if there is none. Foundation hands the signals that
-        // its thread blocks on, SIGALRM and SIGTERM among them: env unblocks them.
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["--default-signal", "--"] + command
-        // The handle owns the write end and closes it here once the command has its own.
-        let handle = FileHandle(fileDescriptor: writer.release(), closeOnDealloc: true)
-        process.standardOutput = handle
-        do {
-            try process.run()
-            try handle.close()
-        } catch { throw BackupError(.producer, "could not start \(command[0]): \(error)") }
+        do throws(IOError) {
+            // Under env(1) a command that is not there has a status, too (127), and its backup has failed for all to
+            // see. This process's write end is closed with `writer`: the command has its own.
+            process = try ChildProcess("/usr/bin/env", ["--"] + command, output: writer.rawValue)
+        } catch { throw BackupError(.producer, "could not \(error)") }
     }
 
     /// Lends the read end, and closes this process's copy: the daemon alone reads then.
@@ -34,13 +28,8 @@ final class ProducerCommand {
     }
 
     /// Its exit status; 128 and the signal if one ended it.
-    func waitUntilExit() -> Int32 {
-        process.waitUntilExit()
-        return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
-    }
+    func waitUntilExit() -> Int32 { process.wait().status }
 
     /// For a stream that has failed: nobody reads what it would still write.
-    func terminate() {
-        if process.isRunning { process.terminate() }
-    }
+    func terminate() { process.signal(SIGTERM) }
 }

@@ -1,0 +1,47 @@
+import Foundation
+import IO
+import Testing
+
+@Suite struct `A child process` {
+    private func said(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws
+        -> (text: String, ending: ChildProcess.Ending)
+    {
+        let pipe = Foundation.Pipe()
+        let child = try ChildProcess(
+            program, arguments, environment: environment, directory: "/",
+            output: pipe.fileHandleForWriting.fileDescriptor)
+        try pipe.fileHandleForWriting.close()
+        let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        return (text, child.wait())
+    }
+
+    @Test func `has its arguments, environment and folder, and is found in PATH`() throws {
+        let (text, ending) = try said(
+            "sh", ["-c", "echo \"$1|$WORD|$PWD\"", "sh", "a b"], environment: ["WORD": "x=y"])
+        #expect(text == "a b|x=y|/\n" && ending == .exited(0))
+        let home = ProcessInfo.processInfo.environment["HOME"] ?? ""
+        #expect(try said("sh", ["-c", "echo $HOME"]).text == home + "\n")
+    }
+
+    @Test func `has no descriptor but its three, and no signal is blocked or ignored`() throws {
+        signal(SIGPIPE, SIG_IGN)
+        let (text, _) = try said("sh", ["-c", "echo /proc/self/fd/*; grep -E '^Sig(Blk|Ign)' /proc/self/status"])
+        #expect(text.split(separator: "\n")[0].split(separator: " ").count <= 4, "\(text)")
+        for line in text.split(separator: "\n").dropFirst() { #expect(line.hasSuffix("0000000000000000"), "\(text)") }
+    }
+
+    @Test func `tells how it ended, again and again, and gets no signal after that`() throws {
+        let failed = try ChildProcess("sh", ["-c", "exit 7"])
+        #expect(failed.wait() == .exited(7) && failed.wait() == .exited(7) && failed.ending?.status == 7)
+        failed.signal(SIGKILL)
+        let killed = try ChildProcess("sleep", ["60"])
+        #expect(killed.ending == nil)
+        killed.signal(SIGTERM)
+        #expect(killed.wait() == .signalled(SIGTERM) && killed.ending?.status == 128 + SIGTERM)
+    }
+
+    @Test func `that is not there is an error`() {
+        let error = #expect(throws: IOError.self) { try ChildProcess("/no/such/program") }
+        #expect(error?.description == "start /no/such/program: No such file or directory")
+    }
+}
