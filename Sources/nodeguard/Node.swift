@@ -128,7 +128,7 @@ struct Node {
                 let outcome = await reload.perform(.call)
                 if waits { await proxy.reviewed() }
                 return outcome.controlOutcome
-            })
+            }, bans: BanActions(proxy))
     }
 
     /// The configuration's word, a former join's, or the bundle's that waits; nil if nothing tells.

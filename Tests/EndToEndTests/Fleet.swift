@@ -178,10 +178,13 @@ final class Fleet: @unchecked Sendable {
 
     // MARK: the agent
 
-    func startAgent(environment: [String: String] = [:]) throws {
+    /// `descriptors`: how many it may have.
+    func startAgent(environment: [String: String] = [:], descriptors: Int? = nil) throws {
+        let command = [Program.nodeguard, "run", "--config", configPath]
+        let limited = descriptors.map { ["/usr/bin/prlimit", "--nofile=\($0):\($0)"] } ?? []
+        let words = limited + command
         agent = try Program(
-            Program.nodeguard, ["run", "--config", configPath], log: folder + "/nodeguard.log", environment: environment
-        )
+            words[0], Array(words.dropFirst()), log: folder + "/nodeguard.log", environment: environment)
     }
 
     func waitUntilReady(within seconds: Double = 30) async throws {

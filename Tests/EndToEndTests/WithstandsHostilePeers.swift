@@ -31,6 +31,72 @@ import Testing
         #expect(fleet.agent.isRunning)
     }
 
+    @Test func `cannot silence the status socket by taking every descriptor that it can`() async throws {
+        let fleet = try await Fleet(start: false)
+        try fleet.startAgent(descriptors: 400)
+        try await fleet.waitUntilReady()
+        let script = """
+            import socket, sys
+            held = []
+            for host in range(1, 9):
+                for _ in range(60):
+                    held.append(socket.create_connection(
+                        ('127.0.0.1', \(fleet.listenPort)), source_address=(f'127.0.{host}.1', 0)))
+            print('held', flush=True)
+            sys.stdin.readline()
+            """
+        let hoarder = try Program("/usr/bin/python3", ["-c", script], log: fleet.folder + "/hoarder.log")
+        let isHeld = await eventually(within: 30) { hoarder.log.contains("held") }
+        #expect(isHeld, "\(hoarder.log)")
+        for _ in 0..<5 {
+            let reasons = try fleet.status()["reasons"] as? [[String: Any]] ?? []
+            #expect(reasons.contains { $0["code"] as? String == "DESCRIPTORS_SCARCE" })
+        }
+        #expect(try fleet.nodeguard(["connections", "--json"]).status == 0)
+        #expect(try fleet.psql("select 1").output == "1\n")
+        hoarder.kill()
+    }
+
+    @Test func `is banned, listed, kept out across a reload, and let in again by command`() async throws {
+        let fleet = try await Fleet(listeners: "  limits: { ban: { failures: 3, within: 1m, for: 10m } }")
+        // Whether it is closed without a word.
+        func knocks(_ words: String) throws -> String {
+            let script = """
+                import socket
+                s = socket.create_connection(
+                    ('127.0.0.1', \(fleet.listenPort)), source_address=('127.0.3.7', 0), timeout=10)
+                try:
+                    s.sendall(\(words))
+                    print(s.recv(1))
+                except ConnectionError: print(b'')
+                """
+            return try Program.run("/usr/bin/python3", ["-c", script]).output
+        }
+        let request = "bytes([0, 0, 0, 8, 4, 210, 22, 47])"
+        #expect(try knocks(request) == "b'S'\n")
+        for _ in 0..<3 { #expect(try knocks("b'\\xff' * 8") == "b''\n") }
+        let isListed = await eventually(within: 10) {
+            (try? fleet.nodeguard(["bans"]))?.output.contains("127.0.3.7/32  ysql      malformed-preamble") == true
+        }
+        let listed = try fleet.nodeguard(["bans"])
+        #expect(isListed, "\(listed)")
+        #expect(try knocks(request) == "b''\n")
+        #expect(try fleet.psql("select 1").output == "1\n", "another address")
+        #expect(try fleet.nodeguard(["reload", "--wait"]).status == 0)
+        #expect(try knocks(request) == "b''\n")
+        #expect((try fleet.status()["proxy"] as? [String: Any])?["bans"] as? Int == 1)
+        let unknown = try fleet.nodeguard(["bans", "lift", "127.0.4.0/24"])
+        #expect(unknown.status == 2 && unknown.errors == "there is no ban of 127.0.4.0/24\n", "\(unknown)")
+        #expect(try fleet.nodeguard(["bans", "lift", "127.0.3.0/24"]).output == "1 ban was lifted\n")
+        #expect(try knocks(request) == "b'S'\n")
+        #expect(try fleet.nodeguard(["bans"]).output == "nobody is banned\n")
+        let hasArrived = await eventually(within: 20) {
+            let events = (try? fleet.arrivedEvents()) ?? ""
+            return ["ban.began", "ban.lifted", "DELETE /v1/bans/127.0.3.0/24"].allSatisfy(events.contains)
+        }
+        #expect(hasArrived)
+    }
+
     private func descriptorCount(_ fleet: Fleet) throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(fleet.agent.identifier)/fd").count
     }

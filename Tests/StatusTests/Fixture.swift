@@ -32,7 +32,10 @@ final class Fixture: Sendable {
                 },
                 drain: { self.note("drain", .failed("no listener")) },
                 undrain: { self.note("undrain", .done([:])) },
-                reload: { waits in self.note(waits ? "reload, wait" : "reload", .refused("a mistake")) }))
+                reload: { waits in self.note(waits ? "reload, wait" : "reload", .refused("a mistake")) },
+                bans: BanActions(
+                    list: { ["bans": [["network": "10.0.0.1/32"]]] },
+                    lift: { network in self.note("lift \(network ?? "all")", .done(["lifted": 1])) })))
     }
 
     private func note(_ call: String, _ outcome: ControlOutcome) -> ControlOutcome {

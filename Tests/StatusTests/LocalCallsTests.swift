@@ -86,7 +86,8 @@ import Testing
 
     @Test(arguments: [
         ("GET", "/v1/connections"), ("GET", "/v1/audit/events"), ("POST", "/v1/drain"),
-        ("DELETE", "/v1/connections/1:1"), ("POST", "/v1/certificates/database/renew"),
+        ("DELETE", "/v1/connections/1:1"), ("POST", "/v1/certificates/database/renew"), ("GET", "/v1/bans"),
+        ("DELETE", "/v1/bans"),
     ])
     func `refuse on the read-only socket what belongs to the other one`(method: String, path: String) async {
         #expect(await ask(path, method).status == 403)
@@ -101,10 +102,12 @@ import Testing
         #expect(await ask("/v1/undrain", "POST", caller: root).status == 200)
         #expect(await ask("/v1/reload", "POST", caller: root).status == 409)
         #expect(LocalAnswer(ControlOutcome.refused("busy")).status == 409)
+        #expect(await ask("/v1/bans", caller: root) == .json(["bans": [["network": "10.0.0.1/32"]]]))
+        #expect(await ask("/v1/bans/10.0.0.0/8", "DELETE", caller: root) == .json(["lifted": 1]))
         #expect(await ask("/v1/audit/events", query: "count=3", caller: root).body == "{\"count\":3}\n")
         #expect(
             fixture.calls.withLock { $0 } == [
-                "renew database", "renew other", "kill 1:1", "drain", "undrain", "reload",
+                "renew database", "renew other", "kill 1:1", "drain", "undrain", "reload", "lift 10.0.0.0/8",
             ])
     }
 

@@ -6,6 +6,8 @@ import Synchronization
 extension DatabaseProxy {
     func tick() {
         house.reports.tick()
+        house.report(house.admission.expireBans())
+        lookAtPressure()
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         for listener in listeners where listener.trustEnded(at: now) { review(listener) }
@@ -26,6 +28,11 @@ extension DatabaseProxy {
                 "listeners": documents(ofTunnels: false, isDraining), "tunnels": documents(ofTunnels: true, isDraining),
                 "connections": .count(house.admission.authenticatedCount),
                 "unauthenticated": .count(house.admission.unauthenticatedCount),
+                "reserved": [
+                    "connections": .count(house.admission.reservedCount.authenticated),
+                    "unauthenticated": .count(house.admission.reservedCount.unauthenticated),
+                ],
+                "bans": .count(house.admission.banCount),
                 "stalled_bytes": .count(relays.reduce(0) { $0 + $1.figures.pinnedBytes }),
             ])
         let unbound = listeners.filter { $0.addresses.isEmpty }.map(\.name)
@@ -126,6 +133,9 @@ extension DatabaseProxy {
         metrics.gauge("nodeguard_proxy_connections_unauthenticated", "Connections that are not proven yet") {
             [weak self] in
             [([], Double(self?.house.admission.unauthenticatedCount ?? 0))]
+        }
+        metrics.gauge("nodeguard_proxy_bans_active", "Addresses that are refused for a while") { [weak self] in
+            [([], Double(self?.house.admission.banCount ?? 0))]
         }
         // The earliest of one authority: it may have two keys.
         metrics.gauge("nodeguard_crl_next_update_timestamp_seconds", "When the next CRL of an authority is due") {

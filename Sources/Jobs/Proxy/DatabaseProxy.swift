@@ -50,6 +50,8 @@ package final class DatabaseProxy: Sendable {
     /// nil: nobody asks.
     let exposureQueue: SerialQueue?
     let revocationReports: RevocationReports
+    /// nil: there are none of version 2.
+    let controlGroup = ControlGroup()
     private let keeper: PortKeeper
 
     /// `keeper`: holds the ports while the process is restarted.
@@ -60,11 +62,14 @@ package final class DatabaseProxy: Sendable {
         self.keeper = keeper
         self.configuration = configuration
         self.health = health
-        listeners = configuration.listeners.map { ListenerState($0, metrics: metrics) }
-        let limits = DescriptorLimit.current.map(configuration.limits.fitting) ?? configuration.limits
+        listeners = configuration.listeners.enumerated().map { ListenerState($1, number: $0, metrics: metrics) }
+        let descriptors = DescriptorLimit.current
+        let limits = descriptors.map(configuration.limits.fitting) ?? configuration.limits
         self.limits = limits
         let house = ProxyHouse(
-            admission: Admission(limits: limits, emptied: emptied), reports: ProxyReports(audit: audit))
+            admission: Admission(
+                limits: limits, listeners: configuration.listeners, descriptors: descriptors, emptied: emptied),
+            reports: ProxyReports(audit: audit), listenerNames: listeners.map(\.name))
         self.house = house
         let dataLanes = max(1, configuration.dataLanes ?? Self.processorCount)
         let handshakeLanes = max(1, configuration.handshakeLanes ?? Self.processorCount / 2)

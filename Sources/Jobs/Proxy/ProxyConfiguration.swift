@@ -60,6 +60,7 @@ package struct ListenerConfiguration: Sendable {
     package var revocation: RevocationConfiguration?
     /// Files; who stands in one of them is refused.
     package var denyLists: [String] = []
+    package var limits = ProxyLimits.PerListener()
 
     package init(
         name: String, listen: [SocketAddress], databaseProtocol: DatabaseProtocol, backend: [SocketAddress],
@@ -144,46 +145,6 @@ package struct ProxyTimeouts: Sendable, Equatable {
     package var idle: Duration?
     /// Without progress after one direction has ended.
     package var linger = Duration.seconds(60)
-
-    package init() {}
-}
-
-package struct ProxyLimits: Sendable, Equatable {
-    package struct PerAddress: Sendable, Equatable {
-        package var connections: Int?
-        package var unauthenticated: Int? = 128
-        /// New connections a second.
-        package var rate: Int? = 500
-
-        package init(connections: Int? = nil, unauthenticated: Int? = 128, rate: Int? = 500) {
-            self.connections = connections
-            self.unauthenticated = unauthenticated
-            self.rate = rate
-        }
-    }
-
-    /// An address that misbehaves so often within so long is refused for so long.
-    package struct Ban: Sendable, Equatable {
-        package var failures: Int
-        package var within: Duration
-        package var duration: Duration
-
-        package init(failures: Int, within: Duration, duration: Duration) {
-            self.failures = failures
-            self.within = within
-            self.duration = duration
-        }
-    }
-
-    /// Authenticated.
-    package var connections = 10_000
-    package var unauthenticated = 512
-    package var handshakesPerSecond = 2000
-    package var perAddress = PerAddress()
-    /// Off by default: behind one address may stand a whole pool.
-    package var ban: Ban?
-    /// Bytes that stalled readers may pin on all lanes together; beyond it each may pin only a few KiB more.
-    package var stalledMemory = 64 << 20
 
     package init() {}
 }

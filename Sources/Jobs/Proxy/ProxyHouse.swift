@@ -7,18 +7,29 @@ final class ProxyHouse: Sendable {
     let admission: Admission
     let reports: ProxyReports
     let cancels = CancelRegistry()
+    /// By number.
+    private let listenerNames: [String]
     /// Chosen for each proven connection: the data lane with the fewest.
     private let relays = Mutex<[Relay]>([])
     private let identifiers = Atomic<UInt64>(1)
 
-    init(admission: Admission, reports: ProxyReports) {
+    init(admission: Admission, reports: ProxyReports, listenerNames: [String]) {
         self.admission = admission
         self.reports = reports
+        self.listenerNames = listenerNames
     }
 
     func begin(_ relays: [Relay]) { self.relays.withLock { $0 = relays } }
 
     func nextIdentifier() -> UInt64 { identifiers.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+    func misbehaved(_ id: UInt64, _ reason: RefusalReason) { report(admission.misbehaved(id, reason)) }
+
+    func report(_ events: [BanEvent]) {
+        for event in events { reports.changed(event, atListener: name(ofListener: event.ban.listener)) }
+    }
+
+    func name(ofListener number: Int) -> String { listenerNames[number] }
 
     /// Hands a connection to its data lane, where it stays for life.
     func place(_ connection: AuthorizedConnection) {

@@ -8,7 +8,14 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case handshakeRate = "handshake-rate"
     case connectionLimit = "connection-limit"
     case addressConnectionLimit = "address-connection-limit"
+    case prefixRate = "prefix-rate"
+    case prefixConnectionLimit = "prefix-connection-limit"
+    case listenerConnectionLimit = "listener-connection-limit"
+    case identityRate = "identity-rate"
+    case identityConnectionLimit = "identity-connection-limit"
     case noDescriptors = "no-descriptors"
+    case memoryPressure = "memory-pressure"
+    case descriptorPressure = "descriptor-pressure"
     case handshakeTimeout = "handshake-timeout"
     // Before TLS.
     case plaintext, probe
@@ -35,6 +42,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case tlsMismatch = "tls-mismatch"
     case tlsAlert = "tls-alert"
     case tlsFailure = "tls-failure"
+    case tlsGarbage = "tls-garbage"
     case noApplicationProtocol = "no-application-protocol"
     // Policy and backend.
     case noRule = "no-rule"
@@ -53,12 +61,12 @@ enum RefusalReason: String, Sendable, CaseIterable {
     /// Says nothing about an intention: not worth an audit event, only a number.
     var isNoise: Bool { self == .probe || self == .cancelUnmatched }
 
-    /// Counts towards a ban of the address: a peer that speaks properly never meets these.
+    /// Counts towards a ban of the address: what no honest client does, however wrongly it is set up. One that speaks
+    /// in clear has another port or no TLS in mind, one of an unknown issuer may be ahead of this node in a change of
+    /// authorities, and one whose handshake fails may have a key of an odd kind; behind their address may stand many.
     var isHostile: Bool {
         switch self {
-        case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .plaintext, .tlsFailure, .unknownIssuer,
-            .authorityAsPeer:
-            true
+        case .malformedPreamble, .stuffedPreamble, .repeatedRequest, .tlsGarbage, .authorityAsPeer: true
         default: false
         }
     }
@@ -94,7 +102,8 @@ extension RefusalReason {
             case .plaintextHTTP: .plaintext
             case .peerAlert: .tlsAlert
             case .truncated: .clientLeft
-            case .garbage, .keyUpdateFlood, .other: .tlsFailure
+            case .garbage: .tlsGarbage
+            case .keyUpdateFlood, .other: .tlsFailure
             }
     }
 }

@@ -12,6 +12,10 @@ enum LocalCall: Equatable {
     case events(count: Int)
     case renew(role: String)
     case kill(connection: String)
+    /// Addresses that are refused for a while.
+    case bans
+    /// Of an address or a network; nil: all.
+    case lift(network: String?)
     case drain
     case undrain
     /// `waits`: answered only when the live sessions have been judged, too.
@@ -42,6 +46,12 @@ enum LocalCall: Equatable {
         case ["v1", "certificates"], ["v1", "audit"], ["v1", "backups"]:
             self = try Self.get(method, .section(segments[1]))
         case ["v1", "connections"]: self = try Self.get(method, Self.page(query))
+        case ["v1", "bans"]:
+            switch method {
+            case "GET": self = .bans
+            case "DELETE": self = .lift(network: nil)
+            default: throw .wrongMethod(allowed: "GET, DELETE")
+            }
         case ["v1", "audit", "events"]: self = try Self.get(method, .events(count: Self.count(query)))
         case ["v1", "drain"]: self = try Self.only("POST", method, .drain)
         case ["v1", "undrain"]: self = try Self.only("POST", method, .undrain)
@@ -54,7 +64,7 @@ enum LocalCall: Equatable {
     var needsControl: Bool {
         switch self {
         case .live, .ready, .health, .status, .metrics, .section: false
-        case .connections, .events, .renew, .kill, .drain, .undrain, .reload: true
+        case .connections, .events, .renew, .kill, .bans, .lift, .drain, .undrain, .reload: true
         }
     }
 
@@ -62,6 +72,10 @@ enum LocalCall: Equatable {
         switch segments.count {
         case 3 where segments[0] == "v1" && segments[1] == "connections":
             return try only("DELETE", method, .kill(connection: word(segments[2])))
+        case 3...4 where segments[0] == "v1" && segments[1] == "bans":
+            // A network has a slash itself.
+            let words = try segments[2...].map { (segment) throws(Flaw) in try word(segment) }
+            return try only("DELETE", method, .lift(network: words.joined(separator: "/")))
         case 4 where segments[0] == "v1" && segments[1] == "certificates" && segments[3] == "renew":
             return try only("POST", method, .renew(role: word(segments[2])))
         default: throw .unknownPath

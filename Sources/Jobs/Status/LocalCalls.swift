@@ -73,6 +73,8 @@ final class LocalCalls: Sendable {
         case .events(let count): return .json(await source.control.events(count))
         case .renew(let role): return LocalAnswer(await source.control.renew(role))
         case .kill(let connection): return LocalAnswer(await source.control.kill(connection))
+        case .bans: return .json(await source.control.bans.list())
+        case .lift(let network): return LocalAnswer(await source.control.bans.lift(network))
         case .drain: return LocalAnswer(await source.control.drain())
         case .reload(let waits): return LocalAnswer(await source.control.reload(waits))
         case .undrain: return LocalAnswer(await source.control.undrain())

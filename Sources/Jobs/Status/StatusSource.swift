@@ -90,6 +90,7 @@ package struct ControlActions: Sendable {
     package let undrain: @Sendable () async -> ControlOutcome
     /// `waits`: until the live sessions have been judged under what is new.
     package let reload: @Sendable (_ waits: Bool) async -> ControlOutcome
+    package let bans: BanActions
 
     package init(
         connections: @escaping @Sendable (_ after: UInt64, _ limit: Int) async -> JSONValue,
@@ -98,7 +99,7 @@ package struct ControlActions: Sendable {
         kill: @escaping @Sendable (_ connection: String) async -> ControlOutcome,
         drain: @escaping @Sendable () async -> ControlOutcome,
         undrain: @escaping @Sendable () async -> ControlOutcome,
-        reload: @escaping @Sendable (_ waits: Bool) async -> ControlOutcome
+        reload: @escaping @Sendable (_ waits: Bool) async -> ControlOutcome, bans: BanActions = .none
     ) {
         self.connections = connections
         self.events = events
@@ -107,5 +108,24 @@ package struct ControlActions: Sendable {
         self.drain = drain
         self.undrain = undrain
         self.reload = reload
+        self.bans = bans
     }
+}
+
+/// What the control socket offers about addresses that are refused for a while.
+package struct BanActions: Sendable {
+    package let list: @Sendable () async -> JSONValue
+    /// Of an address or a network; nil: all.
+    package let lift: @Sendable (_ network: String?) async -> ControlOutcome
+
+    package init(
+        list: @escaping @Sendable () async -> JSONValue,
+        lift: @escaping @Sendable (_ network: String?) async -> ControlOutcome
+    ) {
+        self.list = list
+        self.lift = lift
+    }
+
+    /// Of a node that refuses nobody, because it opens no port.
+    package static let none = BanActions(list: { ["bans": []] }, lift: { _ in .unknown("there is no ban") })
 }

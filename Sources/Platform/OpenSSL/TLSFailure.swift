@@ -79,7 +79,6 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
     private static let kinds: [Int32: Kind] = [
         SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: .noCertificate,
-        SSL_R_EXCESSIVE_MESSAGE_SIZE: .garbage,
         SSL_R_HTTP_REQUEST: .plaintextHTTP, SSL_R_HTTPS_PROXY_REQUEST: .plaintextHTTP,
         SSL_R_UNSUPPORTED_PROTOCOL: .protocolMismatch, SSL_R_NO_PROTOCOLS_AVAILABLE: .protocolMismatch,
         SSL_R_VERSION_TOO_LOW: .protocolMismatch, SSL_R_VERSION_TOO_HIGH: .protocolMismatch,

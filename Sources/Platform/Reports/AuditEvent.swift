@@ -42,6 +42,8 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case connectionRefused = "connection.refused"
     case connectionTolerated = "connection.tolerated"
     case connectionClosed = "connection.closed"
+    case banBegan = "ban.began"
+    case banLifted = "ban.lifted"
     case cancelDropped = "cancel.dropped"
     case cancelForwarded = "cancel.forwarded"
     case backupStarted = "backup.started"

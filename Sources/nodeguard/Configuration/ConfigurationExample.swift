@@ -99,6 +99,9 @@ enum ConfigurationExample {
               database-user-map: /etc/nodeguard/database-users
               mode: enforce               # or dry-run: say what would be refused, and let it pass
               explain-certificate-refusals: no    # yes: a client reads why its certificate is not accepted
+              limits:                     # of this listener, within those of all
+                connections: 5000         # default: off
+                unauthenticated: 256
             - name: local-socket
               listen: 127.0.0.1:5434
               protocol: postgres
@@ -152,6 +155,22 @@ enum ConfigurationExample {
               connections: off
               unauthenticated: 128
               rate: 500/s
+            per-prefix:                   # 24 bits of IPv4, 48 of IPv6: all applications may stand in one
+              connections: off
+              unauthenticated: 256
+              rate: off
+            per-identity:                 # the issuer and all names of a certificate, whichever its key
+              connections: off
+              rate: off
+            memory: off                   # or what may be resident: at 90 % newcomers are refused; MemoryMax= counts
+            # Places beside all others, for administrators. Who comes from the networks takes one before it is
+            # proven, and is never banned; who is one of the identities takes one where a limit would refuse it.
+            reserved:
+              networks: [10.0.9.0/28, "2001:db8:9::/64"]
+              unauthenticated: 16
+              identities:                 # rules as above
+                - { organizational-unit: Administrators, uri: "spiffe://cluster-a/admin/*" }
+              connections: 8
             ban: { failures: 20, within: 1m, for: 10m }   # default: nobody is banned
 
         backups:

@@ -207,7 +207,7 @@ extension ListenerSection {
             ] + map + [
                 ("mode", .text(mode.rawValue)),
                 ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
-            ]
+            ] + limits.shown
     }
 }
 
@@ -216,41 +216,12 @@ extension RuleSection {
 }
 
 extension RuleTerms {
-    fileprivate var shown: ConfigurationText.Members {
+    var shown: ConfigurationText.Members {
         let values: ConfigurationText.Members = keys.sorted { $0.key.rawValue < $1.key.rawValue }
             .map { ($0.key.rawValue, .list($0.value)) }
         let groups: ConfigurationText.Members = [("all", all), ("any", any)]
             .compactMap { name, group in group.map { (name, .items($0.map(\.shown))) } }
         return values + groups + (replication.map { [("replication", .text($0.rawValue))] } ?? [])
-    }
-}
-
-extension ProxyLimits {
-    fileprivate var shown: ConfigurationText.Members {
-        let ban: ConfigurationText.Members =
-            ban.map { ban in
-                [
-                    (
-                        "ban",
-                        .section([
-                            ("failures", .text(String(ban.failures))), ("within", .text(Quantity.text(ban.within))),
-                            ("for", .text(Quantity.text(ban.duration))),
-                        ])
-                    )
-                ]
-            } ?? []
-        return [
-            ("connections", .text(String(connections))), ("unauthenticated", .text(String(unauthenticated))),
-            ("handshakes-per-second", .text(String(handshakesPerSecond))),
-            (
-                "per-address",
-                .section([
-                    ("connections", .text(perAddress.connections.map { String($0) } ?? "off")),
-                    ("unauthenticated", .text(perAddress.unauthenticated.map { String($0) } ?? "off")),
-                    ("rate", .text(perAddress.rate.map { "\($0)/s" } ?? "off")),
-                ])
-            ),
-        ] + ban
     }
 }
 

@@ -108,6 +108,7 @@ extension ListenerSection {
         configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)
+        configuration.limits = limits
         return configuration
     }
 }

@@ -44,6 +44,7 @@ struct ListenerSection: Sendable, Equatable {
     let databaseUserMap: String?
     let mode: AccessPolicy.Mode
     let explainsCertificateRefusals: Bool
+    let limits: ProxyLimits.PerListener
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
         section.refuse("audit")
@@ -70,6 +71,7 @@ struct ListenerSection: Sendable, Equatable {
         let databaseUserMap = section.located("database-user-map", .path)
         let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
         let explains = section.located("explain-certificate-refusals", .flag)
+        let limits = section.section("limits", ProxyLimits.PerListener.read) ?? ProxyLimits.PerListener()
         checkWords(databaseProtocol, databaseUserMap, explains, section)
         if let certificates, certificates.roles.count > 1, backendTLS.mode == .sameCertificate {
             section.add(
@@ -87,7 +89,8 @@ struct ListenerSection: Sendable, Equatable {
             health: health, acknowledgesLocalTrust: acknowledges,
             certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
             allow: allow, deny: deny,
-            databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false)
+            databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false,
+            limits: limits)
     }
 
     private static func checkWords(

@@ -104,34 +104,3 @@ extension ProxySection.Defaults {
         return defaults
     }
 }
-
-extension ProxyLimits {
-    private static let connectionLimit = 1_000_000
-
-    static func read(_ section: Section) -> ProxyLimits? {
-        var limits = ProxyLimits()
-        let counts = 1...connectionLimit
-        if let value = section.value("connections", .count(counts)) { limits.connections = value }
-        if let value = section.value("unauthenticated", .count(counts)) { limits.unauthenticated = value }
-        if let value = section.value("handshakes-per-second", .count(counts)) { limits.handshakesPerSecond = value }
-        let perAddress = section.section("per-address") { section in
-            var limits = ProxyLimits().perAddress
-            if let value = section.value("connections", Form.count(counts).orOff()) { limits.connections = value }
-            if let value = section.value("unauthenticated", Form.count(counts).orOff()) {
-                limits.unauthenticated = value
-            }
-            if let value = section.value("rate", Form.rate(counts).orOff()) { limits.rate = value }
-            return limits
-        }
-        if let perAddress { limits.perAddress = perAddress }
-        limits.ban = section.section("ban") { section in
-            let span = Duration.seconds(1)...Duration.seconds(86_400)
-            let failures = section.value("failures", .count(1...10_000), isRequired: true)
-            let within = section.value("within", .duration(span), isRequired: true)
-            let duration = section.value("for", .duration(span), isRequired: true)
-            guard let failures, let within, let duration else { return nil }
-            return Ban(failures: failures, within: within, duration: duration)
-        }
-        return limits
-    }
-}

@@ -6,7 +6,7 @@ extension FuzzTarget {
         [[4, 0, 0, 1, 1, 0, 0, 0, 0], [5, 0, 1, 0, 5], [2, 0, 9, 1], Array("*1\r\n$4\r\nPING\r\n".utf8), [0xFF], []]
     } check: { input in
         let refusals: [Refusal] = [
-            .notAllowed("no rule names it"), .tooManyConnections, .backendDown,
+            .notAllowed("no rule names it"), .tooManyConnections("per-identity rate of CN=x: 1/s"), .backendDown,
             .postgres(.violation(String(decoding: input, as: UTF8.self))),
         ]
         for databaseProtocol in DatabaseProtocol.allCases {

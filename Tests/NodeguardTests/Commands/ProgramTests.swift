@@ -16,6 +16,7 @@ final class ProgramFixture: Sendable {
     let folder: TemporaryDirectory
     let health = HealthBoard(conditions: ["spool"])
     let killed = Mutex<[String]>([])
+    let lifted = Mutex<[String]>([])
 
     init(_ extra: String = "") throws {
         folder = try TemporaryDirectory(prefix: "ng")
@@ -64,7 +65,19 @@ final class ProgramFixture: Sendable {
                     return .done([:])
                 },
                 drain: { .refused("already draining") }, undrain: { .done([:]) },
-                reload: { _ in .done(["applied": .strings(["log.level"]), "needs_restart": .strings([])]) }))
+                reload: { _ in .done(["applied": .strings(["log.level"]), "needs_restart": .strings([])]) },
+                bans: BanActions(
+                    list: {
+                        let row: JSONValue = [
+                            "network": "203.0.113.7/32", "listener": "ysql", "reason": "tls-garbage",
+                            "since": "2026-11-24T10:56:00Z", "seconds_left": 90,
+                        ]
+                        return ["bans": [row]]
+                    },
+                    lift: { network in
+                        self.lifted.withLock { $0.append(network ?? "all") }
+                        return network == "10.0.0.1/32" ? .unknown("there is no ban") : .done(["lifted": 1])
+                    })))
         let paths = swapped ? ["c", "s"] : ["s", "c"]
         let server = try await StatusServer.open(
             StatusConfiguration(statusPath: folder.file(paths[0]), controlPath: folder.file(paths[1])),
@@ -121,6 +134,8 @@ final class ProgramFixture: Sendable {
 
     @Test(arguments: [
         ["nonsense"], ["status", "--nonsense"], ["backup", "run", "a"], ["audit", "tail", "-n", "0"], ["backup"],
+        ["bans", "list", "--nft", "--json"], ["bans", "lift"], ["bans", "lift", "10.0.0.1/8"],
+        ["bans", "lift", "here"], ["bans", "lift", "::1", "--all"],
         ["connections", "--kill", "a/b"], ["certificates", "renew", "a/b"], ["backup", "verify", "a", "--level", "4"],
     ])
     func `ends with 64 when it is used wrongly`(arguments: [String]) async throws {
@@ -158,6 +173,25 @@ final class ProgramFixture: Sendable {
             let drain = try await fixture.run(["drain"])
             #expect(drain.status == 2 && drain.errors == "already draining\n")
             #expect(try await fixture.run(["undrain"]).output == "taking connections again\n")
+        }
+    }
+
+    @Test func `lists bans and lifts them`() async throws {
+        let fixture = try ProgramFixture()
+        try await fixture.serve {
+            let listed = try await fixture.run(["bans"])
+            #expect(listed.output.contains("203.0.113.7/32  ysql      tls-garbage  2026-11-24T10:56:00Z"), "\(listed)")
+            #expect(try await fixture.run(["bans", "list", "--json"]).output.hasPrefix(#"{"bans":[{"listener""#))
+            let commands = try await fixture.run(["bans", "list", "--nft"]).output
+            #expect(commands.contains("add element inet nodeguard bans4 { 203.0.113.7/32 timeout 90s }\n"))
+            let one = try await fixture.run(["bans", "lift", "203.0.113.7"])
+            #expect(one.output == "1 ban was lifted\n" && one.status == 0)
+            let network = try await fixture.run(["bans", "lift", "2001:db8::/48", "--json"])
+            #expect(network.output.hasPrefix(#"{"lifted":1}"#), "\(network)")
+            #expect(try await fixture.run(["bans", "lift", "--all"]).status == 0)
+            #expect(try await fixture.run(["bans", "lift", "10.0.0.1"]).errors == "there is no ban\n")
+            #expect(
+                fixture.lifted.withLock { $0 } == ["203.0.113.7/32", "2001:db8::/48", "all", "10.0.0.1/32"])
         }
     }
 

@@ -96,5 +96,10 @@ import Testing
 
 extension String {
     /// The key of a rule under `allow`, if it is one of a rule under `deny` or of a group.
-    var asOfAllow: String { replacing("deny[]", with: "allow[]").replacing(/\.(all|any)\[\]/, with: "") }
+    var asOfAllow: String {
+        // Those of reserved places are rules, too.
+        let rule = "proxy.limits.reserved.identities[]."
+        let text = hasPrefix(rule) ? "proxy.listeners[].allow[]." + dropFirst(rule.count) : self
+        return text.replacing("deny[]", with: "allow[]").replacing(/\.(all|any)\[\]/, with: "")
+    }
 }

@@ -43,6 +43,7 @@ import Testing
         ("proxy: { limits: { connections: 0x10 } }", "'0x10' must be a number"),
         ("proxy: { limits: { per-address: { rate: 500 } } }", "'500' is no rate"),
         ("proxy: { limits: { per-address: { rate: 0/s } } }", "'0/s' must be from 1/s"),
+        ("proxy: { limits: { per-prefix: { connections: none } } }", "'none' must be a number"),
         ("proxy: { limits: { ban: { failures: 3, within: 1m } } }", "'for' is missing"),
         ("proxy: { defaults: { deny-list: denied } }", "'denied' is no path: it must begin with /"),
         ("status: { mode: 888 }", "'888' are no permissions"), ("status: { mode: 7777 }", "are no permissions"),
@@ -252,6 +253,7 @@ import Testing
         #expect(configuration.proxy.defaults.idleTimeout == nil)
         #expect(configuration.proxy.limits.connections == 10_000)
         #expect(configuration.proxy.limits.perAddress.unauthenticated == 128)
+        #expect(configuration.proxy.limits.perPrefix == .init(unauthenticated: 256))
         #expect(configuration.backups.memory == 134_217_728)
         #expect(configuration.audit.spoolLimit == 1_073_741_824)
         #expect(configuration.status.control == "/run/nodeguard/control.sock")

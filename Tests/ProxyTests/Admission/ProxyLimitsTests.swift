@@ -16,6 +16,20 @@ import Testing
         }
     }
 
+    @Test func `leave half of the descriptors to others than administrators`() {
+        var configured = ProxyLimits()
+        configured.reserved.connections = 10_000
+        configured.reserved.unauthenticated = 100
+        for limit in [0, 64, 300, 1024, 4096, 21_280, 30_000, 65_536] {
+            let fitting = configured.fitting(descriptors: limit)
+            let available = max(8, limit - ProxyLimits.reservedDescriptors)
+            let reserved = 2 * fitting.reserved.connections + 2 * fitting.reserved.unauthenticated
+            #expect(reserved <= available / 2)
+            #expect(reserved + 2 * fitting.connections + 2 * fitting.unauthenticated <= available, "of \(limit)")
+        }
+        #expect(configured.fitting(descriptors: 200_000) == configured)
+    }
+
     @Test func `are scarce when a quarter of what was configured is missing`() {
         let configured = ProxyLimits()
         #expect(!configured.isScarce(beside: configured))

@@ -149,7 +149,7 @@ extension LiveTests {
         @Test func `is no limit for its clients, and each of them has its own`() async throws {
             let backend = try TestBackend.echo()
             var limits = ProxyLimits()
-            limits.perAddress = ProxyLimits.PerAddress(connections: 1, unauthenticated: 1, rate: 3)
+            limits.perAddress = ProxyLimits.PerKey(connections: 1, unauthenticated: 1, rate: 3)
             let stage = try Self.stage(backend, limits: limits)
             let clients = try (1...8).map { try Self.client(stage, from: "192.0.2.\($0):5555") }
             for client in clients {

@@ -12,7 +12,7 @@ import Testing
         let text = String(decoding: bytes, as: UTF8.self)
         #expect(text.hasPrefix("-NOPERM ") && text.hasSuffix("\r\n"))
         #expect(
-            DatabaseProtocol.redis.refusal(.tooManyConnections, to: [0x2A])
+            DatabaseProtocol.redis.refusal(.tooManyConnections("x"), to: [0x2A])
                 == .say(Array("-ERR max number of clients reached\r\n".utf8)))
     }
 
@@ -43,11 +43,12 @@ import Testing
             let needed = 2 + stream.count
             for count in 0..<needed {
                 let cut = Array(request[..<count])
-                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: cut) == .needsMore)
+                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections("x"), to: cut) == .needsMore)
             }
-            let whole = DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: request)
+            let whole = DatabaseProtocol.cassandra.refusal(.tooManyConnections("x"), to: request)
             for count in needed...request.count {
-                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections, to: Array(request[..<count])) == whole)
+                let cut = Array(request[..<count])
+                #expect(DatabaseProtocol.cassandra.refusal(.tooManyConnections("x"), to: cut) == whole)
             }
             guard case .say(let frame) = whole else {
                 Issue.record("nothing was said")

@@ -28,12 +28,12 @@ final class TestClient {
     /// `leavesAfter`: it vanishes after so many bytes of TLS, and throws `Left`. `header`: what it sends before
     /// anything else.
     init(
-        _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, receiveBuffer: Int32? = nil,
-        maximum: TLSVersion = .tls13, protocols: [String]? = nil, leavesAfter: Int = .max,
-        serverName: String = "localhost", header: ProxyHeader? = nil
+        _ port: UInt16, as identity: TestIdentity?, _ beginning: Beginning, from source: [UInt8]? = nil,
+        receiveBuffer: Int32? = nil, maximum: TLSVersion = .tls13, protocols: [String]? = nil,
+        leavesAfter: Int = .max, serverName: String = "localhost", header: ProxyHeader? = nil
     ) throws {
         bytesLeft = leavesAfter
-        socket = try TestSocket(port: port, receiveBuffer: receiveBuffer)
+        socket = try TestSocket(port: port, from: source, receiveBuffer: receiveBuffer)
         if let header { try socket.send(header.bytes) }
         let names = protocols ?? (beginning == .direct ? [] : ["postgresql"])
         let context = try TLSContext.client(

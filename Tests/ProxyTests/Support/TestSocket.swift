@@ -17,22 +17,29 @@ final class TestSocket: Sendable {
         setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    convenience init(port: UInt16, receiveBuffer: Int32? = nil) throws {
+    /// `source`: any of 127.0.0.0/8.
+    convenience init(port: UInt16, from source: [UInt8]? = nil, receiveBuffer: Int32? = nil) throws {
         let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw TestSupportError("socket") }
         if var size = receiveBuffer {
             setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        func address(_ host: [UInt8], _ port: UInt16) -> sockaddr_in {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = host.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }.bigEndian
+            return address
+        }
+        func call(_ address: sockaddr_in, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+            withUnsafePointer(to: address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
         }
-        guard result == 0 else {
+        let isBound = source.map { call(address($0, 0)) { bind(raw, $0, $1) } == 0 } ?? true
+        guard isBound, call(address([127, 0, 0, 1], port), { connect(raw, $0, $1) }) == 0 else {
             close(raw)
             throw TestSupportError("connect to port \(port): \(String(cString: strerror(errno)))")
         }

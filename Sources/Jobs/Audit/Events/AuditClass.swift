@@ -28,7 +28,7 @@ extension AuditEventName {
             .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
             .security
         case .connectionAccepted, .connectionRefused, .connectionTolerated, .connectionClosed, .cancelDropped,
-            .cancelForwarded:
+            .cancelForwarded, .banBegan, .banLifted:
             .connection
         case .backupStarted, .backupCompleted, .backupFailed, .backupVerified: .backup
         case .agentStarted, .agentStopped, .listenerOpened, .backendExposed: .agent

@@ -8,9 +8,13 @@ extension ProxyLimits {
     /// Budgets that so many descriptors can carry: a relayed connection needs two, a stranger one, and two while its
     /// CancelRequest is forwarded.
     func fitting(descriptors: Int) -> ProxyLimits {
-        let available = max(8, descriptors - Self.reservedDescriptors)
-        if 2 * connections + 2 * unauthenticated <= available { return self }
+        var available = max(8, descriptors - Self.reservedDescriptors)
         var fitting = self
+        // What is for administrators goes last, and never takes more than half.
+        fitting.reserved.unauthenticated = min(reserved.unauthenticated, available / 8)
+        fitting.reserved.connections = min(reserved.connections, available / 8)
+        available -= 2 * fitting.reserved.connections + 2 * fitting.reserved.unauthenticated
+        if 2 * connections + 2 * unauthenticated <= available { return fitting }
         fitting.unauthenticated = min(unauthenticated, max(1, available / 4))
         fitting.connections = min(connections, max(1, (available - 2 * fitting.unauthenticated) / 2))
         return fitting

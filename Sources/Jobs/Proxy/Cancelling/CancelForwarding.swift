@@ -51,7 +51,7 @@ final class CancelForwarding: Watcher, Occupant {
         }
     }
 
-    func abandon(_ reason: RefusalReason) { finish() }
+    func abandon(_ reason: RefusalReason, detail: String?) { finish() }
 
     private func ended(_ outcome: BackendOpening.Outcome) {
         guard case .open(let link) = outcome else { return finish() }

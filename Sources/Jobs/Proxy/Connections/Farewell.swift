@@ -58,7 +58,7 @@ final class Farewell: Watcher, Occupant {
         if done != nil { proceed() }
     }
 
-    func abandon(_ reason: RefusalReason) { finish() }
+    func abandon(_ reason: RefusalReason, detail: String?) { finish() }
 
     private var needsRequest: Bool {
         guard case .refusal(let refusal, let spoken, let request) = words, !hasSpoken else { return false }

@@ -28,7 +28,11 @@ final class LaneGround {
 
 /// Something that stays on a lane for a while and can be told to leave.
 protocol Occupant: AnyObject {
-    func abandon(_ reason: RefusalReason)
+    func abandon(_ reason: RefusalReason, detail: String?)
+}
+
+extension Occupant {
+    func abandon(_ reason: RefusalReason) { abandon(reason, detail: nil) }
 }
 
 /// A timer that forgets what it was for when it is cancelled: the poller keeps cancelled timers for a while, and must

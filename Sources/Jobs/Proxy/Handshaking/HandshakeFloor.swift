@@ -47,11 +47,10 @@ final class HandshakeFloor {
         let id = house.nextIdentifier()
         // Where it comes from is not known before a listed proxy has said it.
         let origin = listener.configuration.isAnnounced(by: socket.address) ? nil : socket.address
-        switch house.admission.arrived(id, from: origin) {
-        case .admit: break
-        case .admitEvicting(let victim): evictAnywhere(victim)
-        case .refuse(let reason): return house.reports.refused(listener, socket, reason)
-        case .beginHandshake, .delayHandshake: preconditionFailure("no handshake was asked for")
+        switch house.admission.arrived(id, socket, from: origin, at: listener) {
+        case .admit(let evictions): evictAnywhere(evictions)
+        case .refuse(let excess):
+            return house.reports.refused(listener, socket, excess.reason, detail: excess.description)
         }
         let chosen = lanes.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) }
         guard let chosen, chosen !== resident else { return adopt(id, socket, listener) }
@@ -79,14 +78,18 @@ final class HandshakeFloor {
         house.admission.departed(id)
     }
 
-    /// It may be on another lane.
-    func evictAnywhere(_ victim: UInt64) {
-        for lane in lanes {
-            if lane === resident { evict(victim) } else { lane.submit { $0.floor.evict(victim) } }
+    /// They may be on other lanes.
+    func evictAnywhere(_ evictions: [AdmissionStateMachine.Eviction]) {
+        for eviction in evictions {
+            for lane in lanes {
+                if lane === resident { evict(eviction) } else { lane.submit { $0.floor.evict(eviction) } }
+            }
         }
     }
 
-    private func evict(_ id: UInt64) { occupants[id]?.abandon(.evicted) }
+    private func evict(_ eviction: AdmissionStateMachine.Eviction) {
+        occupants[eviction.id]?.abandon(.evicted, detail: eviction.excess.description)
+    }
 
     func abandonAll() {
         for occupant in Array(occupants.values) { occupant.abandon(.drained) }

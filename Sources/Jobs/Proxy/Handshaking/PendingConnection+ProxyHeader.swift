@@ -26,10 +26,8 @@ extension PendingConnection {
         if case .client(let client, let server) = header.origin {
             socket.announce(client, at: server)
             switch floor.house.admission.announced(id, from: client) {
-            case .admit: break
-            case .admitEvicting(let victim): floor.evictAnywhere(victim)
-            case .refuse(let reason): return leave(reason)
-            case .beginHandshake, .delayHandshake: preconditionFailure("no handshake was asked for")
+            case .admit(let evictions): floor.evictAnywhere(evictions)
+            case .refuse(let excess): return leave(excess.reason, detail: excess.description)
             }
         }
         phase = Self.firstPhase(listener)

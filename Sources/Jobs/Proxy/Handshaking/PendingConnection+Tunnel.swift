@@ -9,10 +9,12 @@ extension PendingConnection {
         guard let (contexts, standing) = listener.admission, let remote = contexts.backend else {
             return refuse(.remoteDown, .noCertificateYet, request: said)
         }
-        switch floor.house.admission.authenticated(id) {
+        switch floor.house.admission.authenticated(id, as: nil) {
         case .admit: break
-        case .refuse(let reason): return refuse(.tooManyConnections, reason, request: said)
-        default: preconditionFailure("neither admitted nor refused")
+        case .refuse(let excess):
+            let detail = excess.description
+            return refuse(.tooManyConnections(detail), excess.reason, detail: detail, request: said)
+        case .gone: return leave(.evicted)
         }
         detachFromLane()
         let connection = AuthorizedConnection(

@@ -36,10 +36,12 @@ extension PendingConnection {
             refuse(
                 Refusal(objection, to: startup), RefusalReason(objection), detail: objection.rule, request: early)
         case .allowed(let peer):
-            switch floor.house.admission.authenticated(id) {
+            switch floor.house.admission.authenticated(id, as: attributes) {
             case .admit: handOver(session, peer, facts, early, hasEnded: hasEnded)
-            case .refuse(let reason): refuse(.tooManyConnections, reason, request: early)
-            default: preconditionFailure("neither admitted nor refused")
+            case .refuse(let excess):
+                let detail = excess.description
+                refuse(.tooManyConnections(detail), excess.reason, detail: detail, request: early)
+            case .gone: leave(.evicted)
             }
         }
     }
@@ -112,7 +114,7 @@ extension PendingConnection {
         house.reports.refused(
             listener, socket, cause, detail: failure?.detail ?? detail, facts: facts, startup: startup)
         // Behind a tunnel's address stands the whole node.
-        if cause.isHostile, !isOfTunnel { house.admission.misbehaved(id) }
+        if cause.isHostile, !isOfTunnel { house.misbehaved(id, cause) }
         if reason == .drained, phase == .greeting { sayGoodbye() }
         detachFromLane()
         // Who has been told something, or said something, must be able to read the answer.

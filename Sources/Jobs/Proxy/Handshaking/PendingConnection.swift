@@ -84,7 +84,7 @@ final class PendingConnection: Watcher, Occupant {
         advance()
     }
 
-    func abandon(_ reason: RefusalReason) { leave(reason) }
+    func abandon(_ reason: RefusalReason, detail: String?) { leave(reason, detail: detail) }
 
     func advance() {
         if case .failed = leftovers.flush(to: socket.stream) { return leave(.clientLeft) }
@@ -211,12 +211,11 @@ final class PendingConnection: Watcher, Occupant {
         case .clear: return leave(.plaintext)
         }
         switch floor.house.admission.handshakeRequested(id) {
-        case .beginHandshake: beginHandshake()
-        case .delayHandshake(let delay):
+        case .begin: beginHandshake()
+        case .wait(let delay):
             phase = .delayed
             turn = Deadline(after: delay, on: ground.poller) { [weak self] in self?.beginHandshake() }
-        case .refuse(let reason): leave(reason)
-        case .admit, .admitEvicting: preconditionFailure("admission was not asked for")
+        case .refuse(let excess): leave(excess.reason, detail: excess.description)
         }
     }
 

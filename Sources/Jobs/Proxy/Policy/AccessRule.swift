@@ -30,12 +30,14 @@ package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
     /// What a rule is for: the same `replication:` means a permission in one list, and a condition in the other.
     enum List: String { case allow, deny }
 
+    package let terms: RuleTerms
     package let description: String
     private let clause: RuleClause
     private let replication: RuleTerms.Replication?
     let needsSession: Bool
 
     package init(_ terms: RuleTerms) throws(Mistake) {
+        self.terms = terms
         clause = try RuleClause(terms)
         replication = terms.replication
         needsSession = terms.replication != nil || terms.namesSession

@@ -99,8 +99,6 @@ struct PostgresError: Equatable, Sendable {
     static let tlsRequired = PostgresError(
         code: "28000", message: "TLS is required on this port",
         hint: "Connect with sslmode=require or stricter, and with a client certificate.")
-    static let tooManyConnections = PostgresError(
-        code: "53300", message: "too many connections: nodeguard's limit is reached", hint: "Try again later.")
     static let databaseDown = PostgresError(
         code: "57P03", message: "the database behind this port does not accept connections",
         hint: "The proxy is up; look at the database server.")
@@ -113,6 +111,12 @@ struct PostgresError: Equatable, Sendable {
     /// It has been found so before, so long ago.
     func lasting(_ age: Duration) -> PostgresError {
         PostgresError(code: code, message: "\(message) (for \(age.components.seconds) s)", hint: hint)
+    }
+
+    static func tooManyConnections(_ detail: String) -> PostgresError {
+        PostgresError(
+            code: "53300", message: "too many connections: nodeguard's limit is reached: \(detail)",
+            hint: "Try again later.")
     }
 
     static func notAllowed(_ detail: String) -> PostgresError {

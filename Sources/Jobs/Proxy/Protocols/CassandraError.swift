@@ -15,9 +15,9 @@ struct CassandraError: Equatable {
         case .notAllowed, .sessionNotAllowed, .certificateNotAccepted, .certificateRequired:
             code = 0x0100
             message = refusal.postgres.message
-        case .tooManyConnections:
+        case .tooManyConnections(let detail):
             code = 0x1001
-            message = "too many connections"
+            message = "too many connections: \(detail)"
         case .backendDown, .remoteDown:
             code = 0x1002
             message = refusal.postgres.message

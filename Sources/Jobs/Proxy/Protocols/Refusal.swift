@@ -8,7 +8,8 @@ enum Refusal: Equatable, Sendable {
     /// The handshake was finished only so that this can be said.
     case certificateNotAccepted(String)
     case certificateRequired
-    case tooManyConnections
+    /// Whose limit it was.
+    case tooManyConnections(String)
     case backendDown
     /// Of a tunnel.
     case remoteDown
@@ -20,7 +21,7 @@ enum Refusal: Equatable, Sendable {
         case .sessionNotAllowed(let detail): .sessionNotAllowed(detail)
         case .certificateNotAccepted(let detail): .certificateNotAccepted(detail)
         case .certificateRequired: .certificateRequired
-        case .tooManyConnections: .tooManyConnections
+        case .tooManyConnections(let detail): .tooManyConnections(detail)
         case .backendDown: .databaseDown
         case .remoteDown: .remoteDown
         case .postgres(let error): error
@@ -37,6 +38,7 @@ enum Refusal: Equatable, Sendable {
         switch self {
         case .notAllowed, .sessionNotAllowed, .certificateNotAccepted, .certificateRequired:
             "NOPERM \(postgres.message)"
+        // Clients compare the whole line.
         case .tooManyConnections: "ERR max number of clients reached"
         case .backendDown, .remoteDown, .postgres: "ERR \(postgres.message)"
         }

@@ -84,7 +84,7 @@ final class BackendConnecting: Occupant {
         }
     }
 
-    func abandon(_ reason: RefusalReason) {
+    func abandon(_ reason: RefusalReason, detail: String?) {
         stop()
         sayGoodbye()
         if connection.isOfTunnel {

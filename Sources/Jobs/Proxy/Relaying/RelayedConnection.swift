@@ -141,7 +141,7 @@ final class RelayedConnection: Watcher, Occupant {
         perform(machine.resumed())
     }
 
-    func abandon(_ reason: RefusalReason) { end(.drained) }
+    func abandon(_ reason: RefusalReason, detail: String?) { end(.drained) }
 
     /// Nothing that was sent would be cut by its end.
     var isAtRest: Bool {

@@ -18,6 +18,8 @@ final class ListenerState: Sendable {
     }
 
     let configuration: ListenerConfiguration
+    /// Its place among the proxy's listeners.
+    let number: Int
     let counters: ListenerCounters
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
@@ -26,8 +28,9 @@ final class ListenerState: Sendable {
     let lookup: RemoteLookup?
     private let changing: Mutex<Changing>
 
-    init(_ configuration: ListenerConfiguration, metrics: Metrics) {
+    init(_ configuration: ListenerConfiguration, number: Int, metrics: Metrics) {
         self.configuration = configuration
+        self.number = number
         let health = BackendHealth(configuration.backend, configuration.health)
         backendHealth = health
         lookup = configuration.tunnel.flatMap { tunnel in

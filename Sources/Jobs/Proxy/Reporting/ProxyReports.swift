@@ -33,8 +33,9 @@ final class ProxyReports: Sendable {
     }
 
     func refused(
-        _ listener: ListenerState, _ client: ClientSocket, _ reason: RefusalReason, detail: String? = nil,
-        facts: TLSFacts? = nil, startup: StartupMessage? = nil, caller: LocalCaller? = nil
+        _ listener: ListenerState, _ client: ClientSocket, _ reason: RefusalReason,
+        detail: @autoclosure () -> String? = nil, facts: TLSFacts? = nil, startup: StartupMessage? = nil,
+        caller: LocalCaller? = nil
     ) {
         listener.counters.refused(reason)
         if reason.isNoise { return }
@@ -42,9 +43,25 @@ final class ProxyReports: Sendable {
         var fields = Self.fields(listener, client, facts, startup)
         if let caller { fields.merge(caller.fields) { $1 } }
         fields["reason"] = .string(reason.rawValue)
-        if let detail { fields["detail"] = .string(Self.short(detail)) }
+        if let detail = detail() { fields["detail"] = .string(Self.short(detail)) }
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
         audit.report(AuditEvent(.connectionRefused, .refused, fields: fields))
+    }
+
+    /// Told as sparingly as refusals, which it comes from.
+    func changed(_ event: BanEvent, atListener name: String) {
+        guard case .report(let suppressed) = allowance else { return }
+        let (ban, eventName, what, value): (Ban, AuditEventName, String, JSONValue) =
+            switch event {
+            case .began(let ban): (ban, .banBegan, "seconds", .count((ban.until - ban.began).components.seconds))
+            case .lifted(let ban, let cause): (ban, .banLifted, "cause", .string(cause.rawValue))
+            }
+        var fields: [String: JSONValue] = [
+            "network": .string(ban.network.description), "reason": .string(ban.reason.rawValue),
+            "listener": .string(name), what: value,
+        ]
+        if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
+        audit.report(AuditEvent(eventName, fields: fields))
     }
 
     func accepted(_ connection: AuthorizedConnection) {
@@ -158,7 +175,7 @@ final class ProxyReports: Sendable {
     }
 
     /// A peer chooses how long its names are; an event must stay small.
-    private static func short(_ text: String) -> String {
+    static func short(_ text: String) -> String {
         text.utf8.count <= 256 || text.count <= 256 ? text : text.prefix(255) + "…"
     }
 
