@@ -60,4 +60,16 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: fleet.folder + "/run") == [])
         taken.kill()
     }
+
+    @Test func `that wants clients' own addresses without the right to them starts nothing, and says what is missing`()
+        async throws
+    {
+        let fleet = try await Fleet(start: false)
+        try fleet.configuration.replacing("backend:", with: "backend-source: transparent\n      backend:")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        let outcome = try Program.run(
+            "/usr/bin/setpriv",
+            ["--bounding-set=-net_admin,-net_raw", Program.nodeguard, "run", "--config", fleet.configPath])
+        #expect(outcome.status != 0 && outcome.errors.contains("needs CAP_NET_ADMIN"), "\(outcome)")
+    }
 }

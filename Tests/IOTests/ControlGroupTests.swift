@@ -16,19 +16,23 @@ import Testing
         return (ControlGroup(root: folder.file("root"), membership: folder.file("membership")), folder)
     }
 
+    private static let full = [
+        "memory.max": "1000000\n", "memory.current": "700000\n", "cgroup.procs": "17\n",
+        "memory.stat": "anon 100000\nfile 300000\nkernel 5\nshmem 50000\nfile_mapped 7\n",
+    ]
+
     @Test func `counts what cannot be given back`() throws {
-        let (group, folder) = try group([
-            "memory.max": "1000000\n", "memory.current": "700000\n",
-            "memory.stat": "anon 100000\nfile 300000\nkernel 5\nshmem 50000\nfile_mapped 7\n",
-        ])
+        let (group, folder) = try group(Self.full)
         let memory = try #require(group?.memory)
         #expect(memory.used == 450_000 && memory.limit == 1_000_000)
         withExtendedLifetime(folder) {}
     }
 
     @Test func `has no memory to speak of without a limit, or without its files`() throws {
-        let unlimited = try group(["memory.max": "max\n", "memory.current": "7\n", "memory.stat": "file 1\n"])
+        let unlimited = try group(Self.full.merging(["memory.max": "max\n"]) { $1 })
         #expect(unlimited.0 != nil && unlimited.0?.memory == nil)
+        let shared = try group(Self.full.merging(["cgroup.procs": "17\n18\n"]) { $1 })
+        #expect(shared.0 != nil && shared.0?.memory == nil)
         let empty = try group([:])
         #expect(empty.0 != nil && empty.0?.memory == nil)
         let old = try group([:], membership: "4:memory:/x\n")

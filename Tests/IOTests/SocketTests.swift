@@ -25,6 +25,32 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
 }
 
 @Suite struct `A stream socket` {
+    @Test(arguments: [("127.0.0.9:77", "127.0.0.1:0"), ("[::1]:77", "[::1]:0")])
+    func `comes from the address that it is told, from a port of its own`(source: String, server: String) throws {
+        let listener = try ListeningSocket(try #require(SocketAddress(server)))
+        let wanted = try #require(SocketAddress(source))
+        let client = try StreamSocket.connect(to: listener.address, from: wanted)
+        #expect(client.localAddress()?.host == wanted.host && client.localAddress()?.port != 77)
+        while true {
+            guard case .accepted(_, let peer) = listener.accept() else { continue }
+            #expect(peer == client.localAddress())
+            return
+        }
+    }
+
+    @Test func `comes from an address of another machine, if it must, and never from none`() throws {
+        #expect(StreamSocket.refusalOfTransparency() == nil, "the tests need CAP_NET_ADMIN")
+        let listener = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+        let stranger = try StreamSocket.connect(to: listener.address, from: .ipv4([192, 0, 2, 1], port: 5))
+        #expect(stranger.localAddress()?.host == "192.0.2.1")
+        for source: SocketAddress in [.unix(path: "/a"), .ipv6([UInt8](repeating: 1, count: 16), port: 1)] {
+            do throws(IOError) {
+                _ = try StreamSocket.connect(to: listener.address, from: source)
+                Issue.record("it came from \(source)")
+            } catch { #expect(error.code == EAFNOSUPPORT) }
+        }
+    }
+
     @Test func `moves bytes, blocks when there are none, and says when the peer has ended`() throws {
         let ends = try Ends.make()
         let out = LaneBuffer(capacity: 64)

@@ -97,6 +97,13 @@ package final class DatabaseProxy: Sendable {
     package func start() throws(ProxyError) {
         let mistakes = configuration.listeners.flatMap(\.mistakes)
         if !mistakes.isEmpty { throw ProxyError(description: mistakes.joined(separator: "; ")) }
+        if let one = listeners.first(where: \.configuration.isTransparent),
+            let error = StreamSocket.refusalOfTransparency()
+        {
+            throw ProxyError(
+                description: "listener \(one.name): backend-source transparent: \(error); it needs CAP_NET_ADMIN "
+                    + "(AmbientCapabilities= and CapabilityBoundingSet= of the unit)")
+        }
         try loadFiles()
         let ports = try bindAll()
         lookAtExposure(before: ports.map(\.1.address))

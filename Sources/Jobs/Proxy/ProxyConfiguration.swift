@@ -30,6 +30,8 @@ package struct ListenerConfiguration: Sendable {
     package var backendTLS: BackendTLS?
     /// Whether a database is told who its client is, by a PROXY header (version 2) before anything else.
     package var sendsProxyHeader = false
+    /// Whether a database sees the client's own address as that of its peer; the kernel must permit it.
+    package var isTransparent = false
     /// Proxies that say who their clients are, by such a header, which they must send; nobody else may.
     package var announcingProxies: [IPNetwork] = []
     /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
@@ -105,6 +107,9 @@ package struct ListenerConfiguration: Sendable {
         }
         if backendTLS?.mode == .sameCertificate, !otherCertificateRoles.isEmpty {
             found.append("listener \(name) has several certificates, and its database can present only one of them")
+        }
+        if isTransparent, hasUnixBackend {
+            found.append("listener \(name) has a unix backend, where connections come from no address")
         }
         found += (backendTLS?.mistakes ?? []).map { "listener \(name) \($0)" }
         if backendTLS != nil, hasUnixBackend, databaseProtocol == .postgres {

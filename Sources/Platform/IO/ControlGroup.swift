@@ -10,12 +10,13 @@ package struct ControlGroup: Sendable {
         folder = root + line.dropFirst("0::".count)
     }
 
-    /// What is used and could not be given back, of how much there may be; nil where there is no limit.
+    /// What is used and could not be given back, of how much there may be; nil where there is no limit, or where others
+    /// share it, whose use says nothing of this process.
     ///
     /// The page cache of files is given back when memory is short, so it does not count; what is shared lives only
     /// there, so it does (kernel: admin-guide/cgroup-v2.rst, `memory.stat`).
     package var memory: (used: Int, limit: Int)? {
-        guard let limit = number("memory.max"), let current = number("memory.current"),
+        guard let limit = number("memory.max"), isOwn, let current = number("memory.current"),
             let statistics = Self.text(folder + "/memory.stat")
         else { return nil }
         func statistic(_ name: String) -> Int {
@@ -24,6 +25,8 @@ package struct ControlGroup: Sendable {
         }
         return (max(0, current - max(0, statistic("file") - statistic("shmem"))), limit)
     }
+
+    private var isOwn: Bool { Self.text(folder + "/cgroup.procs")?.split(separator: "\n").count == 1 }
 
     private func number(_ name: String) -> Int? {
         Self.text(folder + "/" + name).flatMap { Int($0.prefix { $0 != "\n" }) }

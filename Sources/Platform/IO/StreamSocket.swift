@@ -24,13 +24,49 @@ package struct StreamSocket: ~Copyable, Sendable {
     package var rawValue: Int32 { descriptor.rawValue }
 
     /// Begins to connect. It is done when the socket becomes writable; `connectError` then says how it went.
-    package static func connect(to address: SocketAddress) throws(IOError) -> StreamSocket {
+    ///
+    /// `source`: from where the connection is to come, though it is no address of this machine; its port counts for
+    /// nothing. The kernel permits it to whoever has CAP_NET_ADMIN (ip(7), IP_TRANSPARENT), and answers must be routed
+    /// back here.
+    package static func connect(
+        to address: SocketAddress, from source: SocketAddress? = nil
+    ) throws(IOError) -> StreamSocket {
         let raw = socket(address.family, streamType, 0)
         guard raw >= 0 else { throw IOError("connect to \(address)") }
         let new = StreamSocket(owning: raw)
+        if let source { try new.assume(source, towards: address) }
         let outcome = address.withPointer { target, length in retrying { Glibc.connect(raw, target, length) } }
         guard outcome == 0 || errno == EINPROGRESS else { throw IOError("connect to \(address)") }
         return new
+    }
+
+    /// Why the kernel does not permit connections from addresses of others; nil: it does.
+    package static func refusalOfTransparency() -> IOError? {
+        let raw = socket(AF_INET, streamType, 0)
+        guard raw >= 0 else { return IOError("make a socket") }
+        let probe = StreamSocket(owning: raw)
+        guard setOption(probe.rawValue, Int32(IPPROTO_IP), IP_TRANSPARENT, 1) else {
+            return IOError("take a client's address as source")
+        }
+        return nil
+    }
+
+    private borrowing func assume(_ source: SocketAddress, towards target: SocketAddress) throws(IOError) {
+        let isPermitted: Bool
+        let anyPort: SocketAddress
+        switch (source, target) {
+        case (.ipv4(let bytes, _), .ipv4):
+            isPermitted = setOption(rawValue, Int32(IPPROTO_IP), IP_TRANSPARENT, 1)
+            anyPort = .ipv4(bytes, port: 0)
+        case (.ipv6(let bytes, _), .ipv6):
+            isPermitted = setOption(rawValue, Int32(IPPROTO_IPV6), IPV6_TRANSPARENT, 1)
+            anyPort = .ipv6(bytes, port: 0)
+        default: throw IOError("connect to \(target) from \(source)", code: EAFNOSUPPORT)
+        }
+        guard isPermitted else { throw IOError("take \(source) as source") }
+        // The port is chosen by connect(2), which knows where to: many may have the same one. Of IPv6, too.
+        setOption(rawValue, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
+        guard anyPort.withPointer({ bind(rawValue, $0, $1) }) == 0 else { throw IOError("take \(source) as source") }
     }
 
     package borrowing func connectError() -> IOError? {

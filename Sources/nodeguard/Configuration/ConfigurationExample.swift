@@ -57,6 +57,7 @@ enum ConfigurationExample {
               backend-tls-negotiation: sslrequest     # or direct: TLS from the first byte, PostgreSQL 17 and later
               backend-name: db-1.cluster-a.example    # default: the host of backend
               backend-trust: [cluster]                # or "file:/…/ca.pem", read again when it changes
+              backend-source: node                    # or transparent: from the client's own address
               proxy-protocol: off                     # or v2: the client's address and certificate are sent ahead
               application-name: keep                  # or append-address: 'psql - 192.0.2.1:5555'
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked

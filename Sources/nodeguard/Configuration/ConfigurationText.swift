@@ -198,7 +198,7 @@ extension ListenerSection {
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
-        ] + backendTLS.shown + proxyProtocol.shown
+        ] + backendTLS.shown + [("backend-source", .text(source.rawValue))] + proxyProtocol.shown
             + [("application-name", .text(applicationName.rawValue))] + (health?.shown ?? []) + acknowledged
             + certificates.shown + [
                 ("trust", .list(trust.map(\.description)))

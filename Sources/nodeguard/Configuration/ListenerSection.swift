@@ -22,12 +22,16 @@ struct ListenerSection: Sendable, Equatable {
         case appendAddress = "append-address"
     }
 
+    /// From where the database's connections come.
+    enum BackendSource: String, Sendable, CaseIterable { case node, transparent }
+
     let name: String
     let listen: [SocketAddress]
     let databaseProtocol: DatabaseProtocol
     /// `host:port` or `unix:/path`; resolved at the start.
     let backend: String
     let backendTLS: BackendTLSSection
+    let source: BackendSource
     let proxyProtocol: ProxyProtocolSection
     let applicationName: ApplicationName
     let health: BackendHealthRules?
@@ -54,6 +58,10 @@ struct ListenerSection: Sendable, Equatable {
             "protocol", Form<DatabaseProtocol>.word("protocol"), isRequired: true)
         let backend = section.located("backend", .backend, isRequired: true)
         let backendTLS = BackendTLSSection.read(section, backend, databaseProtocol, roles)
+        let source = section.located("backend-source", Form<BackendSource>.word("source of connections"))
+        if let source, source.value == .transparent, backend?.value.hasPrefix("unix:") == true {
+            section.add("over a unix socket connections come from no address: use 127.0.0.1:PORT", at: source.position)
+        }
         let proxyProtocol = ProxyProtocolSection.read(section)
         let applicationName = section.located(
             "application-name", Form<ApplicationName>.word("treatment of application_name"))
@@ -85,7 +93,8 @@ struct ListenerSection: Sendable, Equatable {
         guard let name, let listen, let databaseProtocol, let backend, let certificates, let trust else { return nil }
         return ListenerSection(
             name: name, listen: listen.map(\.value), databaseProtocol: databaseProtocol, backend: backend.value,
-            backendTLS: backendTLS, proxyProtocol: proxyProtocol, applicationName: applicationName?.value ?? .keep,
+            backendTLS: backendTLS, source: source?.value ?? .node, proxyProtocol: proxyProtocol,
+            applicationName: applicationName?.value ?? .keep,
             health: health, acknowledgesLocalTrust: acknowledges,
             certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
             allow: allow, deny: deny,

@@ -62,7 +62,10 @@ struct StatusText {
                 ] + counts)
             table.rows += addresses.dropFirst().map { ["", $0] + Array(repeating: "", count: 6) }
         }
-        return block("Listeners", table)
+        let lines = block("Listeners", table)
+        let bans = document["proxy"]?["bans"]?.number ?? 0
+        if lines.isEmpty || bans == 0 { return lines }
+        return lines + ["  addresses that are refused for a while: \(Measures.count(bans)) (nodeguard bans)"]
     }
 
     private var tunnels: [String] {

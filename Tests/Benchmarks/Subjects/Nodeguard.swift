@@ -26,6 +26,7 @@ extension Scenery {
                 unauthenticated: \(unauthenticated)
                 handshakes-per-second: 100000
                 per-address: { connections: off, unauthenticated: off, rate: off }
+                per-prefix: { unauthenticated: off }
               listeners:
                 - name: benchmark
                   listen: ["127.0.0.1:\(port)"]

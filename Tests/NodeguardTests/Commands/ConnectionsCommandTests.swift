@@ -62,4 +62,16 @@ import Testing
         #expect(ConnectionPage(exact, limit: 2).document["next"] == nil)
         #expect(ConnectionPage(exact, limit: 1).document["next"] == .integer(1))
     }
+
+    @Test func `names the proxy that has announced a peer`() {
+        let carried = ConnectionSummary(
+            id: 7, listener: "ysql", peerAddress: "192.0.2.1:5555", carrierAddress: "10.0.0.1:99",
+            peerSubject: "CN=shop",
+            peerSerial: "0A", user: nil, database: nil, since: .now, bytesReceived: 1, bytesSent: 2)
+        let rows = ConnectionPage([carried, Self.connection(8, subjectLength: 1)], limit: 5).document["connections"]?
+            .items
+        #expect(rows?.map { $0["carrier_address"]?.string } == ["10.0.0.1:99", nil])
+        let lines = ConnectionsCommand.text(rows ?? [], Timestamp.now.seconds).split(separator: "\n")
+        #expect(lines.count == 3 && lines[1].contains("192.0.2.1:5555 via 10.0.0.1:99") && !lines[2].contains(" via "))
+    }
 }

@@ -45,6 +45,12 @@ import Testing
         ("proxy: { limits: { per-address: { rate: 0/s } } }", "'0/s' must be from 1/s"),
         ("proxy: { limits: { per-prefix: { connections: none } } }", "'none' must be a number"),
         ("proxy: { limits: { ban: { failures: 3, within: 1m } } }", "'for' is missing"),
+        ("proxy: { limits: { per-identity: { unauthenticated: 1 } } }", "unknown key 'unauthenticated'"),
+        ("proxy: { limits: { memory: 1MiB } }", "'1MiB' must be from 64MiB to 1TiB, or off"),
+        ("proxy: { limits: { reserved: { networks: [10.0.0.1/8] } } }", "'10.0.0.1/8' is no network: write"),
+        ("proxy: { limits: { reserved: { unauthenticated: 4 } } }", "name 'networks' beside them"),
+        ("proxy: { limits: { reserved: { connections: 4 } } }", "name 'identities' beside them"),
+        ("proxy: { limits: { reserved: { identities: [ {} ] } } }", "an empty rule would match nobody"),
         ("proxy: { defaults: { deny-list: denied } }", "'denied' is no path: it must begin with /"),
         ("status: { mode: 888 }", "'888' are no permissions"), ("status: { mode: 7777 }", "are no permissions"),
         ("status: { socket: /a, control: /a }", "three different paths"),
@@ -245,6 +251,21 @@ import Testing
             ])
     }
 
+    @Test func `of reserved places have defaults of their own where somebody may take them`() throws {
+        let text = """
+            proxy:
+              limits:
+                reserved: { networks: [10.0.9.0/28, "::1"], identities: [ { common-name: dba }, { uri: "a:/*" } ] }
+            """
+        let reserved = try NodeConfiguration.parse(text, path: "test").proxy.limits.reserved
+        #expect(reserved.networks.map(\.description) == ["10.0.9.0/28", "::1/128"])
+        #expect(reserved.unauthenticated == 16 && reserved.connections == 8)
+        #expect(reserved.identities.map(\.description) == ["common-name: dba", "uri: a:/*"])
+        let half = try NodeConfiguration.parse(
+            "proxy: { limits: { reserved: { networks: 10.0.0.1 } } }", path: "test")
+        #expect(half.proxy.limits.reserved.unauthenticated == 16 && half.proxy.limits.reserved.connections == 0)
+    }
+
     @Test func `have the documented defaults`() throws {
         let configuration = try NodeConfiguration.parse("node: { name: db-1 }", path: "test")
         #expect(configuration.node == NodeSection(name: "db-1", cluster: nil, state: "/var/lib/nodeguard"))
@@ -254,6 +275,8 @@ import Testing
         #expect(configuration.proxy.limits.connections == 10_000)
         #expect(configuration.proxy.limits.perAddress.unauthenticated == 128)
         #expect(configuration.proxy.limits.perPrefix == .init(unauthenticated: 256))
+        #expect(configuration.proxy.limits.perIdentity == .init() && configuration.proxy.limits.memory == nil)
+        #expect(configuration.proxy.limits.reserved == .init())
         #expect(configuration.backups.memory == 134_217_728)
         #expect(configuration.audit.spoolLimit == 1_073_741_824)
         #expect(configuration.status.control == "/run/nodeguard/control.sock")

@@ -10,7 +10,8 @@ import Testing
         """
         certificates: { roles: [ { name: own, files: { chain: /a, key: /b } } ] }
         proxy: { listeners: [ { name: a, listen: "127.0.0.1:5433", protocol: \(databaseProtocol),
-          backend: "127.0.0.1:5432", certificate: own, trust: "file:/ca.pem", \(keys) } ] }
+          \(keys.contains("backend:") ? "" : "backend: '127.0.0.1:5432',") certificate: own, trust: "file:/ca.pem",
+          \(keys) } ] }
         """
     }
 
@@ -48,7 +49,36 @@ import Testing
         #expect(found.count == 1 && found[0].hasSuffix("only the protocol postgres has an application_name"))
     }
 
+    @Test func `comes to the proxy as it is written`() throws {
+        let text = """
+            node: { name: db-1 }
+            management: { url: https://plane, join: /join }
+            certificates: { roles: [ { name: one, names: [a] }, { name: two, names: [b] } ] }
+            proxy: { listeners: [ { name: a, listen: "127.0.0.1:1", protocol: postgres, backend: "127.0.0.1:5432",
+              certificates: [two, one], sni: strict, trust: cluster, backend-source: transparent,
+              backend-tls: verify, backend-trust: cluster, backend-tls-negotiation: direct,
+              proxy-protocol: v2, accept-proxy-protocol: 10.0.0.0/8, application-name: append-address } ] }
+            """
+        let configuration = try NodeConfiguration.parse(text, path: "test")
+        let listener = try #require(try configuration.proxyConfiguration().listeners.first)
+        #expect(listener.certificateRole == "two" && listener.otherCertificateRoles == ["one"])
+        #expect(listener.refusesUnknownNames && listener.isTransparent && listener.namesAddress)
+        #expect(listener.backendTLS?.negotiation == .direct && listener.sendsProxyHeader)
+        #expect(listener.announcingProxies == [IPNetwork("10.0.0.0/8")])
+        #expect(listener.mistakes == [])
+        var wrong = listener
+        wrong.databaseProtocol = .redis
+        wrong.backend = [.unix(path: "/socket")]
+        wrong.backendTLS?.mode = .sameCertificate
+        let words = ["application_name", "negotiate before TLS", "come from no address", "several certificates"]
+        for one in words { #expect(wrong.mistakes.contains { $0.contains(one) }, "\(wrong.mistakes)") }
+    }
+
     @Test(arguments: [
+        (
+            "backend-source: transparent, backend: \"unix:/socket\"",
+            "over a unix socket connections come from no address"
+        ),
         ("backend-tls-negotiation: direct", "'backend-tls-negotiation' says nothing without 'backend-tls'"),
         ("proxy-protocol: v1", "'v1' is no version of the PROXY protocol"),
         ("accept-proxy-protocol: []", "needs at least one value"),
@@ -59,7 +89,7 @@ import Testing
     ])
     func `is checked where it stands`(keys: String, expected: String) {
         let found = mistakes(Self.text(keys))
-        #expect(found.count == 1 && found[0].contains(expected) && found[0].hasPrefix("3:"), "\(found)")
+        #expect(found.count == 1 && found[0].contains(expected) && found[0].hasPrefix("4:"), "\(found)")
     }
 }
 

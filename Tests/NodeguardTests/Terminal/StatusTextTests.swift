@@ -149,6 +149,15 @@ import Testing
                 """))
     }
 
+    @Test func `says how many are banned, if anybody is`() {
+        func proxy(_ bans: Int) -> [String: JSONValue] {
+            ["proxy": ["listeners": [["name": "ysql", "state": "open"]], "bans": .count(bans)]]
+        }
+        let text = page(document(state: "ready", proxy(1234)))
+        #expect(text.contains("\n  addresses that are refused for a while: 1234 (nodeguard bans)\n"), "\(text)")
+        #expect(!page(document(state: "ready", proxy(0))).contains("refused for a while"))
+    }
+
     @Test func `says what a starting node waits for`() {
         let text = page(
             document(

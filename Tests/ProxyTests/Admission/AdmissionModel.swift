@@ -48,7 +48,7 @@ struct AdmissionModel {
             return []
         }
         let network = newcomer.origin
-        if let end = bans[network], end > time { return nil }
+        if !newcomer.isReserved, let end = bans[network], end > time { return nil }
         let ofAddress = count(isAuthenticated: true) { $0.client.origin == network }
         if Self.isFull(ofAddress, limits.perAddress.connections) { return nil }
         guard Self.take(&addresses, network, limits.perAddress.rate, at: time) else { return nil }

@@ -89,6 +89,10 @@ import Testing
             let crowd = try Subprocess("python3", ["-c", script], keepsInputOpen: true)
             // What the runtime opens lazily is open by now.
             #expect(try TestSocket(port: stage.port).raw >= 0)
+            #expect(
+                await eventually(within: 10) {
+                    (try? stage.counters().accepted.value) == 1 && proxySockets(stage, backend) == 0
+                })
             var taken: [Int32] = []
             while case let next = dup(0), next >= 0 { taken.append(next) }
             #expect(errno == EMFILE)

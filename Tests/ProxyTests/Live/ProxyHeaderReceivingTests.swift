@@ -158,8 +158,8 @@ extension LiveTests {
             }
             #expect(!Self.isServed(stage, from: "192.0.2.1:6666"))
             #expect(stage.refused(.addressConnectionLimit) == 1)
-            for _ in 0..<4 { _ = Self.isServed(stage, from: "192.0.2.1:7777") }
-            #expect(stage.refused(.addressRate) >= 1)
+            for _ in 0..<4 { try Self.send(try Self.header("192.0.2.99:7777").bytes, to: stage) }
+            #expect(await eventually(within: 5) { stage.refused(.addressRate) >= 1 })
             #expect(stage.open == 8)
             await stage.proxy.stop()
         }
@@ -169,11 +169,12 @@ extension LiveTests {
             var limits = ProxyLimits()
             limits.ban = ProxyLimits.Ban(failures: 2, within: .seconds(60), duration: .seconds(60))
             let stage = try Self.stage(backend, limits: limits)
-            for _ in 0..<2 { try Self.send(try Self.header("192.0.2.66:1").bytes + [0x41], to: stage) }
+            let garbage: [UInt8] = [0x16, 3, 1, 0, 4, 9, 9, 9, 9]
+            for _ in 0..<2 { try Self.send(try Self.header("192.0.2.66:1").bytes + garbage, to: stage) }
             // Nor for what it does wrong itself.
             for _ in 0..<3 { try Self.send([0x41], to: stage) }
             #expect(
-                await eventually(within: 5) { stage.refused(.plaintext) == 2 && stage.refused(.noProxyHeader) == 3 })
+                await eventually(within: 5) { stage.refused(.tlsGarbage) == 2 && stage.refused(.noProxyHeader) == 3 })
             #expect(!Self.isServed(stage, from: "192.0.2.66:2"))
             #expect(await eventually(within: 5) { stage.refused(.banned) == 1 })
             #expect(Self.isServed(stage, from: "192.0.2.67:1"))
@@ -202,6 +203,26 @@ extension LiveTests {
             try Self.send(try Self.header("[::ffff:192.0.2.1]:7777").bytes + request, to: stage)
             #expect(await eventually(within: 5) { backend.noted == [request] })
             #expect(stage.events.named(.cancelForwarded).first?.fields["peer.address"] == "192.0.2.1:7777")
+            await stage.proxy.stop()
+        }
+
+        /// The tests' machine has every address of 127.0.0.0/8.
+        @Test(arguments: [false, true])
+        func `has its client seen by the database itself, where that is wanted`(_ isTransparent: Bool) async throws {
+            let backend = try TestBackend { socket, backend in
+                backend.note(Array((socket.peerAddress ?? "").utf8))
+                try socket.send(try socket.receive())
+            }
+            let listener = try Stage.listener(.tcp, backend: [backend.address]) {
+                $0.announcingProxies = try [#require(IPNetwork("127.0.0.0/8"))]
+                $0.isTransparent = isTransparent
+            }
+            let stage = try Stage([listener])
+            #expect(Self.isServed(stage, from: "127.7.7.7:5555"))
+            let expected = isTransparent ? "127.7.7.7:" : "127.0.0.1:"
+            #expect(backend.noted.count == 1 && backend.noted[0].starts(with: Array(expected.utf8)))
+            #expect(Self.isServed(stage, from: "[2001:db8::1]:5555") != isTransparent)
+            #expect(stage.refused(.backendDown) == (isTransparent ? 1 : 0))
             await stage.proxy.stop()
         }
 

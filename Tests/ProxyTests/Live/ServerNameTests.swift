@@ -68,6 +68,34 @@ extension LiveTests {
             await scene.stage.proxy.stop()
         }
 
+        @Test func `changes them in one step, or none of them`() async throws {
+            let scene = try Self.scene()
+            let proxy = scene.stage.proxy
+            func identity(_ made: TestIdentity) throws -> TLSIdentity {
+                try TLSIdentity(chainFile: try made.chainPEM, keyFile: made.keyPath)
+            }
+            let first = try Stage.authority.get().server()
+            let second = try Stage.authority.get().issue(name: "o", dnsNames: ["other.example"], usage: [.server])
+            var change = ProxyChange()
+            change.identities = ["database": try identity(first), "other": try identity(second)]
+            #expect(proxy.adopt(try proxy.test(change)))
+            #expect(try Self.serial(scene, "localhost") == first.certificate().serial)
+            #expect(try Self.serial(scene, "other.example") == second.certificate().serial)
+            let expired = try Stage.authority.get().issue(
+                name: "o", dnsNames: ["other.example"], usage: [.server], validity: -7200 ... -3600)
+            change.identities = ["database": try identity(try Stage.server.get()), "other": try identity(expired)]
+            let error = #expect(throws: ProxyError.self) { try proxy.test(change) }
+            #expect(
+                error?.description.contains("database, other failed its test") == true, "\(String(describing: error))")
+            #expect(try Self.serial(scene, "localhost") == first.certificate().serial)
+            // One alone is tried beside the other that is in use.
+            change.identities = ["other": try identity(scene.other)]
+            #expect(proxy.adopt(try proxy.test(change)))
+            #expect(try Self.serial(scene, "a.pool.example") == scene.other.certificate().serial)
+            #expect(try Self.serial(scene, "localhost") == first.certificate().serial)
+            await proxy.stop()
+        }
+
         @Test func `tells in its status what it shows to whom`() async throws {
             let scene = try Self.scene()
             let shown = scene.stage.proxy.listeners.first?.document(isDraining: false)

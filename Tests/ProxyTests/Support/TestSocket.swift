@@ -85,6 +85,18 @@ final class TestSocket: Sendable {
         return Array(bytes[..<count])
     }
 
+    /// Of the other end, which must be at IPv4.
+    var peerAddress: String? {
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let outcome = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(raw, $0, &length) }
+        }
+        guard outcome == 0 else { return nil }
+        let bytes = withUnsafeBytes(of: address.sin_addr) { Array($0) }
+        return SocketAddress.ipv4(bytes, port: UInt16(bigEndian: address.sin_port)).description
+    }
+
     /// Exactly so many.
     func take(_ count: Int) throws -> [UInt8] {
         var all: [UInt8] = []

@@ -68,7 +68,7 @@ import Testing
         #expect(names.asked == ["db.example:1"])
         #expect(names.found.withLock { $0 } == [first] && lookup.failure == nil)
         names.gate.signal()
-        let isAskedAgain = await eventually(within: 5) {
+        let isAskedAgain = await eventually(within: 20) {
             lookup.ask { answered.add("") }
             return names.asked.count == 2
         }

@@ -10,31 +10,6 @@ struct AdmissionStateMachine {
     /// Networks that are remembered beyond those with an open connection.
     static let spare = 4096
 
-    /// How long a lack of descriptors is told of: it shows only when somebody comes.
-    static let descriptorMemory = Duration.seconds(5)
-
-    private enum Budget {
-        case silent, reservedSilent, authenticated, reservedAuthenticated
-
-        var isAuthenticated: Bool { self == .authenticated || self == .reservedAuthenticated }
-    }
-
-    private struct Connection {
-        var client: Newcomer
-        var budget: Budget
-        /// Places in the tables; nil where nothing is limited.
-        var address: Int?
-        var prefix: Int?
-        var identity: Int?
-    }
-
-    private struct Listener {
-        let name: String
-        let limits: ProxyLimits.PerListener
-        var silent = PlaceLists.List()
-        var authenticated = 0
-    }
-
     private let limits: ProxyLimits
     private var connections: [Connection] = []
     private var places: [UInt64: Int] = [:]
@@ -47,9 +22,7 @@ struct AdmissionStateMachine {
     private var prefixes: KeyedBudgets<PeerNetwork>?
     private var identities: KeyedBudgets<PeerIdentity>?
     private var handshakes: TokenBucket
-    private let margin: DescriptorMargin?
-    private var memory = PressureStateMachine()
-    private var lackedDescriptors: (left: Int, at: Duration)?
+    private var shedding: SheddingStateMachine
     private(set) var bans = BanTable()
     private var unreservedCount = 0
     private(set) var reservedSilentCount = 0
@@ -62,7 +35,7 @@ struct AdmissionStateMachine {
         self.limits = limits
         self.listeners = listeners.map { Listener(name: $0.name, limits: $0.limits) }
         handshakes = TokenBucket(rate: limits.handshakesPerSecond)
-        margin = descriptors.map { DescriptorMargin(limit: $0) }
+        shedding = SheddingStateMachine(descriptors: descriptors)
         let capacity =
             limits.connections + limits.unauthenticated + limits.reserved.connections
             + limits.reserved.unauthenticated + Self.spare
@@ -82,28 +55,18 @@ struct AdmissionStateMachine {
 
     // MARK: what runs out
 
-    mutating func memoryObserved(_ readings: [MemoryReading]) { memory.observed(readings) }
+    mutating func memoryObserved(_ readings: [MemoryReading]) { shedding.memoryObserved(readings) }
 
     /// Why newcomers are turned away now, or were a moment ago.
-    func pressure(at time: Duration) -> Pressure? {
-        if let reading = memory.reading { return .memory(reading) }
-        return lackedDescriptors.flatMap { time - $0.at <= Self.descriptorMemory ? .descriptors($0.left) : nil }
-    }
-
-    /// Sessions stay, and reserved places go last.
-    private mutating func shed(_ newcomer: Newcomer, hasPlace: Bool, at time: Duration) throws(Excess) {
-        let bearable = hasPlace ? PressureStateMachine.Level.high : .none
-        if memory.level > bearable, let reading = memory.reading { throw .pressure(.memory(reading)) }
-        guard let (level, left) = margin?.level(newcomer.descriptor), level != .none else { return }
-        lackedDescriptors = (left, time)
-        if level > bearable { throw .pressure(.descriptors(left)) }
-    }
+    func pressure(at time: Duration) -> Pressure? { shedding.pressure(at: time) }
 
     // MARK: before authentication
 
     mutating func arrived(_ newcomer: Newcomer, at time: Duration) -> Arrival {
         let hasPlace = newcomer.isReserved && reservedSilentCount < limits.reserved.unauthenticated
-        do throws(Excess) { try shed(newcomer, hasPlace: hasPlace, at: time) } catch { return .refuse(error) }
+        do throws(Excess) {
+            try shedding.arrived(newcomer.descriptor, hasPlace: hasPlace, at: time)
+        } catch { return .refuse(error) }
         if hasPlace {
             add(
                 Connection(
@@ -114,7 +77,7 @@ struct AdmissionStateMachine {
         }
         do throws(Excess) {
             var known: (address: Int?, prefix: Int?)
-            if let network = newcomer.network { known = try entered(network, at: time) }
+            if let network = newcomer.network { known = try entered(network, newcomer.isReserved, at: time) }
             let evictions = makeRoom(known.address, known.prefix) + makeRoom(on: newcomer.listener)
             add(Connection(client: newcomer, budget: .silent, address: known.address, prefix: known.prefix))
             return .admit(evicting: evictions)
@@ -133,7 +96,7 @@ struct AdmissionStateMachine {
         if hasPlace {
             known = (addresses?.place(of: network), prefixes?.place(of: network.prefix))
         } else {
-            do throws(Excess) { known = try entered(network, at: time) } catch { return .refuse(error) }
+            do throws(Excess) { known = try entered(network, isReserved, at: time) } catch { return .refuse(error) }
             evictions = makeRoom(known.address, known.prefix)
         }
         leave(place)
@@ -148,9 +111,9 @@ struct AdmissionStateMachine {
 
     /// Takes the tokens of a network.
     private mutating func entered(
-        _ network: PeerNetwork, at time: Duration
+        _ network: PeerNetwork, _ isReserved: Bool, at time: Duration
     ) throws(Excess) -> (address: Int?, prefix: Int?) {
-        if let left = bans.remaining(network, at: time) { throw .ban(network, left: left) }
+        if !isReserved, let left = bans.remaining(network, at: time) { throw .ban(network, left: left) }
         // An address beyond its rate must not use up that of its neighbours.
         let address = try addresses?.arrived(network, at: time)
         return (address, try prefixes?.arrived(network.prefix, at: time))

@@ -24,18 +24,17 @@ final class BackendOpening: Watcher {
     private var watch: WatchToken?
     private var done: ((Outcome) -> Void)?
 
-    /// `header`: of the PROXY protocol; nil: there is none.
     init(
         to address: SocketAddress, _ security: BackendSecurity?, of listener: ListenerConfiguration,
-        header: [UInt8]?, on ground: LaneGround
+        introducing introduction: BackendIntroduction, on ground: LaneGround
     ) throws(IOError) {
-        backend = BackendSocket(try StreamSocket.connect(to: address), to: address)
+        backend = BackendSocket(try StreamSocket.connect(to: address, from: introduction.source), to: address)
         self.security = security
         self.ground = ground
         let isPostgres = listener.databaseProtocol == .postgres
         let asks = isPostgres && security?.isDirect != true
         preamble = BackendPreambleStateMachine(
-            security == nil ? .clear : asks ? .askingForTLS : .directTLS, header: header ?? [])
+            security == nil ? .clear : asks ? .askingForTLS : .directTLS, header: introduction.header)
         neededProtocol = isPostgres && !asks ? "postgresql" : nil
     }
 

@@ -42,7 +42,7 @@ final class BackendProbe: Watcher {
             if !isSecured, spoken == .postgres { security = try BackendSecurity.unverified() }
             let opening = try BackendOpening(
                 to: address, security, of: listener.configuration,
-                header: ProxyHeader.localBytes(at: listener.configuration), on: ground)
+                introducing: BackendIntroduction(ofNobodyAt: listener.configuration), on: ground)
             self.opening = opening
             try opening.start { [weak self] in self?.opened($0) }
         } catch {

@@ -13,16 +13,17 @@ final class CancelForwarding: Watcher, Occupant {
     private var deadline: Deadline?
     private let done: () -> Void
 
-    /// nil if there is no way to the database. `header`: what the database is told of the asker.
+    /// nil if there is no way to the database.
     init?(
-        _ request: CancelRequest, to address: SocketAddress, of listener: ListenerState, header: [UInt8]?,
-        on ground: LaneGround, done: @escaping () -> Void
+        _ request: CancelRequest, to address: SocketAddress, of listener: ListenerState,
+        introducing asker: BackendIntroduction, on ground: LaneGround, done: @escaping () -> Void
     ) {
         let security = listener.admission?.contexts.backend
         // The key is the session's secret: never in clear instead.
         if listener.configuration.backendTLS != nil, security == nil { return nil }
-        let configuration = listener.configuration
-        guard let opening = try? BackendOpening(to: address, security, of: configuration, header: header, on: ground)
+        guard
+            let opening = try? BackendOpening(
+                to: address, security, of: listener.configuration, introducing: asker, on: ground)
         else { return nil }
         self.request = request
         self.opening = opening

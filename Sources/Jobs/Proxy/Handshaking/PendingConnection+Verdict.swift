@@ -74,8 +74,10 @@ extension PendingConnection {
         let timeouts = listener.configuration.timeouts
         let id = self.id
         let client = socket
-        let header = ProxyHeader.bytes(for: client, facts, connection: id, at: listener.configuration)
-        let forwarding = CancelForwarding(request, to: target.backend, of: listener, header: header, on: ground) {
+        let introduction = BackendIntroduction(of: client, facts, connection: id, at: listener.configuration)
+        let forwarding = CancelForwarding(
+            request, to: target.backend, of: listener, introducing: introduction, on: ground
+        ) {
             [weak floor] in
             // The client's socket is kept until here.
             withExtendedLifetime(client) { floor?.departed(id) }

@@ -2,21 +2,11 @@ import IO
 import OpenSSL
 
 extension ProxyHeader {
-    /// What a database is told of a client; nil where its listener sends no header.
-    static func bytes(
-        for client: ClientSocket, _ facts: TLSFacts?, connection: UInt64, at listener: ListenerConfiguration
-    ) -> [UInt8]? {
-        guard listener.sendsProxyHeader else { return nil }
-        var header = ProxyHeader(origin: .client(client.address, at: client.destination))
-        if let facts { header.fields = fields(facts) }
-        // As the audit log has it.
-        header.fields.append(Field(FieldType.uniqueIdentifier, Array(String(connection).utf8)))
-        return header.bytes
-    }
-
-    /// Of the proxy's own connections, such as a probe.
-    static func localBytes(at listener: ListenerConfiguration) -> [UInt8]? {
-        listener.sendsProxyHeader ? ProxyHeader(origin: .local).bytes : nil
+    /// What a database is told of a client. `connection`: as the audit log has it.
+    init(of client: ClientSocket, _ facts: TLSFacts?, connection: UInt64) {
+        self.init(origin: .client(client.address, at: client.destination))
+        if let facts { fields = Self.fields(facts) }
+        fields.append(Field(FieldType.uniqueIdentifier, Array(String(connection).utf8)))
     }
 
     private static func fields(_ facts: TLSFacts) -> [Field] {

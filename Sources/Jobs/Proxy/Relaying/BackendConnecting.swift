@@ -117,13 +117,14 @@ final class BackendConnecting: Occupant {
         opening = nil
         attempt?.cancel()
         let configuration = connection.listener.configuration
-        let header = ProxyHeader.bytes(
-            for: connection.socket, connection.facts, connection: connection.id, at: configuration)
+        let introduction = BackendIntroduction(
+            of: connection.socket, connection.facts, connection: connection.id, at: configuration)
         while let address = addresses.popFirst() {
             self.address = address
             do throws(IOError) {
                 let opening = try BackendOpening(
-                    to: address, connection.backendSecurity, of: configuration, header: header, on: floor.ground)
+                    to: address, connection.backendSecurity, of: configuration, introducing: introduction,
+                    on: floor.ground)
                 try opening.start { [weak self] in self?.ended($0) }
                 self.opening = opening
                 if !addresses.isEmpty { limitAttempt() }
