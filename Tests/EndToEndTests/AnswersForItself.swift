@@ -24,6 +24,14 @@ import Testing
         #expect(try fleet.nodeguard(["status"]).status == 3)
     }
 
+    @Test func `makes the folder of its sockets`() async throws {
+        let fleet = try await Fleet(start: false)
+        try FileManager.default.removeItem(atPath: fleet.folder + "/run")
+        try fleet.startAgent()
+        try await fleet.waitUntilReady()
+        #expect(try fleet.nodeguard(["connections"]).output == "no connection\n")
+    }
+
     @Test func `names everything in one manner, and each lane and queue by a label of its own`() async throws {
         let fleet = try await Fleet()
         #expect(try fleet.psql("select 1").status == 0)

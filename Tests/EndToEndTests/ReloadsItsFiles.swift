@@ -29,13 +29,12 @@ import Testing
         return (fleet, port)
     }
 
-    /// An authority with a server's certificate and a client's.
+    /// An authority as `openssl req` makes it by default, with a server's certificate and a client's.
     private static func authority(_ name: String, in fleet: Fleet) throws {
         let script = """
             cd \(fleet.folder) && mkdir -p \(name) && cd \(name) &&
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 \
-                -subj '/CN=\(name) root' -addext basicConstraints=critical,CA:TRUE \
-                -addext keyUsage=critical,keyCertSign &&
+                -subj '/CN=\(name) root' &&
             for leaf in server:localhost:serverAuth client:shop:clientAuth; do
                 IFS=: read -r file subject use <<<"$leaf"
                 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $file.key -out $file.csr \
@@ -128,6 +127,17 @@ import Testing
         #expect(Self.isServed(fleet, port, as: "one", by: "two"), "neither the certificate nor the trust is another")
         let events = try fleet.nodeguard(["audit", "tail", "-n", "50"]).output
         #expect(events.contains(/configuration\.loaded failure .*block 2/), "\(events)")
+        let unable = try Program.shell(
+            """
+            cd \(folder) && openssl req -x509 -key two/ca.key -days 2 -subj '/CN=two root' -out unable.pem \
+                -addext keyUsage=critical,cRLSign
+            """)
+        #expect(unable.status == 0, "\(unable)")
+        try Self.install("ca.pem", from: "unable.pem", in: fleet)
+        let useless = try fleet.nodeguard(["reload", "--wait"])
+        #expect(useless.status == 78 && useless.errors.contains("keyCertSign"), "\(useless)")
+        #expect(useless.errors.contains(/nodeguard\.yaml:\d+:\d+: listener own: trust/), "\(useless)")
+        #expect(Self.isServed(fleet, port, as: "one", by: "two"), "whom nobody could be verified under is not taken")
         try Self.install("ca.pem", from: "two/ca.pem", in: fleet)
         let again = try fleet.nodeguard(["reload", "--wait"])
         #expect(again.status == 0, "\(again)")

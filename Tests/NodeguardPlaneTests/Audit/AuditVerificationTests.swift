@@ -44,7 +44,7 @@ import Testing
         try tamper(sql)
         let output = try plane.failingVerb("audit", "verify")
         #expect(output.status == 1)
-        #expect(output.line.hasPrefix("BROKEN: 1 of 1 log") && output.line.split(separator: "\n").count == 1)
+        #expect(output.line.hasPrefix("BROKEN: 1 of 1 log;") && output.line.split(separator: "\n").count == 1)
         let json = try plane.failingVerb("audit", "verify", "--json")
         #expect(json.text.contains(#""intact":false"#))
     }

@@ -82,6 +82,7 @@ import Testing
         let stranger = try await Self.explain(fixture, try Self.stranger.get())
         #expect(stranger.status == 4 && stranger.output.contains("ysql: refused: the certificate is not trusted"))
         #expect(stranger.output.contains("trust    refused: unable to get local issuer certificate"), "\(stranger)")
+        #expect(stranger.output.contains("matches, and would decide"), "no rule is asked: \(stranger)")
         let unknown = try await Self.explain(
             try Self.fixture("allow: [ { common-name: shop } ]", trust: "/nonexistent"), try Self.shop.get())
         #expect(unknown.status == 0 && unknown.output.contains("trust    unknown: "), "\(unknown)")

@@ -75,7 +75,9 @@ import Testing
         defer { for path in [binary, large] { try? FileManager.default.removeItem(atPath: path) } }
         #expect(said(binary) == "\(binary):1:1: this is not UTF-8 text")
         #expect(said(large)?.contains("cannot read it: ") == true)
-        #expect(said("/nonexistent/nodeguard.yaml")?.contains("No such file or directory") == true)
+        let absent = said("/nonexistent/nodeguard.yaml")
+        #expect(absent?.contains("No such file or directory") == true)
+        #expect(absent?.contains("--config, or begin one: nodeguard config example >/nonexistent/") == true)
     }
 }
 

@@ -70,15 +70,11 @@ import Testing
         let path = try Self.root(["extendedKeyUsage": "clientAuth"])
         let tunnel = """
               tunnels:
-                - name: peer
-                  listen: "127.0.0.1:0"
-                  connect: "127.0.0.1:1"
-                  certificate: own
-                  trust: ["file:\(path)"]
+                - { name: a, listen: "127.0.0.1:0", connect: "127.0.0.1:1", certificate: own, trust: ["file:\(path)"] }
             """
         let outcome = try await Self.check(extra: tunnel)
         #expect(outcome.status == 78 && outcome.errors.contains("certify servers"), "\(outcome)")
-        #expect(outcome.errors.contains(/nodeguard\.yaml:18:\d+: tunnel peer: trust/), "\(outcome)")
+        #expect(outcome.errors.contains(/nodeguard\.yaml:14:\d+: tunnel a: trust/), "\(outcome)")
     }
 
     @Test func `may have an expired authority beside its successor`() async throws {
