@@ -33,7 +33,7 @@ package struct ListenerConfiguration: Sendable {
     /// Whether a database sees the client's own address as that of its peer; the kernel must permit it.
     package var isTransparent = false
     /// Proxies that say who their clients are, by such a header, which they must send; nobody else may.
-    package var announcingProxies: [IPNetwork] = []
+    package var announcingProxies: [PeerNetwork] = []
     /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
     package var namesAddress = false
     /// nil: it stands before a database.
@@ -89,7 +89,11 @@ package struct ListenerConfiguration: Sendable {
     var certificateRoles: [String] { [certificateRole] + otherCertificateRoles }
 
     /// Whether somebody at this address must say first who the client is.
-    func isAnnounced(by address: SocketAddress) -> Bool { announcingProxies.contains { $0.contains(address) } }
+    func isAnnounced(by address: SocketAddress) -> Bool {
+        if announcingProxies.isEmpty { return false }
+        let exact = PeerNetwork(exactly: address)
+        return announcingProxies.contains { $0.contains(exact) }
+    }
 
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
     package var mistakes: [String] {

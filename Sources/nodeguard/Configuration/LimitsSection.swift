@@ -110,7 +110,7 @@ extension ProxyLimits.PerListener {
 }
 
 extension Form where Value == PeerNetwork {
-    fileprivate static var network: Form {
+    static var network: Form {
         Form { text throws(Flaw) in
             guard let network = PeerNetwork(text) else {
                 throw Flaw(

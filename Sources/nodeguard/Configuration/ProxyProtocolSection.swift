@@ -1,4 +1,4 @@
-import IO
+import Proxy
 
 /// `proxy-protocol` and `accept-proxy-protocol` of a listener: whether its database is told who the client is, and from
 /// whom the listener lets itself be told.
@@ -6,7 +6,7 @@ struct ProxyProtocolSection: Sendable, Equatable {
     enum Version: String, Sendable, CaseIterable { case off, v2 }
 
     let sent: Version
-    let accepted: [IPNetwork]
+    let accepted: [PeerNetwork]
     let acknowledgesAnyProxy: Bool
 
     static func read(_ section: Section) -> ProxyProtocolSection {
@@ -14,7 +14,7 @@ struct ProxyProtocolSection: Sendable, Equatable {
         let key = "accept-proxy-protocol"
         let accepted = section.list(key, .network, isRequired: section.has(key)) ?? []
         let acknowledges = section.value("acknowledge-any-proxy", .flag) ?? false
-        for network in accepted where network.value.prefixLength == 0 && !acknowledges {
+        for network in accepted where network.value.isOfEverybody && !acknowledges {
             section.add(
                 "\(network.value) lets every client say that it is another: write the networks of the proxies before "
                     + "this listener, or add 'acknowledge-any-proxy: yes' if nobody else can reach it",
@@ -30,16 +30,5 @@ struct ProxyProtocolSection: Sendable, Equatable {
         let acknowledged: ConfigurationText.Members =
             acknowledgesAnyProxy ? [("acknowledge-any-proxy", .text("yes"))] : []
         return [("proxy-protocol", .text(sent.rawValue))] + from + acknowledged
-    }
-}
-
-extension Form where Value == IPNetwork {
-    fileprivate static var network: Form {
-        Form { text throws(Flaw) in
-            guard let network = IPNetwork(text) else {
-                throw Flaw("'\(text)' is no network: write 10.0.0.0/8, \"2001:db8::/32\" or one address")
-            }
-            return network
-        }
     }
 }

@@ -25,7 +25,7 @@ import Testing
         let told = try Self.listener(
             "proxy-protocol: v2, accept-proxy-protocol: [10.0.0.0/8, \"::1\", 0.0.0.0/0], acknowledge-any-proxy: yes")
         #expect(told.proxyProtocol.sent == .v2)
-        #expect(told.proxyProtocol.accepted == ["10.0.0.0/8", "::1/128", "0.0.0.0/0"].compactMap { IPNetwork($0) })
+        #expect(told.proxyProtocol.accepted == ["10.0.0.0/8", "::1/128", "0.0.0.0/0"].compactMap { PeerNetwork($0) })
     }
 
     @Test func `begins TLS to the database as it is told`() throws {
@@ -64,7 +64,7 @@ import Testing
         #expect(listener.certificateRole == "two" && listener.otherCertificateRoles == ["one"])
         #expect(listener.refusesUnknownNames && listener.isTransparent && listener.namesAddress)
         #expect(listener.backendTLS?.negotiation == .direct && listener.sendsProxyHeader)
-        #expect(listener.announcingProxies == [IPNetwork("10.0.0.0/8")])
+        #expect(listener.announcingProxies == [PeerNetwork("10.0.0.0/8")])
         #expect(listener.mistakes == [])
         var wrong = listener
         wrong.databaseProtocol = .redis

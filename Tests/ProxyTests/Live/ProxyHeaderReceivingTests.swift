@@ -15,7 +15,7 @@ extension LiveTests {
             limits: ProxyLimits = ProxyLimits(), timeout: Duration = .seconds(10)
         ) throws -> Stage {
             let listener = try Stage.listener(spoken, backend: [backend.address]) {
-                $0.announcingProxies = try networks.map { try #require(IPNetwork($0)) }
+                $0.announcingProxies = try networks.map { try #require(PeerNetwork($0)) }
                 $0.timeouts.handshake = timeout
             }
             return try Stage([listener], limits: limits)
@@ -219,7 +219,7 @@ extension LiveTests {
                 try socket.send(try socket.receive())
             }
             let listener = try Stage.listener(.tcp, backend: [backend.address]) {
-                $0.announcingProxies = try [#require(IPNetwork("127.0.0.0/8"))]
+                $0.announcingProxies = try [#require(PeerNetwork("127.0.0.0/8"))]
                 $0.isTransparent = isTransparent
             }
             let stage = try Stage([listener])

@@ -70,6 +70,9 @@ package struct PeerNetwork: Hashable, Sendable, CustomStringConvertible {
     /// What one customer of a provider usually has: 24 bits of IPv4, 48 of IPv6 (RFC 6177).
     var prefix: PeerNetwork { PeerNetwork(family, bits, length: min(length, family == .ipv4 ? 24 : 48)) }
 
+    /// Of all addresses of its family.
+    package var isOfEverybody: Bool { length == 0 }
+
     package func contains(_ other: PeerNetwork) -> Bool {
         family == other.family && length <= other.length
             && bits == other.bits & UInt128.max << (128 - length)
