@@ -49,4 +49,9 @@ import Testing
         let error = #expect(throws: IOError.self) { try ChildProcess("/no/such/program") }
         #expect(error?.description == "start /no/such/program: No such file or directory")
     }
+
+    @Test func `tells how it ended although whoever started this process had SIGCHLD ignored`() throws {
+        signal(SIGCHLD, SIG_IGN)
+        #expect(try ChildProcess("sh", ["-c", "exit 3"]).wait() == .exited(3))
+    }
 }

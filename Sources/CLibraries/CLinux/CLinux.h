@@ -48,6 +48,12 @@ static inline int CLinux_spawn_closing_from(posix_spawn_file_actions_t *actions,
     return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 
+// Whoever started this process may have had SIGCHLD ignored: then the kernel forgets how a child ended (waitpid(2)).
+static inline void CLinux_heed_children(void) {
+    struct sigaction now;
+    if (sigaction(SIGCHLD, NULL, &now) == 0 && now.sa_handler == SIG_IGN) signal(SIGCHLD, SIG_DFL);
+}
+
 // A variable that any thread could replace: Swift asks for a function.
 static inline char **CLinux_environment(void) {
     extern char **environ;

@@ -148,6 +148,7 @@ package final class DatabaseProxy: Sendable {
             try tunnel?.giveToGroup(address)
             return new
         }
+        try tunnel?.renewGroup(address)
         if let tunnel, tunnel.isOtherMode(of: address) { try kept.setMode(tunnel.socketMode) }
         return kept
     }

@@ -45,6 +45,7 @@ package final class ChildProcess: Sendable {
         }
         _ = CLinux_spawn_closing_from(&actions, STDERR_FILENO + 1)
         if let directory { _ = CLinux_spawn_in(&actions, directory) }
+        CLinux_heed_children()
         Self.resetSignals(&attributes)
         let variables = environment.map { $0.map { "\($0)=\($1)" } }
         var process: pid_t = 0
@@ -84,8 +85,13 @@ package final class ChildProcess: Sendable {
 
     private func reap(_ known: inout Ending?) -> Ending? {
         var status: Int32 = 0
-        guard known == nil, retrying({ waitpid(identifier, &status, WNOHANG) }) == identifier else { return known }
-        known = status & 0x7F == 0 ? .exited(status >> 8 & 0xFF) : .signalled(status & 0x7F)
+        if known != nil { return known }
+        switch retrying({ waitpid(identifier, &status, WNOHANG) }) {
+        case identifier: known = status & 0x7F == 0 ? .exited(status >> 8 & 0xFF) : .signalled(status & 0x7F)
+        case 0: break
+        // Somebody else has waited for it: how it ended is lost, and that is no success.
+        default: known = .exited(255)
+        }
         return known
     }
 

@@ -95,11 +95,20 @@ package enum Files {
     package static func isGroup(_ name: String) -> Bool { groupNumber(name) != nil }
 
     /// `group`: a name of group(5).
-    package static func setGroup(of path: String, to group: String) throws(IOError) {
-        guard let number = groupNumber(group) else {
-            throw IOError("give \(path) to the group \(group), which does not exist", code: ENOENT)
+    package static func setGroup(of path: String, to group: String?) throws(IOError) {
+        guard let number = group.map({ groupNumber($0) }) ?? getegid() else {
+            throw IOError("give \(path) to the group \(group ?? ""), which does not exist", code: ENOENT)
         }
-        guard chown(path, uid_t.max, number) == 0 else { throw IOError("give \(path) to the group \(group)") }
+        guard chown(path, uid_t.max, number) == 0 else {
+            throw IOError("give \(path) to the group \(group ?? "of this process")")
+        }
+    }
+
+    /// Whether the file is this process's own, but not of the group; nil: of the process's.
+    package static func isOwnOfOtherGroup(_ path: String, than group: String?) -> Bool {
+        var state = stat()
+        guard stat(path, &state) == 0, state.st_uid == geteuid() else { return false }
+        return state.st_gid != (group.map { groupNumber($0) } ?? getegid())
     }
 
     private static func groupNumber(_ name: String) -> gid_t? {

@@ -41,7 +41,7 @@ struct BansCommand: AsyncParsableCommand {
                     let seconds = ban["seconds_left"]?.number, seconds >= 1
                 else { return nil }
                 return (network, Int64(seconds))
-            }
+            }.filter { ban in !configuration.proxy.spared.contains { $0.overlaps(ban.network) } }
             let ports = configuration.proxy.listeners.flatMap { $0.listen.compactMap(\.port) }
             return PacketFilterCommands(bans: bans, ports: ports)
         }
@@ -90,4 +90,10 @@ struct BansCommand: AsyncParsableCommand {
             return .ready
         }
     }
+}
+
+extension ProxySection {
+    /// Networks that the kernel must not keep out, whatever a neighbour or a client behind them has done: those that
+    /// places are reserved for, and the proxies before listeners.
+    var spared: [PeerNetwork] { limits.reserved.networks + listeners.flatMap(\.proxyProtocol.accepted) }
 }

@@ -28,6 +28,18 @@ extension NodeConfiguration {
         }
     }
 
+    /// Of authorities that time has ended: told, but kept from nothing.
+    var expiryMistakes: [ConfigurationMistake] {
+        let now = Timestamp.now.seconds
+        return ports.flatMap { port in
+            port.trust.files.flatMap { path -> [ConfigurationMistake] in
+                guard let words = ListenerSection.Trust.expired(in: path, at: now) else { return [] }
+                return places.mistakes(
+                    "\(port.subject)trust \"file:\(path)\": \(words)", at: "\(port.key).trust", "file:" + path)
+            }
+        }
+    }
+
     func mistakes(ofRole name: String, _ flaw: String) -> [ConfigurationMistake] {
         let index = certificates.roles.firstIndex { $0.name == name }
         return places.mistakes("role \(name): \(flaw)", at: "certificates.roles[\(index ?? -1)].name", name)

@@ -53,7 +53,7 @@ import Testing
     @Test func `are mistakes where they are named, if no client could ever be verified`() async throws {
         let leaf = try Self.authority.get().client().certificatePath
         for (path, reason) in [
-            (try Self.root(validity: -200 ... -100), "it has expired"),
+            (try Self.root(validity: -200 ... -100), "has expired"),
             (try Self.root(key: .rsa1024), "too weak"),
             (try Self.root(["keyUsage": "critical,cRLSign"]), "keyCertSign"),
             (try Self.root(["extendedKeyUsage": "serverAuth"]), "certify clients"), (leaf, "CA:TRUE"),
@@ -75,6 +75,24 @@ import Testing
         let outcome = try await Self.check(extra: tunnel)
         #expect(outcome.status == 78 && outcome.errors.contains("certify servers"), "\(outcome)")
         #expect(outcome.errors.contains(/nodeguard\.yaml:14:\d+: tunnel a: trust/), "\(outcome)")
+    }
+
+    @Test func `with nothing but expired authorities are told, and keep no node from starting`() throws {
+        let path = try Self.root(validity: -200 ... -100)
+        let configuration = try NodeConfiguration.parse(
+            """
+            node: { name: db-1 }
+            certificates: { roles: [ { name: own, files: { chain: /c, key: /k } } ] }
+            proxy:
+              listeners:
+                - name: a
+                  listen: "127.0.0.1:0"
+                  protocol: tcp
+                  backend: "127.0.0.1:1"
+                  certificate: own
+                  trust: ["file:\(path)"]
+            """, path: "test")
+        #expect(configuration.fileMistakes.isEmpty && configuration.expiryMistakes.count == 1)
     }
 
     @Test func `may have an expired authority beside its successor`() async throws {

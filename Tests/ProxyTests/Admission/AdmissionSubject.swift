@@ -29,10 +29,12 @@ struct AdmissionSubject {
 
     /// The numbers of those who had to go, or the reason.
     mutating func arrives(
-        _ id: UInt64, from address: String?, on listener: Int = 0, isReserved: Bool = false, at time: Duration = .zero
+        _ id: UInt64, from address: String?, on listener: Int = 0, isReserved: Bool = false,
+        isOfTunnel: Bool = false, at time: Duration = .zero
     ) -> Outcome {
         let newcomer = AdmissionStateMachine.Newcomer(
-            id: id, network: address.map(Self.network), listener: listener, isReserved: isReserved)
+            id: id, network: address.map(Self.network), listener: listener, isReserved: isReserved,
+            isOfTunnel: isOfTunnel)
         switch machine.arrived(newcomer, at: time) {
         case .admit(let evictions): return .admitted(evictions.map(\.id))
         case .refuse(let excess): return .refused(excess.description)

@@ -45,3 +45,34 @@ import Testing
         #expect(subject.machine.unauthenticatedCount == 0)
     }
 }
+
+@Suite struct `A client that a ban or a budget would stop at the door` {
+    @Test func `is let in at a tunnel, behind whose address stands the whole node`() {
+        var subject = AdmissionSubject {
+            $0.ban = ProxyLimits.Ban(failures: 1, within: .seconds(60), duration: .seconds(60))
+        }
+        #expect(subject.arrives(1, from: "127.0.0.1") == .admitted)
+        #expect(subject.misbehaves(1, at: .zero).count == 1)
+        guard case .refused = subject.arrives(2, from: "127.0.0.1") else {
+            Issue.record("it is banned")
+            return
+        }
+        #expect(subject.arrives(3, from: "127.0.0.1", isOfTunnel: true) == .admitted)
+    }
+
+    @Test func `may prove to be one that a place is reserved for`() throws {
+        let administrators = [try AccessRule([.commonName: ["dba"]])]
+        var subject = AdmissionSubject {
+            $0.connections = 10
+            $0.perAddress.connections = 1
+            $0.reserved.identities = administrators
+            $0.reserved.connections = 1
+        }
+        #expect(subject.arrives(1, from: "10.0.0.1") == .admitted && subject.authenticates(1) == .admitted)
+        #expect(subject.arrives(2, from: "10.0.0.1") == .admitted)
+        #expect(subject.authenticates(2) == .refused("per-address connections of 10.0.0.1/32: 1"))
+        #expect(subject.authenticates(2, isReserved: true) == .admitted)
+        // No place is left to hope for.
+        #expect(subject.arrives(3, from: "10.0.0.1") == .refused("per-address connections of 10.0.0.1/32: 1"))
+    }
+}

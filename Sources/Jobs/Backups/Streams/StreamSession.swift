@@ -161,8 +161,10 @@ actor StreamSession: QueueConfined {
             } catch { details["reason"] = .string("its key could not be given up: \(error)") }
         }
         report(.backupDeleted, .success, details)
-        let left = (try? context.catalog.entries())?.filter { $0.known.name == entry.known.name }
-        context.figures.deleted(entry.known.name, newest: left?.last?.identity.backup.start)
+        // Where a target does not answer nobody knows what is left.
+        if let left = (try? context.catalog.entries())?.filter({ $0.known.name == entry.known.name }) {
+            context.figures.deleted(entry.known.name, newest: left.last?.identity.backup.start)
+        }
         var outcome = BackupOutcome()
         (outcome.backup, outcome.name, outcome.target) = (entry.known.backup, entry.known.name, entry.target.name)
         return outcome

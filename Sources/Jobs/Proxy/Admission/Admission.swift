@@ -28,6 +28,7 @@ final class Admission: Sendable {
             id: id, network: origin.map { PeerNetwork($0) }, listener: listener.number)
         newcomer.descriptor = Int(socket.stream.rawValue)
         newcomer.isReserved = origin.map(isReserved) ?? false
+        newcomer.isOfTunnel = listener.configuration.tunnel != nil
         return machine.withLock { $0.arrived(newcomer, at: now) }
     }
 

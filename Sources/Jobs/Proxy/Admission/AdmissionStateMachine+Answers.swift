@@ -9,6 +9,8 @@ extension AdmissionStateMachine {
         let listener: Int
         /// Whether it comes from a network that places are reserved for.
         var isReserved = false
+        /// Behind whose address stands the whole node: what one of its processes did at a listener bans no other here.
+        var isOfTunnel = false
         /// The number of its socket.
         var descriptor = 0
     }

@@ -22,7 +22,7 @@ struct AdmissionStateMachine {
     private var prefixes: KeyedBudgets<PeerNetwork>?
     private var identities: KeyedBudgets<PeerIdentity>?
     private var handshakes: TokenBucket
-    private var shedding: SheddingStateMachine
+    var shedding: SheddingStateMachine
     private(set) var bans = BanTable()
     private var unreservedCount = 0
     private(set) var reservedSilentCount = 0
@@ -53,13 +53,6 @@ struct AdmissionStateMachine {
     /// Addresses and prefixes that are remembered.
     var rememberedCount: Int { (addresses?.count ?? 0) + (prefixes?.count ?? 0) }
 
-    // MARK: what runs out
-
-    mutating func memoryObserved(_ readings: [MemoryReading]) { shedding.memoryObserved(readings) }
-
-    /// Why newcomers are turned away now, or were a moment ago.
-    func pressure(at time: Duration) -> Pressure? { shedding.pressure(at: time) }
-
     // MARK: before authentication
 
     mutating func arrived(_ newcomer: Newcomer, at time: Duration) -> Arrival {
@@ -77,7 +70,7 @@ struct AdmissionStateMachine {
         }
         do throws(Excess) {
             var known: (address: Int?, prefix: Int?)
-            if let network = newcomer.network { known = try entered(network, newcomer.isReserved, at: time) }
+            if let network = newcomer.network { known = try entered(network, newcomer, at: time) }
             let evictions = makeRoom(known.address, known.prefix) + makeRoom(on: newcomer.listener)
             add(Connection(client: newcomer, budget: .silent, address: known.address, prefix: known.prefix))
             return .admit(evicting: evictions)
@@ -93,15 +86,17 @@ struct AdmissionStateMachine {
         let hasPlace = isReserved && reservedSilentCount < limits.reserved.unauthenticated
         var evictions: [Eviction] = []
         var known: (address: Int?, prefix: Int?)
+        connections[place].client.isReserved = isReserved
         if hasPlace {
             known = (addresses?.place(of: network), prefixes?.place(of: network.prefix))
         } else {
-            do throws(Excess) { known = try entered(network, isReserved, at: time) } catch { return .refuse(error) }
+            do throws(Excess) {
+                known = try entered(network, connections[place].client, at: time)
+            } catch { return .refuse(error) }
             evictions = makeRoom(known.address, known.prefix)
         }
         leave(place)
         connections[place].client.network = network
-        connections[place].client.isReserved = isReserved
         connections[place].budget = hasPlace ? .reservedSilent : .silent
         (connections[place].address, connections[place].prefix) = known
         hold(connections[place])
@@ -111,12 +106,17 @@ struct AdmissionStateMachine {
 
     /// Takes the tokens of a network.
     private mutating func entered(
-        _ network: PeerNetwork, _ isReserved: Bool, at time: Duration
+        _ network: PeerNetwork, _ client: Newcomer, at time: Duration
     ) throws(Excess) -> (address: Int?, prefix: Int?) {
-        if !isReserved, let left = bans.remaining(network, at: time) { throw .ban(network, left: left) }
+        if !client.isReserved, !client.isOfTunnel, let left = bans.remaining(network, at: time) {
+            throw .ban(network, left: left)
+        }
+        // Who may prove to be one that a place is reserved for is judged when it has done so.
+        let mayHavePlace =
+            !limits.reserved.identities.isEmpty && reservedAuthenticatedCount < limits.reserved.connections
         // An address beyond its rate must not use up that of its neighbours.
-        let address = try addresses?.arrived(network, at: time)
-        return (address, try prefixes?.arrived(network.prefix, at: time))
+        let address = try addresses?.arrived(network, at: time, judgesConnections: !mayHavePlace)
+        return (address, try prefixes?.arrived(network.prefix, at: time, judgesConnections: !mayHavePlace))
     }
 
     /// Narrow budgets first: who goes for the sake of one makes room in the wider ones too.

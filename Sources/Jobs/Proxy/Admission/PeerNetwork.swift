@@ -73,6 +73,8 @@ package struct PeerNetwork: Hashable, Sendable, CustomStringConvertible {
     /// Of all addresses of its family.
     package var isOfEverybody: Bool { length == 0 }
 
+    package func overlaps(_ other: PeerNetwork) -> Bool { contains(other) || other.contains(self) }
+
     package func contains(_ other: PeerNetwork) -> Bool {
         family == other.family && length <= other.length
             && bits == other.bits & UInt128.max << (128 - length)

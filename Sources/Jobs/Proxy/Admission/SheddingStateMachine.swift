@@ -28,3 +28,10 @@ struct SheddingStateMachine {
         if level > bearable { throw .pressure(.descriptors(left)) }
     }
 }
+
+extension AdmissionStateMachine {
+    mutating func memoryObserved(_ readings: [MemoryReading]) { shedding.memoryObserved(readings) }
+
+    /// Why newcomers are turned away now, or were a moment ago.
+    func pressure(at time: Duration) -> Pressure? { shedding.pressure(at: time) }
+}

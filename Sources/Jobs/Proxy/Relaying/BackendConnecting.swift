@@ -66,8 +66,13 @@ final class BackendConnecting: Occupant {
     }
 
     private func ranOutOfTime() {
-        if let address { health.failed(address, "it did not answer in time") }
+        if let address { blame(address, "it did not answer in time") }
         failed()
+    }
+
+    /// Not for what may lie at the client's own address: the probes, which come from this node's, tell of the database.
+    private func blame(_ address: SocketAddress, _ reason: String) {
+        if !connection.listener.configuration.isTransparent { health.failed(address, reason) }
     }
 
     /// One that does not answer leaves time for the others.
@@ -78,7 +83,7 @@ final class BackendConnecting: Occupant {
             opening?.stop()
             if let address {
                 lastError = "\(address) did not answer in time"
-                health.failed(address, lastError)
+                blame(address, lastError)
             }
             tryNext()
         }
@@ -131,7 +136,7 @@ final class BackendConnecting: Occupant {
                 return
             } catch {
                 lastError = error.description
-                health.failed(address, lastError)
+                blame(address, lastError)
             }
         }
         failed()
@@ -143,7 +148,7 @@ final class BackendConnecting: Occupant {
             lastError = reason
             if isRefused { wasRefused = true }
             if isRefused, connection.isOfTunnel { connection.listener.counters.handshakesFailed.add() }
-            if let address { health.failed(address, reason) }
+            if let address { blame(address, reason) }
             tryNext()
         case .open(let link):
             stop()

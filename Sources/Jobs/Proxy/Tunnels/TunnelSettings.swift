@@ -30,6 +30,12 @@ extension TunnelSettings {
         try Files.setGroup(of: path, to: socketGroup)
     }
 
+    /// Of a socket that was kept over a restart, in which the group may have changed.
+    func renewGroup(_ address: SocketAddress) throws(IOError) {
+        guard case .unix(let path) = address, Files.isOwnOfOtherGroup(path, than: socketGroup) else { return }
+        try Files.setGroup(of: path, to: socketGroup)
+    }
+
     /// Whoever made the file may have given it the right permissions, and kept it for himself.
     func isOtherMode(of address: SocketAddress) -> Bool {
         guard case .unix(let path) = address, let mode = try? Files.mode(path) else { return false }
