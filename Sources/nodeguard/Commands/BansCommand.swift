@@ -33,7 +33,7 @@ struct BansCommand: AsyncParsableCommand {
             return .ready
         }
 
-        private static func commands(
+        static func commands(
             _ document: JSONValue, _ configuration: NodeConfiguration
         ) -> PacketFilterCommands {
             let bans = (document["bans"]?.items ?? []).compactMap { ban -> (network: PeerNetwork, seconds: Int64)? in

@@ -1,4 +1,5 @@
 import Proxy
+import Reports
 import Testing
 
 @testable import nodeguard
@@ -32,5 +33,29 @@ import Testing
         let text = PacketFilterCommands(bans: [], ports: []).text
         #expect(text.hasSuffix("flush set inet nodeguard bans6"))
         #expect(!text.contains("add "))
+    }
+
+    @Test func `keep out neither a reserved network nor a proxy before a listener`() throws {
+        let configuration = try NodeConfiguration.parse(
+            """
+            node: { name: db-1 }
+            certificates: { roles: [ { name: own, files: { chain: /c, key: /k } } ] }
+            proxy:
+              limits: { reserved: { networks: ["2001:db8::10"] } }
+              listeners:
+                - name: a
+                  listen: "127.0.0.1:5433"
+                  protocol: tcp
+                  backend: "127.0.0.1:1"
+                  certificate: own
+                  trust: ["file:/ca.pem"]
+                  accept-proxy-protocol: [10.0.0.0/28]
+            """, path: "test")
+        let bans: [JSONValue] = ["2001:db8::/64", "10.0.0.5/32", "203.0.113.7/32"].map {
+            .object(["network": .string($0), "seconds_left": .count(60)])
+        }
+        let text = BansCommand.List.commands(.object(["bans": .array(bans)]), configuration).text
+        #expect(text.contains("203.0.113.7/32 timeout 60s"))
+        #expect(!text.contains("2001:db8::/64") && !text.contains("10.0.0.5"), "\(text)")
     }
 }
