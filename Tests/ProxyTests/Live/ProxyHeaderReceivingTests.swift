@@ -231,6 +231,20 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `does not take its database down by a client whose own address leads nowhere`() async throws {
+            let backend = try TestBackend.echo()
+            let listener = try Stage.listener(.tcp, backend: [backend.address]) {
+                $0.announcingProxies = try [#require(PeerNetwork("127.0.0.0/8"))]
+                $0.isTransparent = true
+                $0.health = BackendHealthRules(every: .seconds(3600))
+            }
+            let stage = try Stage([listener])
+            for _ in 0..<6 { #expect(!Self.isServed(stage, from: "[2001:db8::1]:5555")) }
+            #expect(stage.refused(.backendDown) == 6)
+            #expect(Self.isServed(stage, from: "127.7.7.7:5555"), "the others are served")
+            await stage.proxy.stop()
+        }
+
         @Test func `may be a real HAProxy`() async throws {
             let backend = try TestBackend.echo()
             let stage = try Self.stage(backend)
