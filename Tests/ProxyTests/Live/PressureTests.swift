@@ -81,29 +81,33 @@ import Testing
             let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])])
             let script = """
                 import socket, sys
-                sys.stdin.readline()
-                held = [socket.create_connection(('127.0.0.1', \(stage.port))) for _ in range(40)]
-                print('held', flush=True)
-                sys.stdin.readline()
+                print('started', flush=True)
+                held = []
+                for line in sys.stdin:
+                    held += [socket.create_connection(('127.0.0.1', \(stage.port))) for _ in range(40)]
                 """
             let crowd = try Subprocess("python3", ["-c", script], keepsInputOpen: true)
+            try await crowd.waitForLine(containing: "started")
             // What the runtime opens lazily is open by now.
             #expect(try TestSocket(port: stage.port).raw >= 0)
             #expect(
                 await eventually(within: 10) {
                     (try? stage.counters().accepted.value) == 1 && proxySockets(stage, backend) == 0
                 })
-            var taken: [Int32] = []
-            while case let next = dup(0), next >= 0 { taken.append(next) }
-            #expect(errno == EMFILE)
-            try crowd.write([UInt8(ascii: "\n")])
             // It rests 10 ms, then twice as long each time: seven times in that second. No process can be without any
-            // descriptor for longer: libdispatch's monitor ends it.
-            let end = ContinuousClock.now + .milliseconds(900)
-            while stage.refused(.noDescriptors) < 9, ContinuousClock.now < end { poll(nil, 0, 1) }
-            let count = stage.refused(.noDescriptors)
+            // descriptor for longer: libdispatch's monitor ends it. A busy machine may take longer to let a client come.
+            var count: UInt64 = 0
+            for _ in 1...10 where count == 0 {
+                var taken: [Int32] = []
+                while case let next = dup(0), next >= 0 { taken.append(next) }
+                #expect(errno == EMFILE)
+                try crowd.write([UInt8(ascii: "\n")])
+                let end = ContinuousClock.now + .milliseconds(900)
+                while stage.refused(.noDescriptors) < 9, ContinuousClock.now < end { poll(nil, 0, 1) }
+                count = stage.refused(.noDescriptors)
+                for descriptor in taken { close(descriptor) }
+            }
             #expect(count >= 1 && count < 9, "\(count)")
-            for descriptor in taken { close(descriptor) }
             let client = try TestClient(stage.port, as: shop, .sslRequest)
             try client.send(startup())
             #expect(try client.receive(count: startup().count) == startup())
