@@ -37,7 +37,7 @@ extension LiveTests {
                 #expect(bytes.isEmpty || bytes.first == 0x15 || bytes.first == 0x16, "\(bytes.prefix(16))")
                 #expect(!String(decoding: bytes, as: UTF8.self).contains("secret"))
             }
-            #expect(stage.refused(.backendDown) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.backendDown) == 1 })
             let detail = stage.refusalDetails.first ?? ""
             await stage.proxy.stop()
             return (`A PostgreSQL port`.errorFields(answer)["C"], detail)
@@ -134,7 +134,7 @@ extension LiveTests {
             let text = String(decoding: try client.receiveAll(), as: UTF8.self)
             #expect(text.contains("does not accept connections"), "\(text)")
             #expect(backend.noted.allSatisfy { $0.isEmpty || $0.first == 0x16 || $0.first == 0x15 })
-            #expect(stage.refused(.backendDown) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.backendDown) == 1 })
             await stage.proxy.stop()
         }
     }

@@ -196,7 +196,7 @@ extension LiveTests {
                 return (try? client.receive(count: 1)) == [UInt8(ascii: "x")]
             }
             #expect(!isServed())
-            #expect(stage.refused(.backendDown) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.backendDown) == 1 })
             #expect(stage.refusalDetails.first?.contains("presents another certificate") == true)
             try stage.publish(others)
             #expect(isServed())

@@ -190,7 +190,7 @@ extension LiveTests {
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
             #expect(try client.receive(count: startup().count) == startup())
-            #expect(stage.refused(.evicted) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.evicted) == 1 })
             #expect(try silent[0].receive() == [])
             #expect(stage.unauthenticated == 7)
             await stage.proxy.stop()
@@ -209,7 +209,7 @@ extension LiveTests {
             #expect((try? socket.receive()) ?? [] == [])
             let time = start.duration(to: .now)
             #expect(time >= .milliseconds(390) && time < .seconds(5))
-            #expect(stage.refused(.handshakeTimeout) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.handshakeTimeout) == 1 })
             await stage.proxy.stop()
         }
 
@@ -232,7 +232,7 @@ extension LiveTests {
                 let socket = try TestSocket(port: stage.port)
                 try socket.send(Array("PING\r\n".utf8))
                 #expect((try? socket.receiveAll()) ?? [] == [])
-                #expect(stage.refused(.plaintext) == 1)
+                #expect(await eventually(within: 20) { stage.refused(.plaintext) == 1 })
                 await stage.proxy.stop()
             }
             #expect(backend.count == 0)

@@ -61,7 +61,7 @@ extension LiveTests {
                 #expect(fields["C"] == "28000" && fields["S"] == "FATAL")
                 #expect(fields["M"]?.contains("not allowed") == true)
             }
-            #expect(stage.refused(.noRule) == 2)
+            #expect(await eventually(within: 20) { stage.refused(.noRule) == 2 })
             #expect(backend.count == 0)
             #expect(stage.events.named(.connectionRefused).first?.fields["peer.subject"] == "CN=intern")
             await stage.proxy.stop()
@@ -103,7 +103,8 @@ extension LiveTests {
                 if answer.isEmpty { throw TestSupportError("closed") }
             }
             #expect(await eventually(within: 5) { stage.refused(.stuffedPreamble) == 1 })
-            #expect(stage.refused(.tlsRequired) == 1 && stage.refused(.unsupportedProtocol) == 1)
+            #expect(
+                await eventually(within: 20) { stage.refused(.tlsRequired) == 1 && stage.refused(.unsupportedProtocol) == 1 })
             #expect(backend.count == 0)
             await stage.proxy.stop()
         }
@@ -120,7 +121,7 @@ extension LiveTests {
             #expect(try direct.receive(count: startup().count) == startup())
             let nameless = try TestClient(stage.port, as: try Stage.client.get(), .direct)
             #expect(try nameless.receiveAll() == [])
-            #expect(stage.refused(.noApplicationProtocol) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.noApplicationProtocol) == 1 })
             await stage.proxy.stop()
         }
 
@@ -176,7 +177,7 @@ extension LiveTests {
             let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], publishes: false)
             #expect(stage.health.snapshot.reasons.contains { $0.code == "LISTENER_WITHOUT_CERTIFICATE" })
             #expect(throws: (any Error).self) { try TestClient(stage.port, as: try Stage.client.get(), .sslRequest) }
-            #expect(stage.refused(.noCertificateYet) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.noCertificateYet) == 1 })
             try stage.publish()
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(startup())

@@ -30,7 +30,7 @@ import Testing
             var block = [UInt8](repeating: 1, count: memory - resident)
             #expect(await eventually(within: 10) { stage.isShedding })
             #expect(throws: (any Error).self) { try session() }
-            #expect(stage.refused(.memoryPressure) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.memoryPressure) == 1 })
             #expect(stage.refusalDetails.last?.hasPrefix("memory of the process: ") == true)
             try held.send(Array("still here".utf8))
             #expect(try held.receive(count: 10) == Array("still here".utf8))
@@ -60,7 +60,8 @@ import Testing
             var taken: [Int32] = []
             while case let next = dup(0), next >= 0, next < 512 - 51 { taken.append(next) }
             #expect(throws: (any Error).self) { try session() }
-            #expect(stage.refused(.descriptorPressure) == 1 && stage.refused(.noDescriptors) == 0)
+            #expect(
+                await eventually(within: 20) { stage.refused(.descriptorPressure) == 1 && stage.refused(.noDescriptors) == 0 })
             #expect(stage.refusalDetails.last?.hasPrefix("descriptors of the process: ") == true)
             #expect(await eventually(within: 5) { stage.isShedding })
             try held.send(Array("still here".utf8))

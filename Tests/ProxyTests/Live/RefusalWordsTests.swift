@@ -78,9 +78,9 @@ extension LiveTests {
                 #expect(Self.isRefusal(nobody, spoken, "a client certificate is required"), "\(cut): \(nobody)")
             }
             let count = UInt64(Self.request(spoken).count)
-            #expect(stage.refused(.noRule) == count)
-            #expect(stage.refused(.unknownIssuer) == count)
-            #expect(stage.refused(.noPeerCertificate) == count)
+            #expect(await eventually(within: 20) { stage.refused(.noRule) == count })
+            #expect(await eventually(within: 20) { stage.refused(.unknownIssuer) == count })
+            #expect(await eventually(within: 20) { stage.refused(.noPeerCertificate) == count })
             #expect(backend.count == 0)
             #expect(try stage.counters().handshakesFailed.value == 2 * count)
             await stage.proxy.stop()
@@ -116,7 +116,7 @@ extension LiveTests {
                 #expect(Self.isRefusal(answer, .postgres, "not accepted: "), "\(kind.words)")
                 let words = `A PostgreSQL port`.errorFields(answer)["M"] ?? ""
                 #expect(words.contains(kind.words) || kind.reason == .authorityAsPeer, "\(words)")
-                #expect(stage.refused(kind.reason) == 1, "\(kind.words)")
+                #expect(await eventually(within: 20) { stage.refused(kind.reason) == 1 }, "\(kind.words)")
             }
             #expect(stage.events.named(.connectionRefused).allSatisfy { $0.fields["peer.subject"] == nil })
             #expect(stage.events.named(.connectionAccepted).isEmpty && backend.count == 0)
@@ -194,7 +194,8 @@ extension LiveTests {
             let leaving = try TestClient(stage.port, as: nil, .sslRequest)
             try leaving.endWriting()
             #expect(await eventually(within: 5) { stage.unauthenticated == 0 })
-            #expect(stage.refused(.unknownIssuer) == 2 && stage.refused(.noPeerCertificate) == 1)
+            #expect(
+                await eventually(within: 20) { stage.refused(.unknownIssuer) == 2 && stage.refused(.noPeerCertificate) == 1 })
             #expect(stage.events.named(.cancelDropped).isEmpty && stage.events.named(.cancelForwarded).isEmpty)
             #expect(backend.count == 0)
             await stage.proxy.stop()

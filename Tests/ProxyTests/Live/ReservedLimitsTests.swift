@@ -59,7 +59,8 @@ extension LiveTests {
             case .cassandra: #expect(Array(answer[9..<13]) == [0, 0, 0x10, 0x01] && text.contains(named), "\(text)")
             case .redis, .tcp: #expect(text == "-ERR max number of clients reached\r\n")
             }
-            #expect(stage.refused(.identityConnectionLimit) == 1 && stage.open == 1 && backend.count == 1)
+            #expect(
+                await eventually(within: 20) { stage.refused(.identityConnectionLimit) == 1 && stage.open == 1 && backend.count == 1 })
             #expect(stage.refusalDetails.allSatisfy { $0.hasPrefix(named) && $0.hasSuffix(": 1") })
             let other = try Self.session(stage.port, spoken, as: try Stage.intern.get(), from: [127, 0, 7, 1])
             #expect(try Self.echoed(other, spoken))
@@ -78,7 +79,7 @@ extension LiveTests {
                 let answer = try client.receive(count: 5)
                 refused += answer[0] == UInt8(ascii: "E") ? 1 : 0
             }
-            #expect(refused == 1 && stage.refused(.identityRate) == 1)
+            #expect(await eventually(within: 20) { refused == 1 && stage.refused(.identityRate) == 1 })
             #expect(
                 await eventually(within: 10) {
                     (try? Self.session(stage.port, as: shop, from: [127, 0, 7, 1])).map {
@@ -106,7 +107,7 @@ extension LiveTests {
             #expect(try Self.echoed(held))
             let late = try Self.session(stage.port(of: "a"), as: shop, from: [127, 0, 7, 1])
             #expect(`A PostgreSQL port`.errorFields(try late.receiveAll())["C"] == "53300")
-            #expect(stage.refused(.listenerConnectionLimit) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.listenerConnectionLimit) == 1 })
             withExtendedLifetime(held) {}
             await stage.proxy.stop()
         }

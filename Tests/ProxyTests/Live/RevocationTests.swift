@@ -134,7 +134,7 @@ extension LiveTests {
             let newcomer = try TestClient(stage.port, as: Stage.intern.get(), .sslRequest)
             try newcomer.send(startup())
             #expect(try fields(newcomer)["C"] == "28000")
-            #expect(stage.refused(.denied) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.denied) == 1 })
             let refused = stage.events.named(.connectionRefused).first?.fields["detail"]
             #expect(refused == .string("deny list: serial \(leaf.serial) \(leaf.issuer)"))
             try deny("common-name shop\nnonsense\n")

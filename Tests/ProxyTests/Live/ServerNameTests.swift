@@ -151,7 +151,7 @@ extension LiveTests {
                 for (_, reason) in strangers {
                     #expect(await eventually(within: 10) { scene.stage.refused(reason) == served }, "\(reason)")
                 }
-                #expect(scene.stage.refused(.unknownServerName) == (isStrict ? 3 : 0))
+                #expect(await eventually(within: 20) { scene.stage.refused(.unknownServerName) == (isStrict ? 3 : 0) })
                 #expect(scene.backend.count == 0 && scene.stage.open == 0)
                 await scene.stage.proxy.stop()
             }

@@ -48,7 +48,8 @@ extension LiveTests {
             let logical = try words(stage, Self.replication("database"))
             #expect(
                 logical["C"] == "28000" && logical["M"] == "this client certificate may not connect for replication")
-            #expect(stage.refused(.userNotAllowed) == 1 && stage.refused(.replicationNotAllowed) == 1)
+            #expect(
+                await eventually(within: 20) { stage.refused(.userNotAllowed) == 1 && stage.refused(.replicationNotAllowed) == 1 })
             #expect(backend.count == 0)
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(Self.replication("off"))

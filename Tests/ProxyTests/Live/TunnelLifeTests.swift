@@ -107,7 +107,7 @@ extension LiveTests {
             #expect((try? client.receiveAll()) == nil)
             #expect(Self.closings(stage) == ["no-longer-trusted"])
             #expect((try? Self.client(stage)) == nil)
-            #expect(stage.refused(.remoteRefused) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.remoteRefused) == 1 })
             await stage.proxy.stop()
         }
 
@@ -166,7 +166,7 @@ extension LiveTests {
                 try client.send(Array("PING\r\n".utf8))
                 let answer = (try? client.receiveAll()) ?? []
                 #expect(answer.isEmpty == isAsked)
-                #expect(stage.refused(.remoteDown) == number)
+                #expect(await eventually(within: 20) { stage.refused(.remoteDown) == number })
             }
             #expect(isShown(isAsked ? "down" : "failing"))
             let isReported = { stage.health.snapshot.reasons.contains { $0.code == "REMOTE_DOWN" } }

@@ -70,7 +70,7 @@ extension LiveTests {
             let stage = try Stage([try Stage.tunnel(.redis, to: backend.address.description)])
             let answer = try Self.say(Self.ping, to: stage)
             #expect(answer == Array("-ERR the remote end of this tunnel cannot be reached\r\n".utf8), "\(answer)")
-            #expect(stage.refused(.remoteRefused) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.remoteRefused) == 1 })
             #expect(stage.refusalDetails.first?.contains(wrong.words) == true, "\(stage.refusalDetails)")
             #expect(stage.events.named(.connectionRefused).first?.fields["tunnel"] == "out")
             #expect(stage.events.named(.connectionAccepted).isEmpty)
@@ -101,7 +101,7 @@ extension LiveTests {
                     }
                 ])
                 #expect(try Self.say(Self.ping, to: stage).first == UInt8(ascii: "-"))
-                #expect(stage.refused(.remoteRefused) == 1)
+                #expect(await eventually(within: 20) { stage.refused(.remoteRefused) == 1 })
                 let detail = stage.refusalDetails.first ?? ""
                 #expect(detail.contains(words) || words == "no list", "\(detail)")
                 await stage.proxy.stop()
@@ -154,7 +154,7 @@ extension LiveTests {
                 #expect(text.contains("cannot be reached") == (kind != .tcp), "\(kind) \(text)")
                 if kind == .cassandra { #expect(answer.prefix(5) == [0x84, 0, 0, 0x2A, 0]) }
             }
-            #expect(stage.refused(.remoteDown) == 4)
+            #expect(await eventually(within: 20) { stage.refused(.remoteDown) == 4 })
             await stage.proxy.stop()
         }
 
@@ -172,7 +172,7 @@ extension LiveTests {
                 try Stage.tunnel(.postgres, to: backend.address.description) { $0.tunnel?.isDirect = true }
             ])
             #expect(`A PostgreSQL port`.errorFields(try Self.say(startup(), to: stage))["C"] == "57P03")
-            #expect(stage.refused(isPlain ? .remoteDown : .remoteRefused) == 1)
+            #expect(await eventually(within: 20) { stage.refused(isPlain ? .remoteDown : .remoteRefused) == 1 })
             #expect(backend.noted.isEmpty)
             await stage.proxy.stop()
         }
@@ -196,7 +196,7 @@ extension LiveTests {
             try stage.publish(
                 try Stage.authority.get().issue(name: "localhost", dnsNames: ["localhost"], usage: [.server]))
             #expect(try Self.say(Self.ping, to: stage).first == UInt8(ascii: "-"))
-            #expect(stage.refused(.noCertificateYet) == 1 && remote.count == 0)
+            #expect(await eventually(within: 20) { stage.refused(.noCertificateYet) == 1 && remote.count == 0 })
             #expect(
                 stage.health.snapshot.reasons.contains {
                     $0.code == "LISTENER_CERTIFICATE_REFUSED" && $0.subject == "tunnel out"

@@ -230,7 +230,7 @@ extension LiveTests {
             let second = try TestSocket(port: stage.port(of: "out"))
             try second.send(startup())
             #expect(`A PostgreSQL port`.errorFields(try second.receiveAll())["C"] == "53300")
-            #expect(stage.refused(.connectionLimit) == 1)
+            #expect(await eventually(within: 20) { stage.refused(.connectionLimit) == 1 })
             let ids = await stage.proxy.connections().map(\.id)
             #expect(await stage.proxy.kill(try #require(ids.first)))
             #expect(`A PostgreSQL port`.errorFields(try client.receiveAll())["C"] == "57P01")

@@ -37,7 +37,8 @@ final class ProxyReports: Sendable {
         detail: @autoclosure () -> String? = nil, facts: TLSFacts? = nil, startup: StartupMessage? = nil,
         caller: LocalCaller? = nil
     ) {
-        listener.counters.refused(reason)
+        // Last: whoever sees it counted finds its event.
+        defer { listener.counters.refused(reason) }
         if reason.isNoise { return }
         guard case .report(let suppressed) = allowance else { return }
         var fields = Self.fields(listener, client, facts, startup)
