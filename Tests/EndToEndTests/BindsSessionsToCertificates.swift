@@ -137,7 +137,7 @@ import Testing
         #expect(try scene.fleet.nodeguard(["reload"]).output.contains("proxy.listeners.bound.mode"))
         #expect(try scene.psql("shop", "postgres", "template1").output == "postgres@template1\n")
         #expect(try scene.psql("neighbour", "app", "app").status != 0, "the certificate counts all the same")
-        let isTold = await eventually(within: 10) {
+        let isTold = await eventually(within: 20) {
             (try? scene.fleet.nodeguard(["status"]))?.output.contains("LISTENER_IN_DRY_RUN") == true
         }
         #expect(isTold)

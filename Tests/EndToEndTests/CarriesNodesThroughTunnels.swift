@@ -62,7 +62,7 @@ private final class NearNode: Sendable {
     }
 
     func audits(_ words: String) async -> Bool {
-        await eventually(within: 10) { [self] in
+        await eventually(within: 20) { [self] in
             (try? nodeguard(["audit", "tail"]).output)?.contains(words) == true
         }
     }
@@ -98,7 +98,7 @@ private final class NearNode: Sendable {
             log: near.folder + "/long.log")
         let before = try near.nodeguard(["certificates", "list", "--json"]).output
         #expect(try near.nodeguard(["certificates", "renew", "peer"]).status == 0)
-        let isRenewed = await eventually(within: 15) {
+        let isRenewed = await eventually(within: 20) {
             let now = try? near.nodeguard(["certificates", "list", "--json"]).output
             return now != nil && now != before
         }

@@ -96,7 +96,7 @@ import Testing
             explained.status == 4 && explained.output.contains("denied by a deny list: uri spiffe://"), "\(explained)")
         try "uri spiffe://\(Fleet.cluster)/app/desk\nuri\n"
             .write(toFile: fleet.folder + "/denied", atomically: true, encoding: .utf8)
-        let isTold = await eventually(within: 10) { fleet.agent.log.contains("denied:2: 'uri' has no value") }
+        let isTold = await eventually(within: 20) { fleet.agent.log.contains("denied:2: 'uri' has no value") }
         #expect(isTold, "\(fleet.agent.log)")
         #expect(try fleet.psql("select 1", as: "desk").output == "1\n")
         let status = try fleet.nodeguard(["status"])

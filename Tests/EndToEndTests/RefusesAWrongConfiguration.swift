@@ -48,7 +48,7 @@ import Testing
             "/usr/bin/python3",
             ["-c", "import socket,time; s=socket.create_server(('127.0.0.1',\(fleet.listenPort))); s.accept()"],
             log: fleet.folder + "/taken.log")
-        let isTaken = await eventually(within: 10) {
+        let isTaken = await eventually(within: 20) {
             (try? Program.shell("ss -Htln sport = :\(fleet.listenPort) | grep -q .").status) == 0
         }
         #expect(isTaken)

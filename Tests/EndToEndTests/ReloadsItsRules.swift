@@ -36,7 +36,7 @@ import Testing
         let refused = try fleet.nodeguard(["reload"])
         #expect(refused.status == 78 && refused.errors.contains("did you mean 'allow'"), "\(refused)")
         kill(fleet.agent.identifier, SIGHUP)
-        let isTold = await eventually(within: 10) { fleet.agent.log.contains("CONFIGURATION_REFUSED") }
+        let isTold = await eventually(within: 20) { fleet.agent.log.contains("CONFIGURATION_REFUSED") }
         #expect(isTold)
         #expect(try fleet.psql("select 1").output == "1\n")
         try change(fleet, "alow: [", "allow: [")

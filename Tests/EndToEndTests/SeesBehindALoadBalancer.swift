@@ -18,7 +18,7 @@ import Testing
         try configuration.write(toFile: folder + "/haproxy.cfg", atomically: true, encoding: .utf8)
         let balancer = try Program(
             "/usr/sbin/haproxy", ["-db", "-f", folder + "/haproxy.cfg"], log: folder + "/haproxy.log")
-        let isListening = await eventually(within: 10) {
+        let isListening = await eventually(within: 20) {
             (try? Program.shell("ss -Htln sport = :\(port) | grep -q .").status) == 0
         }
         try #require(isListening, "\(balancer.log)")
@@ -48,7 +48,7 @@ import Testing
         let query = "select application_name from pg_stat_activity where pid = pg_backend_pid()"
         let said = try fleet.psql(query, as: "shop", "sslmode=verify-full port=\(front)")
         let client = try #require(said.output.firstMatch(of: /^psql - (127\.0\.0\.1:[0-9]+)\n$/), "\(said)").1
-        let isAudited = await eventually(within: 10) {
+        let isAudited = await eventually(within: 20) {
             guard let events = try? fleet.nodeguard(["audit", "tail", "-n", "20"]).output else { return false }
             return events.contains("peer.address=\(client)") && events.contains("carrier.address=127.0.0.1:")
         }
@@ -62,7 +62,7 @@ import Testing
                 "select pg_sleep(60)",
             ],
             log: fleet.folder + "/psql.log")
-        let isListed = await eventually(within: 10) {
+        let isListed = await eventually(within: 20) {
             (try? fleet.nodeguard(["connections"]).output.contains(/127\.0\.0\.1:[0-9]+ via 127\.0\.0\.1:[0-9]+/))
                 == true
         }
@@ -74,7 +74,7 @@ import Testing
         // Whoever is in the balancer's network and says nothing is not let in.
         let silent = try fleet.psql("select 1", as: "shop", "sslmode=verify-full port=\(port)")
         #expect(silent.status != 0)
-        let isRefused = await eventually(within: 10) {
+        let isRefused = await eventually(within: 20) {
             (try? fleet.nodeguard(["audit", "tail", "-n", "5"]).output.contains("no-proxy-header")) == true
         }
         #expect(isRefused, "\(fleet.agent.log)")

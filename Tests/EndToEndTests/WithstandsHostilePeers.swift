@@ -25,7 +25,7 @@ import Testing
         let outcome = try Program.run("/usr/bin/python3", ["-c", script])
         #expect(outcome.status == 0, "\(outcome)")
         #expect(try fleet.psql("select 1").output == "1\n")
-        let isClean = await eventually(within: 15) { (try? self.descriptorCount(fleet)) ?? .max <= before + 1 }
+        let isClean = await eventually(within: 20) { (try? self.descriptorCount(fleet)) ?? .max <= before + 1 }
         let after = try descriptorCount(fleet)
         #expect(isClean, "descriptors: \(before) before, \(after) after")
         #expect(fleet.agent.isRunning)
@@ -75,7 +75,7 @@ import Testing
         let request = "bytes([0, 0, 0, 8, 4, 210, 22, 47])"
         #expect(try knocks(request) == "b'S'\n")
         for _ in 0..<3 { #expect(try knocks("b'\\xff' * 8") == "b''\n") }
-        let isListed = await eventually(within: 10) {
+        let isListed = await eventually(within: 20) {
             (try? fleet.nodeguard(["bans"]))?.output.contains("127.0.3.7/32  ysql      malformed-preamble") == true
         }
         let listed = try fleet.nodeguard(["bans"])

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import OpenSSL
 import TestSupport
 import Testing
@@ -23,12 +23,22 @@ import Testing
         Array(UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: 64))
     }
 
-    @Test func `finds a place even when the secure heap is full`() {
-        let secret = SecretBytes(copying: [UInt8](repeating: 7, count: 1 << 20))
-        let isOnSecureHeap = secret.isOnSecureHeap
+    @Test func `leaves half of the secure heap to OpenSSL, and finds a place all the same`() throws {
+        let large = SecretBytes(copying: [UInt8](repeating: 7, count: 1 << 20))
+        let isOnSecureHeap = large.isOnSecureHeap
         #expect(!isOnSecureHeap)
-        #expect(secret.withBytes { $0.count } == 1 << 20)
-        #expect(secret.copy().allSatisfy { $0 == 7 })
+        #expect(large.withBytes { $0.count } == 1 << 20)
+        #expect(large.copy().allSatisfy { $0 == 7 })
+
+        let many = (0..<300).map { _ in SecretReference(copying: [UInt8](repeating: 7, count: 4096)) }
+        #expect(many.first?.withSecret { $0.isOnSecureHeap } == true)
+        #expect(many.last?.withSecret { $0.isOnSecureHeap } == false)
+        #expect(many.allSatisfy { $0.withBytes { $0[0] == 7 && $0[4095] == 7 } })
+        // A new thread's generator, and a new key, have their place.
+        let thread = Thread { _ = secureRandom(16) }
+        thread.start()
+        #expect(eventuallyBlocking(within: 20) { thread.isFinished })
+        _ = try PrivateKey.generate(.ecP256)
     }
 
     @Test func `takes bytes and leaves none behind`() {

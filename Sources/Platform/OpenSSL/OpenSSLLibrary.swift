@@ -17,11 +17,13 @@ package enum OpenSSLLibrary {
         // Without an exit handler: other threads may still be inside OpenSSL when the process ends.
         let options = UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT)
         precondition(OPENSSL_init_ssl(options, nil) == 1, "OpenSSL does not start")
-        // 1 MiB, of which only what is used is resident: for our secrets (where it is full, `SecretBytes` locks pages
-        // of its own), and for private keys of OpenSSL, ephemeral ones of handshakes under way too, which fail without.
-        CRYPTO_secure_malloc_init(1 << 20, 32)
+        CRYPTO_secure_malloc_init(secureHeapSize, 32)
         return true
     }()
+
+    /// In bytes; only what is used is resident. Half at most is for our secrets, the rest for OpenSSL's own: private
+    /// keys, ephemeral ones of handshakes under way too, and each thread's random generator, which fail without.
+    static let secureHeapSize = 1 << 20
 }
 
 /// What the process itself does against a leak of secrets, beside the service unit's rules.

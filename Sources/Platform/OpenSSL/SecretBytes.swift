@@ -3,7 +3,8 @@ import Glibc
 
 /// Secret bytes with one owner: kept out of swap and core dumps, wiped in `deinit`, without a description.
 ///
-/// They lie on OpenSSL's secure heap, or, when that is full, in locked pages of their own.
+/// They lie on OpenSSL's secure heap, or, when half of that is taken, in locked pages of their own: the other half is
+/// OpenSSL's, whose random generators and ephemeral keys have no other place.
 package struct SecretBytes: ~Copyable, Sendable {
     package let count: Int
     private nonisolated(unsafe) let storage: UnsafeMutableRawPointer
@@ -45,7 +46,8 @@ package struct SecretBytes: ~Copyable, Sendable {
         precondition(count >= 0)
         OpenSSLLibrary.prepare()
         self.count = count
-        if let heap = CRYPTO_secure_malloc(max(count, 1), nil, 0) {
+        let isRoomLeft = CRYPTO_secure_used() + count <= OpenSSLLibrary.secureHeapSize / 2
+        if isRoomLeft, let heap = CRYPTO_secure_malloc(max(count, 1), nil, 0) {
             storage = heap
             mappedCount = CRYPTO_secure_allocated(heap) == 1 ? 0 : -1
         } else {

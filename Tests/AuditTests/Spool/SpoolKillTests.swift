@@ -53,7 +53,7 @@ import Testing
         guard await eventually(within: 30, { child.output.contains("durable ") || !child.isRunning }), child.isRunning
         else { throw TestSupportError("the child did not start: \(child.output)\(child.errors)") }
         let deadline = ContinuousClock.now + .milliseconds(.random(in: 0...150))
-        _ = await eventually(within: 1) { ContinuousClock.now >= deadline }
+        _ = await eventually(within: 20) { ContinuousClock.now >= deadline }
         child.signal(SIGKILL)
         _ = try await child.waitForEnd()
         let words = child.output.split(separator: "\n").filter { $0.hasPrefix("durable ") && $0.hasSuffix(".") }

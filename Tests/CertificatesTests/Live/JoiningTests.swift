@@ -88,7 +88,7 @@ import Testing
         let sent = server.requests.count(where: \.hasPassword)
         #expect(sent == 1)
         #expect(FileManager.default.fileExists(atPath: node.state.file("bundle")), "it is the operator's to remove")
-        #expect(await !eventually(within: 1) { server.requests.count(where: \.hasPassword) > sent })
+        #expect(await !eventually(within: 20) { server.requests.count(where: \.hasPassword) > sent })
         await node.stop()
     }
 

@@ -29,22 +29,22 @@ extension LiveTests {
             let postgres = try await TestPostgres(tls: isSecured ? try Stage.server.get() : nil)
             let stage = try Self.stage(
                 .postgres, [postgres.address], isSecured ? `A connection with TLS to the database`.verify : nil)
-            #expect(await eventually(within: 10) { Self.states(stage) == [.up] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.up] })
             #expect(try TestPostgres.psql(stage.port, as: try Stage.client.get(), "select 1").output == "1\n")
             await postgres.stop()
-            #expect(await eventually(within: 15) { Self.states(stage) == [.down] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.down] })
             let down = try TestPostgres.psql(stage.port, as: try Stage.client.get(), "select 1")
             #expect(down.errors.contains("does not accept connections") && down.errors.contains("(for "), "\(down)")
             #expect(stage.refusalDetails.last?.contains("down for") == true, "\(stage.refusalDetails)")
             #expect(
-                await eventually(within: 5) {
+                await eventually(within: 20) {
                     stage.health.snapshot.reasons.contains { $0.code == "BACKEND_DOWN" && $0.severity == .error }
                 })
             try await postgres.start()
-            #expect(await eventually(within: 15) { Self.states(stage) == [.up] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.up] })
             #expect(try TestPostgres.psql(stage.port, as: try Stage.client.get(), "select 2").output == "2\n")
             #expect(
-                await eventually(within: 5) {
+                await eventually(within: 20) {
                     !stage.health.snapshot.reasons.contains { $0.code == "BACKEND_DOWN" }
                 })
             await stage.proxy.stop()
@@ -55,9 +55,9 @@ extension LiveTests {
             let postgres = try await TestPostgres(tls: try Stage.server.get())
             let stage = try Self.stage(
                 .postgres, [postgres.address], isSecured ? `A connection with TLS to the database`.verify : nil)
-            #expect(await eventually(within: 10) { Self.states(stage) == [.up] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.up] })
             let probed = { stage.proxy.listeners.first?.backendHealth.probeCount ?? 0 }
-            #expect(await eventually(within: 15) { probed() >= 3 })
+            #expect(await eventually(within: 20) { probed() >= 3 })
             await stage.proxy.stop()
             let output = await postgres.stop()
             #expect(output.contains("ready to accept connections"))
@@ -69,13 +69,13 @@ extension LiveTests {
             dead.stop()
             let backend = try TestBackend.echo()
             let stage = try Self.stage(.tcp, [dead.address, backend.address])
-            #expect(await eventually(within: 15) { Self.states(stage) == [.down, .up] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.down, .up] })
             #expect(stage.proxy.listeners.first?.backendHealth.worthTrying == [backend.address])
             let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
             try client.send("x")
             #expect(try client.receive(count: 1) == [UInt8(ascii: "x")])
             #expect(
-                await eventually(within: 5) {
+                await eventually(within: 20) {
                     stage.health.snapshot.reasons.contains { $0.code == "BACKEND_DOWN" && $0.severity == .warn }
                 })
             await stage.proxy.stop()
@@ -101,13 +101,13 @@ extension LiveTests {
             }
             let silent = try TestBackend { socket, _ in _ = try socket.receiveAll() }
             let stage = try Self.stage(spoken, [good.address, wrong.address, silent.address])
-            #expect(await eventually(within: 15) { Self.states(stage) == [.up, .down, .down] })
+            #expect(await eventually(within: 20) { Self.states(stage) == [.up, .down, .down] })
             let reasons = stage.proxy.listeners.flatMap { $0.backendHealth.findings.map(\.reason) }
             #expect(reasons[1]?.contains("the answer to") == true && reasons[2]?.contains("in time") == true)
             await stage.proxy.stop()
             let other = try Self.stage(
                 spoken, [secured.address, good.address], `A connection with TLS to the database`.verify)
-            #expect(await eventually(within: 15) { Self.states(other) == [.up, .down] })
+            #expect(await eventually(within: 20) { Self.states(other) == [.up, .down] })
             await other.proxy.stop()
         }
     }

@@ -108,7 +108,7 @@ extension LiveTests {
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
             #expect(`A PostgreSQL port`.errorFields(try client.receiveAll())["C"] == "57P03")
-            let isReported = await eventually(within: 5) {
+            let isReported = await eventually(within: 20) {
                 let events = stage.events.named(.connectionClosed) + stage.events.named(.connectionRefused)
                 return events.contains { event in
                     guard case .string(let detail)? = event.fields["detail"] else { return false }
@@ -116,7 +116,7 @@ extension LiveTests {
                 }
             }
             #expect(isReported)
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             await stage.proxy.stop()
         }
 

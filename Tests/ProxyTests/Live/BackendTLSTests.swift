@@ -53,7 +53,7 @@ extension LiveTests {
             }
             #expect(await eventually(within: 90) { notes.all.count == 24 })
             #expect(!notes.all.contains("bad"))
-            #expect(await eventually(within: 10) { Self.reasons(stage).count == 24 })
+            #expect(await eventually(within: 20) { Self.reasons(stage).count == 24 })
             #expect(Self.reasons(stage).allSatisfy { $0 == "finished" }, "\(Self.reasons(stage))")
             // The listener's own certificate stands for it.
             let own = stage.proxy.listeners.first?.context?.identity?.leaf.serial ?? ""
@@ -104,8 +104,8 @@ extension LiveTests {
             let late = Self.bytes(500_000, seed: 3)
             try client.send(late)
             try client.endWriting()
-            #expect(await eventually(within: 10) { ending.noted.first == late })
-            #expect(await eventually(within: 5) { Self.reasons(other) == ["finished"] })
+            #expect(await eventually(within: 20) { ending.noted.first == late })
+            #expect(await eventually(within: 20) { Self.reasons(other) == ["finished"] })
             await other.proxy.stop()
         }
 
@@ -133,7 +133,7 @@ extension LiveTests {
                 #expect(throws: (any Error).self) {
                     _ = try client.receiveAll()
                 }
-                #expect(await eventually(within: 5) { Self.reasons(stage).count == count + 1 })
+                #expect(await eventually(within: 20) { Self.reasons(stage).count == count + 1 })
             }
             #expect(Self.reasons(stage).first == "backend-tls-failed")
             #expect(Self.reasons(stage).last == "backend-failed")
@@ -142,9 +142,9 @@ extension LiveTests {
             try truncating.send("x")
             _ = try truncating.receive(count: 1)
             truncating.socket.endWriting()
-            #expect(await eventually(within: 5) { backend.noted.count == noted + 1 })
+            #expect(await eventually(within: 20) { backend.noted.count == noted + 1 })
             #expect(backend.noted.last == Array("cut".utf8))
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             await stage.proxy.stop()
         }
 
@@ -171,15 +171,15 @@ extension LiveTests {
                 notes.add((try? client.receiveAll()) == expected ? "all down" : "wrong")
             }
             let pinned = { stage.proxy.relays.reduce(0) { $0 + $1.figures.pinnedBytes } }
-            #expect(await eventually(within: 15) { pinned() > 0 })
+            #expect(await eventually(within: 20) { pinned() > 0 })
             #expect(pinned() < 2 << 20)
             gate.signal()
             #expect(await eventually(within: 30) { notes.all == ["all up"] }, "\(notes.all)")
-            #expect(await eventually(within: 15) { pinned() > 0 })
+            #expect(await eventually(within: 20) { pinned() > 0 })
             #expect(pinned() < 2 << 20)
             gate.signal()
             #expect(await eventually(within: 30) { notes.all == ["all up", "all down"] }, "\(notes.all)")
-            #expect(await eventually(within: 10) { pinned() == 0 })
+            #expect(await eventually(within: 20) { pinned() == 0 })
             await stage.proxy.stop()
         }
 

@@ -33,7 +33,7 @@ extension LiveTests {
             try client.send(startup())
             #expect(try client.receive(count: startup().count) == startup())
             #expect(
-                await eventually(within: 10) {
+                await eventually(within: 20) {
                     stage.proxy.listeners.first?.backendHealth.findings.map(\.state) == [.up]
                 })
             await stage.proxy.stop()
@@ -71,7 +71,7 @@ extension LiveTests {
             let connection = try TestPostgres.connection(front.port, as: try Stage.client.get())
             let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
             let running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'"
-            #expect(await eventually(within: 10) { (try? postgres.direct(running)) == "1\n" })
+            #expect(await eventually(within: 20) { (try? postgres.direct(running)) == "1\n" })
             psql.signal(SIGINT)
             let outcome = try await psql.waitForEnd(within: 10)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")

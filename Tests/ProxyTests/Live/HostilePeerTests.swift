@@ -42,7 +42,7 @@ extension LiveTests {
                 }
             }
             #expect(await eventually(within: 20) { stage.unauthenticated == 0 && stage.open == 0 })
-            #expect(await eventually(within: 10) { proxySockets(stage, backend) == 0 })
+            #expect(await eventually(within: 20) { proxySockets(stage, backend) == 0 })
             #expect(backend.count == 0)
             let client = try TestClient(stage.port(of: "pg"), as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
@@ -70,7 +70,7 @@ extension LiveTests {
                 await eventually(within: 20) {
                     stage.events.named(.connectionClosed).contains { $0.fields["reason"] == "key-update-flood" }
                 })
-            #expect(await eventually(within: 10) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             await stage.proxy.stop()
         }
 
@@ -103,8 +103,8 @@ extension LiveTests {
                 }
             }
             #expect(cut > 1000, "a handshake with a certificate has more bytes than \(cut)")
-            #expect(await eventually(within: 10) { stage.unauthenticated == 0 && stage.open == 0 })
-            #expect(await eventually(within: 10) { proxySockets(stage, backend) == 0 })
+            #expect(await eventually(within: 20) { stage.unauthenticated == 0 && stage.open == 0 })
+            #expect(await eventually(within: 20) { proxySockets(stage, backend) == 0 })
             #expect(backend.count == 1)
             await stage.proxy.stop()
         }
@@ -139,8 +139,8 @@ extension LiveTests {
                 #expect(try client.receive(count: startup().count) == startup())
             }
             // Each honest newcomer took a place, and left it when it was proven.
-            #expect(await eventually(within: 5) { stage.open == 0 && stage.unauthenticated == 5 })
-            #expect(await eventually(within: 5) { stage.refused(.evicted) == 13 })
+            #expect(await eventually(within: 20) { stage.open == 0 && stage.unauthenticated == 5 })
+            #expect(await eventually(within: 20) { stage.refused(.evicted) == 13 })
             for socket in silent.prefix(13) { #expect(try socket.receive() == []) }
             await stage.proxy.stop()
         }
@@ -166,7 +166,7 @@ extension LiveTests {
                 """
             let hoarder = try Subprocess("python3", ["-c", script], keepsInputOpen: true)
             try await hoarder.waitForLine(containing: "held")
-            #expect(await eventually(within: 5) { stage.refused(.evicted) >= 300 })
+            #expect(await eventually(within: 20) { stage.refused(.evicted) >= 300 })
             #expect(stage.refused(.noDescriptors) == 0)
             #expect(stage.unauthenticated <= 36)
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
@@ -174,7 +174,7 @@ extension LiveTests {
             #expect(try client.receive(count: startup().count) == startup())
             try hoarder.endInput()
             hoarder.signal(SIGKILL)
-            #expect(await eventually(within: 10) { stage.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { stage.unauthenticated == 0 })
             await stage.proxy.stop()
         }
 
@@ -186,7 +186,7 @@ extension LiveTests {
             limits.unauthenticated = 8
             let stage = try Stage([try Stage.listener(.postgres, backend: [backend.address])], limits: limits)
             let silent = try (0..<8).map { _ in try TestSocket(port: stage.port) }
-            #expect(await eventually(within: 5) { stage.unauthenticated == 8 })
+            #expect(await eventually(within: 20) { stage.unauthenticated == 8 })
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
             #expect(try client.receive(count: startup().count) == startup())
@@ -248,14 +248,14 @@ extension LiveTests {
                 let socket = try TestSocket(port: stage.port)
                 try? socket.send([0x47])
             }
-            #expect(await eventually(within: 10) { stage.refused(.plaintext) + stage.refused(.clientLeft) == attempts })
+            #expect(await eventually(within: 20) { stage.refused(.plaintext) + stage.refused(.clientLeft) == attempts })
             let told = {
                 stage.events.named(.connectionRefused).reduce(0) { total, event in
                     guard case .integer(let left)? = event.fields["suppressed"] else { return total + 1 }
                     return total + Int(left) + (event.fields["reason"] == "flood" ? 0 : 1)
                 }
             }
-            #expect(await eventually(within: 10) { told() == attempts })
+            #expect(await eventually(within: 20) { told() == attempts })
             #expect(stage.events.named(.connectionRefused).count < attempts)
             await stage.proxy.stop()
         }
@@ -273,7 +273,7 @@ extension LiveTests {
                 #expect((try? client.receive()).map { $0.isEmpty || $0 == Array("partial".utf8) } ?? true)
             }
             #expect(
-                await eventually(within: 5) { stage.open == 0 && proxySockets(stage, backend) == 0 })
+                await eventually(within: 20) { stage.open == 0 && proxySockets(stage, backend) == 0 })
             await stage.proxy.stop()
         }
     }

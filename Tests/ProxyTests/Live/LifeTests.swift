@@ -88,7 +88,7 @@ extension LiveTests {
             stage.proxy.publish(trust: try TrustAnchors(both))
             let stranger = try TestClient(stage.port, as: try Stage.stranger.get(), .direct)
             #expect(try stranger.receiveAll() == [], "trusted now, but no rule allows it")
-            #expect(await eventually(within: 5) { stage.refused(.noRule) == 1 })
+            #expect(await eventually(within: 20) { stage.refused(.noRule) == 1 })
             try old.send("z")
             #expect(try old.receive(count: 1) == [UInt8(ascii: "z")])
             await stage.proxy.stop()
@@ -102,7 +102,7 @@ extension LiveTests {
             try client.send("x")
             _ = try client.receive(count: 1)
             async let drained: Void = stage.proxy.drain(deadline: .seconds(20))
-            #expect(await eventually(within: 5) { (try? TestSocket(port: port)) == nil })
+            #expect(await eventually(within: 20) { (try? TestSocket(port: port)) == nil })
             try client.send("y")
             #expect(try client.receive(count: 1) == [UInt8(ascii: "y")])
             try client.endWriting()
@@ -115,7 +115,7 @@ extension LiveTests {
             try again.send("z")
             #expect(try again.receive(count: 1) == [UInt8(ascii: "z")])
             await stage.proxy.drain(deadline: .milliseconds(200))
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             #expect(stage.events.named(.connectionClosed).last?.fields["reason"] == "drained")
             await stage.proxy.stop()
         }
@@ -154,14 +154,14 @@ extension LiveTests {
                 let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
                 let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
                 let silent = try TestSocket(port: stage.port)
-                #expect(await eventually(within: 5) { stage.open == 1 && stage.unauthenticated == 1 })
+                #expect(await eventually(within: 20) { stage.open == 1 && stage.unauthenticated == 1 })
                 await stage.proxy.stop()
                 #expect(throws: (any Error).self) {
                     if try client.receive().isEmpty { throw TestSupportError("ended") }
                 }
                 #expect((try? silent.receive()) ?? [] == [])
             }
-            #expect(await eventually(within: 10) { laneDescriptors() <= before })
+            #expect(await eventually(within: 20) { laneDescriptors() <= before })
         }
 
         @Test func `names what is wrong with a listener before it binds anything`() throws {
@@ -180,7 +180,7 @@ extension LiveTests {
             let intern = try TestClient(stage.port, as: try Stage.intern.get(), .direct)
             #expect(try intern.receiveAll() == [])
             let serial = try #require(Certificate.parsePEM(try Stage.server.get().certificatePEM).first).serial
-            let isSaid = await eventually(within: 5) {
+            let isSaid = await eventually(within: 20) {
                 guard case .object(let proxy)? = stage.health.snapshot.sections["proxy"],
                     case .array(let listeners)? = proxy["listeners"], case .object(let listener)? = listeners.first
                 else { return false }

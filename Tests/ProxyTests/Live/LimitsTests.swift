@@ -49,13 +49,11 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
-        /// Closed at once; one that is let in waits for its client.
+        /// Closed at once; one that is let in reads an answer.
         private static func isRefused(_ stage: Stage, from source: [UInt8]) throws -> Bool {
-            let before = stage.refused(.prefixRate)
             let socket = try TestSocket(port: stage.port, from: source)
             try? socket.send([0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F])
-            let isOver = (try? socket.receive(1)) ?? [] == []
-            return isOver && stage.refused(.prefixRate) == before + 1
+            return (try? socket.receive(1)) ?? [] == []
         }
 
         @Test func `of a prefix's connections is met before any handshake, and is gone with one of them`() async throws
@@ -70,7 +68,7 @@ extension LiveTests {
             _ = try Self.session(stage, from: [127, 0, 8, 9])
             try held[0].endWriting()
             _ = try held[0].receiveAll()
-            #expect(await eventually(within: 5) { stage.open <= 2 })
+            #expect(await eventually(within: 20) { stage.open == 1 })
             _ = try Self.session(stage, from: [127, 0, 7, 9])
             await stage.proxy.stop()
         }
@@ -80,7 +78,7 @@ extension LiveTests {
             let stage = try Self.stage(backend) { $0.perPrefix.unauthenticated = 4 }
             let others = try (1...3).map { try TestSocket(port: stage.port, from: [127, 0, 8, UInt8($0)]) }
             let silent = try (1...9).map { try TestSocket(port: stage.port, from: [127, 0, 7, UInt8($0)]) }
-            #expect(await eventually(within: 5) { stage.refused(.evicted) == 5 && stage.unauthenticated == 7 })
+            #expect(await eventually(within: 20) { stage.refused(.evicted) == 5 && stage.unauthenticated == 7 })
             for socket in silent.prefix(5) { #expect(try socket.receive() == []) }
             #expect(stage.refusalDetails.allSatisfy { $0 == "per-prefix unauthenticated of 127.0.7.0/24: 4" })
             _ = try Self.session(stage, from: [127, 0, 7, 77])
@@ -103,7 +101,7 @@ extension LiveTests {
                 $0.ban = .init(failures: 3, within: .seconds(60), duration: .seconds(600))
             }
             for _ in 0..<3 { try Self.misbehave(stage, from: [127, 0, 7, 1]) }
-            #expect(await eventually(within: 5) { stage.events.named(.banBegan).count == 1 })
+            #expect(await eventually(within: 20) { stage.events.named(.banBegan).count == 1 })
             let event = stage.events.named(.banBegan)[0]
             #expect(event.fields["network"] == "127.0.7.1/32" && event.fields["reason"] == "malformed-preamble")
             #expect(event.fields["listener"] == "db" && event.fields["seconds"] == 600)
@@ -134,8 +132,8 @@ extension LiveTests {
                 $0.ban = .init(failures: 1, within: .seconds(60), duration: .milliseconds(1500))
             }
             try Self.misbehave(stage, from: [127, 0, 7, 1])
-            #expect(await eventually(within: 5) { stage.proxy.bans.count == 1 })
-            #expect(await eventually(within: 10) { stage.events.named(.banLifted).count == 1 })
+            #expect(await eventually(within: 20) { stage.proxy.bans.count == 1 })
+            #expect(await eventually(within: 20) { stage.events.named(.banLifted).count == 1 })
             #expect(stage.events.named(.banLifted)[0].fields["cause"] == "expired")
             _ = try Self.session(stage, from: [127, 0, 7, 1])
             await stage.proxy.stop()
@@ -166,7 +164,7 @@ extension LiveTests {
                 socket.endWriting()
                 _ = try? socket.receiveAll()
             }
-            #expect(await eventually(within: 5) { stage.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { stage.unauthenticated == 0 })
             #expect(stage.events.named(.connectionRefused).count >= 6)
             #expect(stage.proxy.bans.isEmpty && stage.events.named(.banBegan).isEmpty)
             await stage.proxy.stop()

@@ -38,7 +38,7 @@ extension LiveTests {
             #expect(summary.peerSubject == "CN=shop")
             try client.endWriting()
             #expect(try client.receiveAll() == [])
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             let accepted = try #require(stage.events.named(.connectionAccepted).first)
             #expect(accepted.fields["user"] == "shop" && accepted.fields["tls.version"] == "TLSv1.3")
             #expect(accepted.fields["rule"] == "allow[0] {uri: spiffe://c/app/*}")
@@ -76,10 +76,10 @@ extension LiveTests {
                 _ = try client.receive()
             }
             #expect(error?.kind == .peerAlert)
-            #expect(await eventually(within: 5) { stage.refused(.noPeerCertificate) == 1 })
+            #expect(await eventually(within: 20) { stage.refused(.noPeerCertificate) == 1 })
             let stranger = try TestClient(stage.port, as: try Stage.stranger.get(), .sslRequest)
             #expect(throws: TLSFailure.self) { _ = try stranger.receive() }
-            #expect(await eventually(within: 5) { stage.refused(.unknownIssuer) == 1 })
+            #expect(await eventually(within: 20) { stage.refused(.unknownIssuer) == 1 })
             #expect(backend.count == 0)
             await stage.proxy.stop()
         }
@@ -102,9 +102,11 @@ extension LiveTests {
                 let answer = try stuffed.receiveAll()
                 if answer.isEmpty { throw TestSupportError("closed") }
             }
-            #expect(await eventually(within: 5) { stage.refused(.stuffedPreamble) == 1 })
+            #expect(await eventually(within: 20) { stage.refused(.stuffedPreamble) == 1 })
             #expect(
-                await eventually(within: 20) { stage.refused(.tlsRequired) == 1 && stage.refused(.unsupportedProtocol) == 1 })
+                await eventually(within: 20) {
+                    stage.refused(.tlsRequired) == 1 && stage.refused(.unsupportedProtocol) == 1
+                })
             #expect(backend.count == 0)
             await stage.proxy.stop()
         }
@@ -132,7 +134,7 @@ extension LiveTests {
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(startup())
             #expect(Self.errorFields(try client.receiveAll())["C"] == "57P03")
-            #expect(await eventually(within: 5) { stage.open == 0 && stage.refused(.backendDown) == 1 })
+            #expect(await eventually(within: 20) { stage.open == 0 && stage.refused(.backendDown) == 1 })
             await stage.proxy.stop()
         }
 
@@ -149,7 +151,7 @@ extension LiveTests {
             #expect(Self.errorFields(try second.receiveAll())["C"] == "53300")
             try first.endWriting()
             _ = try first.receiveAll()
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             let third = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try third.send(startup())
             #expect(try third.receive(count: startup().count) == startup())

@@ -121,10 +121,10 @@ extension LiveTests {
             _ = try client.receive(count: 19)
             let inside = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try inside.send(request)
-            #expect(await eventually(within: 5) { backend.noted.count == 3 && backend.noted[2] == request })
+            #expect(await eventually(within: 20) { backend.noted.count == 3 && backend.noted[2] == request })
             let clear = try TestSocket(port: stage.port)
             try clear.send(request)
-            #expect(await eventually(within: 5) { backend.noted.count == 5 && backend.noted[4] == request })
+            #expect(await eventually(within: 20) { backend.noted.count == 5 && backend.noted[4] == request })
             let headers = try [0, 1, 3].map { try Self.header(backend.noted[$0]) }
             #expect(Set(headers.compactMap { Self.text($0.fields, 0x05) }).count == 3)
             #expect(headers.map { $0.fields.contains { $0.type == 0x20 } } == [true, true, false])
@@ -145,10 +145,10 @@ extension LiveTests {
             }
             let stage = try Self.stage(spoken, backend.address, nil, BackendHealthRules(every: .seconds(1)))
             #expect(
-                await eventually(within: 10) {
+                await eventually(within: 20) {
                     stage.proxy.listeners.first?.backendHealth.findings.map(\.state) == [.up]
                 })
-            #expect(await eventually(within: 5) { backend.noted.first == ProxyHeader(origin: .local).bytes })
+            #expect(await eventually(within: 20) { backend.noted.first == ProxyHeader(origin: .local).bytes })
             await stage.proxy.stop()
         }
 

@@ -45,7 +45,7 @@ extension LiveTests {
                 let bound = try Self.asked(stage, "select \(round)", Self.binding)
                 #expect(bound.output == "\(round)\n", "\(bound)")
             }
-            #expect(await eventually(within: 5) { stage.events.named(.connectionClosed).count == 3 })
+            #expect(await eventually(within: 20) { stage.events.named(.connectionClosed).count == 3 })
             #expect(stage.events.named(.connectionClosed).allSatisfy { $0.fields["reason"] == "finished" })
             // Another certificate of the same name and authority is not the same one.
             try stage.publish(try Stage.authority.get().server())
@@ -60,7 +60,7 @@ extension LiveTests {
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
             let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
             #expect(
-                await eventually(within: 10) {
+                await eventually(within: 20) {
                     (try? postgres.direct(
                         "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'")) == "1\n"
                 })
@@ -68,7 +68,7 @@ extension LiveTests {
             let outcome = try await psql.waitForEnd(within: 10)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(stage.events.named(.cancelForwarded).count == 1)
-            #expect(await eventually(within: 5) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })
             await stage.proxy.stop()
         }
     }

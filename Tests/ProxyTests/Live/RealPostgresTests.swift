@@ -45,7 +45,7 @@ extension LiveTests {
             let stage = try Stage([try Stage.listener(.postgres, backend: [dead.address, postgres.address])])
             let connection = try TestPostgres.connection(stage.port, as: try Stage.client.get())
             let psql = try Subprocess("psql", ["-XAtq", "-d", connection, "-c", "select pg_sleep(60)"])
-            let isRunning = await eventually(within: 10) {
+            let isRunning = await eventually(within: 20) {
                 let asked = try? Subprocess.run(
                     "psql",
                     [
@@ -59,13 +59,13 @@ extension LiveTests {
             let guess = try TestSocket(port: stage.port)
             try guess.send([0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E, 0, 0, 0, 1, 0, 0, 0, 2])
             #expect((try? guess.receiveAll()) ?? [] == [], "a CancelRequest is never answered")
-            #expect(await eventually(within: 5) { stage.events.named(.cancelDropped).count == 1 })
+            #expect(await eventually(within: 20) { stage.events.named(.cancelDropped).count == 1 })
             #expect(psql.isRunning)
             psql.signal(SIGINT)
             let outcome = try await psql.waitForEnd(within: 10)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(stage.events.named(.cancelForwarded).count == 1)
-            #expect(await eventually(within: 5) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })
             await stage.proxy.stop()
         }
 

@@ -74,7 +74,7 @@ extension LiveTests {
             let port = near.port(of: "out")
             let psql = try Subprocess(
                 "psql", ["-XAtq", "-d", Self.connection(port, "prefer"), "-c", "select pg_sleep(60)"])
-            let isRunning = await eventually(within: 10) {
+            let isRunning = await eventually(within: 20) {
                 (try? postgres.direct(
                     "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'")) == "1\n"
             }
@@ -83,14 +83,14 @@ extension LiveTests {
             let guess = try TestSocket(port: port)
             try guess.send([0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E, 0, 0, 0, 1, 0, 0, 0, 2])
             #expect((try? guess.receiveAll()) ?? [] == [])
-            #expect(await eventually(within: 5) { near.events.named(.cancelDropped).count == 1 })
+            #expect(await eventually(within: 20) { near.events.named(.cancelDropped).count == 1 })
             #expect(psql.isRunning)
             psql.signal(SIGINT)
             let outcome = try await psql.waitForEnd(within: 10)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(near.events.named(.cancelForwarded).first?.fields["tunnel"] == "out")
             #expect(far.events.named(.cancelForwarded).count == 1)
-            #expect(await eventually(within: 5) { near.proxy.house.cancels.count == 0 && near.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { near.proxy.house.cancels.count == 0 && near.unauthenticated == 0 })
             await near.proxy.stop()
             await far.proxy.stop()
         }

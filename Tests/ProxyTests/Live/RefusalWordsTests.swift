@@ -193,9 +193,11 @@ extension LiveTests {
             #expect(Self.isRefusal(try direct.receiveAll(), .postgres, "not accepted"))
             let leaving = try TestClient(stage.port, as: nil, .sslRequest)
             try leaving.endWriting()
-            #expect(await eventually(within: 5) { stage.unauthenticated == 0 })
+            #expect(await eventually(within: 20) { stage.unauthenticated == 0 })
             #expect(
-                await eventually(within: 20) { stage.refused(.unknownIssuer) == 2 && stage.refused(.noPeerCertificate) == 1 })
+                await eventually(within: 20) {
+                    stage.refused(.unknownIssuer) == 2 && stage.refused(.noPeerCertificate) == 1
+                })
             #expect(stage.events.named(.cancelDropped).isEmpty && stage.events.named(.cancelForwarded).isEmpty)
             #expect(backend.count == 0)
             await stage.proxy.stop()
@@ -205,7 +207,7 @@ extension LiveTests {
             let backend = try TestBackend.echo()
             let stage = try Self.stage(.postgres, backend)
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
-            #expect(await eventually(within: 5) { (try? stage.counters().handshakesFinished.value) == 1 })
+            #expect(await eventually(within: 20) { (try? stage.counters().handshakesFinished.value) == 1 })
             await stage.proxy.stop()
             #expect(`A PostgreSQL port`.errorFields(try client.receiveAll())["C"] == "57P01")
         }

@@ -51,7 +51,7 @@ extension LiveTests {
                 #expect(try client.receiveAll() == Self.bytes(size, seed: UInt64(count)))
                 #expect(backend.noted.last == request)
             }
-            #expect(await eventually(within: 5) { stage.events.named(.connectionClosed).count == 4 })
+            #expect(await eventually(within: 20) { stage.events.named(.connectionClosed).count == 4 })
             #expect(
                 stage.events.named(.connectionClosed).map { $0.fields["reason"] }
                     == Array(repeating: "finished", count: 4))
@@ -67,7 +67,7 @@ extension LiveTests {
                 try client.send([UInt8](repeating: 7, count: round), thenEnds: true)
                 #expect(try client.receiveAll() == [])
             }
-            #expect(await eventually(within: 5) { stage.events.named(.connectionClosed).count == 20 })
+            #expect(await eventually(within: 20) { stage.events.named(.connectionClosed).count == 20 })
             #expect(stage.events.named(.connectionClosed).allSatisfy { $0.fields["reason"] == "finished" })
             #expect(backend.noted.map(\.count).sorted() == Array(1...20))
             await stage.proxy.stop()
@@ -85,7 +85,7 @@ extension LiveTests {
             let late = Self.bytes(500_000, seed: 3)
             try client.send(late)
             try client.endWriting()
-            #expect(await eventually(within: 10) { backend.noted.first == late })
+            #expect(await eventually(within: 20) { backend.noted.first == late })
             await stage.proxy.stop()
         }
 
@@ -102,7 +102,7 @@ extension LiveTests {
             }
             #expect(await eventually(within: 90) { finished.all.count == 64 })
             #expect(!finished.all.contains("bad"))
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             #expect(stage.proxy.relays.allSatisfy { $0.figures.pinnedBytes == 0 && $0.figures.openCount == 0 })
             await stage.proxy.stop()
         }
@@ -150,7 +150,7 @@ extension LiveTests {
                 for block in blocks { #expect(try client.take(block.count) == block) }
                 try client.endWriting()
             }
-            #expect(await eventually(within: 10) { stage.events.named(.connectionClosed).count == readers })
+            #expect(await eventually(within: 20) { stage.events.named(.connectionClosed).count == readers })
             #expect(pinned() == 0)
             await stage.proxy.stop()
         }
@@ -175,11 +175,11 @@ extension LiveTests {
                 notes.add("client done")
             }
             let pinned = { stage.proxy.relays.reduce(0) { $0 + $1.figures.pinnedBytes } }
-            #expect(await eventually(within: 15) { pinned() > 0 })
+            #expect(await eventually(within: 20) { pinned() > 0 })
             #expect(notes.all == [])
             gate.signal()
             #expect(await eventually(within: 30) { notes.all == ["all arrived", "client done"] }, "\(notes.all)")
-            #expect(await eventually(within: 10) { pinned() == 0 })
+            #expect(await eventually(within: 20) { pinned() == 0 })
             await stage.proxy.stop()
         }
 
@@ -189,9 +189,9 @@ extension LiveTests {
             let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
             try client.send("half a stat")
             client.socket.endWriting()
-            #expect(await eventually(within: 5) { backend.noted.first == Array("half a stat".utf8) })
+            #expect(await eventually(within: 20) { backend.noted.first == Array("half a stat".utf8) })
             #expect(try client.receiveAll() == [])
-            #expect(await eventually(within: 5) { !stage.events.named(.connectionClosed).isEmpty })
+            #expect(await eventually(within: 20) { !stage.events.named(.connectionClosed).isEmpty })
             #expect(stage.events.named(.connectionClosed).first?.fields["reason"] == "truncated")
             await stage.proxy.stop()
         }
@@ -207,7 +207,7 @@ extension LiveTests {
             }
             #expect(try client.receiveAll() == [])
             #expect(start.duration(to: .now) >= .milliseconds(300))
-            #expect(await eventually(within: 5) { !stage.events.named(.connectionClosed).isEmpty })
+            #expect(await eventually(within: 20) { !stage.events.named(.connectionClosed).isEmpty })
             #expect(stage.events.named(.connectionClosed).first?.fields["reason"] == "idle")
             await stage.proxy.stop()
         }
@@ -223,7 +223,7 @@ extension LiveTests {
             let stage = try stage(keeper) { $0.timeouts.linger = .milliseconds(200) }
             let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
             try client.endWriting()
-            #expect(await eventually(within: 5) { !stage.events.named(.connectionClosed).isEmpty })
+            #expect(await eventually(within: 20) { !stage.events.named(.connectionClosed).isEmpty })
             #expect(stage.events.named(.connectionClosed).first?.fields["reason"] == "half-closed-without-progress")
             await stage.proxy.stop()
         }

@@ -60,7 +60,9 @@ extension LiveTests {
             case .redis, .tcp: #expect(text == "-ERR max number of clients reached\r\n")
             }
             #expect(
-                await eventually(within: 20) { stage.refused(.identityConnectionLimit) == 1 && stage.open == 1 && backend.count == 1 })
+                await eventually(within: 20) {
+                    stage.refused(.identityConnectionLimit) == 1 && stage.open == 1 && backend.count == 1
+                })
             #expect(stage.refusalDetails.allSatisfy { $0.hasPrefix(named) && $0.hasSuffix(": 1") })
             let other = try Self.session(stage.port, spoken, as: try Stage.intern.get(), from: [127, 0, 7, 1])
             #expect(try Self.echoed(other, spoken))
@@ -81,7 +83,7 @@ extension LiveTests {
             }
             #expect(await eventually(within: 20) { refused == 1 && stage.refused(.identityRate) == 1 })
             #expect(
-                await eventually(within: 10) {
+                await eventually(within: 20) {
                     (try? Self.session(stage.port, as: shop, from: [127, 0, 7, 1])).map {
                         (try? Self.echoed($0)) == true
                     } ?? false
@@ -97,7 +99,7 @@ extension LiveTests {
             ])
             let quiet = try (0..<3).map { _ in try TestSocket(port: stage.port(of: "b")) }
             let noisy = try (0..<8).map { _ in try TestSocket(port: stage.port(of: "a")) }
-            #expect(await eventually(within: 5) { stage.refused(.evicted) == 5 && stage.unauthenticated == 6 })
+            #expect(await eventually(within: 20) { stage.refused(.evicted) == 5 && stage.unauthenticated == 6 })
             #expect(try stage.counters("b").refused == [:])
             #expect(stage.refusalDetails.allSatisfy { $0 == "unauthenticated of listener a: 3" })
             withExtendedLifetime((quiet, noisy)) {}

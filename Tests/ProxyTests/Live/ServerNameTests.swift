@@ -149,7 +149,7 @@ extension LiveTests {
                 // An address is no name.
                 let served = UInt64(isStrict ? names.count - 1 : names.count)
                 for (_, reason) in strangers {
-                    #expect(await eventually(within: 10) { scene.stage.refused(reason) == served }, "\(reason)")
+                    #expect(await eventually(within: 20) { scene.stage.refused(reason) == served }, "\(reason)")
                 }
                 #expect(await eventually(within: 20) { scene.stage.refused(.unknownServerName) == (isStrict ? 3 : 0) })
                 #expect(scene.backend.count == 0 && scene.stage.open == 0)

@@ -49,7 +49,9 @@ extension LiveTests {
             #expect(
                 logical["C"] == "28000" && logical["M"] == "this client certificate may not connect for replication")
             #expect(
-                await eventually(within: 20) { stage.refused(.userNotAllowed) == 1 && stage.refused(.replicationNotAllowed) == 1 })
+                await eventually(within: 20) {
+                    stage.refused(.userNotAllowed) == 1 && stage.refused(.replicationNotAllowed) == 1
+                })
             #expect(backend.count == 0)
             let client = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest)
             try client.send(Self.replication("off"))
@@ -87,7 +89,7 @@ extension LiveTests {
             #expect(told.compactMap { $0.fields["reason"] } == ["user-not-allowed", "no-rule"])
             #expect(told.first?.fields["user"] == "root" && told.first?.fields["peer.subject"] == "CN=shop")
             #expect(stage.events.named(.connectionAccepted).allSatisfy { $0.fields["rule"] == "dry-run" })
-            let hasReason = await eventually(within: 5) {
+            let hasReason = await eventually(within: 20) {
                 stage.health.snapshot.reasons.contains {
                     $0.code == "LISTENER_IN_DRY_RUN" && $0.severity == .warn && $0.detail.contains("2 so far")
                 }
@@ -96,8 +98,8 @@ extension LiveTests {
             var change = ProxyChange()
             change.policies = ["db": AccessPolicy(allow: [try AccessRule(rules)])]
             #expect(stage.proxy.adopt(try stage.proxy.test(change)))
-            #expect(await eventually(within: 5) { stage.open == 0 }, "enforced, it ends what it would have refused")
-            let isOver = await eventually(within: 5) {
+            #expect(await eventually(within: 20) { stage.open == 0 }, "enforced, it ends what it would have refused")
+            let isOver = await eventually(within: 20) {
                 !stage.health.snapshot.reasons.contains { $0.code == "LISTENER_IN_DRY_RUN" }
             }
             #expect(isOver)

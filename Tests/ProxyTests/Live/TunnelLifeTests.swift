@@ -66,13 +66,13 @@ extension LiveTests {
             func isCut(by reason: JSONValue, _ client: TestSocket) async -> Bool {
                 // In clear a reset says so.
                 let isReset = (try? client.receiveAll()) == nil
-                return await eventually(within: 5) { Self.closings(stage).last == reason } && isReset
+                return await eventually(within: 20) { Self.closings(stage).last == reason } && isReset
             }
             let denied = try Self.client(stage)
             try Files.write(Array("common-name localhost\n".utf8), to: folder.file("denied"), mode: 0o600)
             #expect(await isCut(by: "denied", denied))
             try Files.write([], to: folder.file("denied"), mode: 0o600)
-            #expect(await eventually(within: 5) { (try? Self.client(stage)) != nil })
+            #expect(await eventually(within: 20) { (try? Self.client(stage)) != nil })
             let revoked = try Self.client(stage)
             let list = try authority.revocationList {
                 $0.number = 2
@@ -86,7 +86,7 @@ extension LiveTests {
             let untrusted = try Self.client(trusting)
             trusting.proxy.publish(trust: try TrustAnchors(pem: try Stage.foreign.get().root.certificatePEM))
             #expect((try? untrusted.receiveAll()) == nil)
-            #expect(await eventually(within: 5) { Self.closings(trusting) == ["no-longer-trusted"] })
+            #expect(await eventually(within: 20) { Self.closings(trusting) == ["no-longer-trusted"] })
             await trusting.proxy.stop()
         }
 
@@ -118,7 +118,7 @@ extension LiveTests {
             ])
             let client = try Self.client(stage)
             #expect(try client.receiveAll().isEmpty)
-            #expect(await eventually(within: 5) { Self.closings(stage) == ["idle"] })
+            #expect(await eventually(within: 20) { Self.closings(stage) == ["idle"] })
             await stage.proxy.stop()
         }
 
@@ -131,7 +131,7 @@ extension LiveTests {
             let stage = try Stage([try Stage.tunnel(.tcp, to: backend.address.description)])
             let client = try Self.client(stage)
             #expect((try? client.receiveAll()) == nil)
-            #expect(await eventually(within: 5) { Self.closings(stage) == ["certificate-expired"] })
+            #expect(await eventually(within: 20) { Self.closings(stage) == ["certificate-expired"] })
             await stage.proxy.stop()
         }
 
@@ -155,12 +155,12 @@ extension LiveTests {
                 stage.proxy.publishStatus()
                 return stage.health.snapshot.sections["proxy"]?.text.contains(#""health":"\#(state)""#) == true
             }
-            #expect(isAsked ? await eventually(within: 10) { isShown("up") } : isShown("unknown"))
+            #expect(isAsked ? await eventually(within: 20) { isShown("up") } : isShown("unknown"))
             _ = try Self.client(stage)
             #expect(isShown("up"))
             await remote.proxy.beginDrain()
             let isDown = { health.findings.contains { $0.state == .down } && health.worthTrying.isEmpty }
-            if isAsked { #expect(await eventually(within: 15) { isDown() }) }
+            if isAsked { #expect(await eventually(within: 20) { isDown() }) }
             for number in 1...5 {
                 let client = try TestSocket(port: stage.port(of: "out"))
                 try client.send(Array("PING\r\n".utf8))
@@ -173,7 +173,7 @@ extension LiveTests {
             #expect(isReported() == isAsked)
             try remote.proxy.undrain()
             if isAsked {
-                let isUp = await eventually(within: 10) { health.findings.contains { $0.state == .up } }
+                let isUp = await eventually(within: 20) { health.findings.contains { $0.state == .up } }
                 #expect(isUp, "\(health.findings)")
             }
             _ = try Self.client(stage)

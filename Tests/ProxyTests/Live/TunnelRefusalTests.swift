@@ -75,7 +75,7 @@ extension LiveTests {
             #expect(stage.events.named(.connectionRefused).first?.fields["tunnel"] == "out")
             #expect(stage.events.named(.connectionAccepted).isEmpty)
             #expect(backend.count == 1 && backend.noted.isEmpty)
-            #expect(await eventually(within: 5) { stage.open == 0 })
+            #expect(await eventually(within: 20) { stage.open == 0 })
             #expect(try stage.counters("out").bytesReceived.value == 0)
             await stage.proxy.stop()
         }
@@ -122,7 +122,7 @@ extension LiveTests {
             ])
             let fields = `A PostgreSQL port`.errorFields(try Self.say(startup(), to: stage))
             #expect(fields["C"] == "57P03" && fields["M"]?.contains("tunnel") == true, "\(fields)")
-            let isTold = await eventually(within: 5) {
+            let isTold = await eventually(within: 20) {
                 let events = stage.events.named(.connectionClosed) + stage.events.named(.connectionRefused)
                 return events.contains { event in
                     guard case .string(let detail)? = event.fields["detail"] else { return false }
@@ -133,7 +133,7 @@ extension LiveTests {
             #expect(backend.noted.isEmpty)
             // A probe sees it too.
             let health = try #require(stage.proxy.listeners.first).backendHealth
-            #expect(await eventually(within: 15) { health.findings.first?.state == .down })
+            #expect(await eventually(within: 20) { health.findings.first?.state == .down })
             #expect(health.findings.first?.reason?.contains("unknown CA") == true, "\(health.findings)")
             await stage.proxy.stop()
         }

@@ -89,7 +89,7 @@ import Testing
         try put(6, from: 3)
         #expect(try look(isForced: true).first?.refusal?.contains("is not valid before") == true)
         #expect(number == "5")
-        #expect(try await eventually(within: 10) { try look().contains { $0.refusal == nil } })
+        #expect(try await eventually(within: 20) { try look().contains { $0.refusal == nil } })
         #expect(number == "6")
     }
 
