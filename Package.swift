@@ -138,7 +138,7 @@ let package = Package(
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "IO", "OpenSSL", "TestSupport", grdb, crypto]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"],
-            path: "Tests/EndToEndTests", exclude: ["Matrix", "Clients", "Floods"], swiftSettings: house),
+            path: "Tests/EndToEndTests", exclude: ["Matrix", "Clients", "Floods", "Streams"], swiftSettings: house),
         tests("Fuzzers", uses: ["Fuzzers", "nodeguard"]),
         tests("Source", uses: []),
     ]
