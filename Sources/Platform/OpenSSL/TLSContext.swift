@@ -14,6 +14,8 @@ package final class TLSContext: Sendable {
     /// What the session's `SSL` is told to ask for and to verify; clients only.
     let serverName: String?
     let verifiesPeer: Bool
+    /// OpenSSL's `OSSL_LIB_CTX`, which lives as long as the process; nil: its default one.
+    nonisolated(unsafe) let library: OpaquePointer?
     /// Of a server that resumes sessions; nil: each handshake is a full one.
     let ticketKeys: TicketKeys?
     private let protocols: ApplicationProtocols?
@@ -22,7 +24,8 @@ package final class TLSContext: Sendable {
 
     private init(
         adopting pointer: OpaquePointer, identity: TLSIdentity?, named: NamedIdentities? = nil, trust: TrustAnchors?,
-        isServer: Bool, serverName: String?, protocols: ApplicationProtocols?, ticketKeys: TicketKeys? = nil
+        isServer: Bool, serverName: String?, protocols: ApplicationProtocols?,
+        library: OpaquePointer? = nil, ticketKeys: TicketKeys? = nil
     ) {
         self.pointer = pointer
         self.identity = identity
@@ -31,6 +34,7 @@ package final class TLSContext: Sendable {
         self.isServer = isServer
         self.serverName = serverName
         self.protocols = protocols
+        self.library = library
         self.ticketKeys = ticketKeys
         verifiesPeer = trust != nil
     }
@@ -64,7 +68,7 @@ package final class TLSContext: Sendable {
         }
         return TLSContext(
             adopting: pointer, identity: identity, named: named, trust: trust, isServer: true, serverName: nil,
-            protocols: protocols, ticketKeys: ticketKeys)
+            protocols: protocols, library: algorithms.library, ticketKeys: ticketKeys)
     }
 
     /// What a server shows, and to who asks for which names; the first also to everybody else.

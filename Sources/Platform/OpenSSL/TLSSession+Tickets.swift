@@ -28,6 +28,16 @@ extension TLSSession {
         return Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
     }
 
+    /// OpenSSL parses the certificate in a ticket, to open it and to seal it, with the library context that is the
+    /// thread's default (SSL_SESSION has none of its own): among all of the decoders there, that costs more than a
+    /// resumed handshake spares.
+    func stepOfHandshake() -> Int32 {
+        guard tickets != nil, let library = context.library else { return SSL_do_handshake(ssl) }
+        let before = OSSL_LIB_CTX_set0_default(library)
+        defer { OSSL_LIB_CTX_set0_default(before) }
+        return SSL_do_handshake(ssl)
+    }
+
     var isTLS13: Bool { SSL_version(ssl) == TLS1_3_VERSION }
 
     /// Meaningful once the handshake is over.

@@ -98,7 +98,7 @@ package final class TLSSession {
         if case .failed(let failure) = ending { return .failed(failure) }
         if isEstablished { return unverified.map { .finishedUnverified($0) } ?? .finished }
         _ = enter()
-        let result = SSL_do_handshake(ssl)
+        let result = stepOfHandshake()
         if result == 1 { return finishHandshake() }
         switch SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return .wantsInput

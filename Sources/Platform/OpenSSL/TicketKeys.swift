@@ -43,6 +43,8 @@ package final class TicketKeys: Sendable {
     /// `clock`: the time since some beginning; never goes back.
     package init(clock: @escaping @Sendable () -> Duration) {
         self.clock = clock
+        // Not for the first time in a handshake, whose library context may not have it.
+        _ = Algorithms.aes256CBC
         keys = Mutex(Keys(machine: TicketKeyStateMachine(at: clock())))
     }
 
