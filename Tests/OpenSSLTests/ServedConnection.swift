@@ -12,23 +12,29 @@ struct ServedConnection {
     let received: [UInt8]
     let version: String
     let peer: Certificate?
+    let chain: [Certificate]
+    let ticket: TicketOutcome
     let client: Subprocess.Result
 
     /// Runs `openssl s_client` with `options`; `input` is what it types. On a thread of its own, because the tests
     /// beside it keep the pool's threads busy.
     static func serve(
-        _ context: TLSContext, options: [String], input: String = "hello\n", within seconds: Double = 60
+        _ context: TLSContext, mark: SessionMark? = nil, explainsRefusal: Bool = false, options: [String],
+        input: String = "hello\n", within seconds: Double = 60
     ) async throws -> ServedConnection {
         try await withCheckedThrowingContinuation { continuation in
             DispatchQueue.global().async {
                 continuation.resume(
-                    with: Result { try serveNow(context, options: options, input: input, within: seconds) })
+                    with: Result {
+                        let session = TLSSession(context, explainsRefusal: explainsRefusal, mark: mark)
+                        return try serveNow(session, options: options, input: input, within: seconds)
+                    })
             }
         }
     }
 
     private static func serveNow(
-        _ context: TLSContext, options: [String], input: String, within seconds: Double
+        _ session: TLSSession, options: [String], input: String, within seconds: Double
     ) throws -> ServedConnection {
         guard let any = SocketAddress("127.0.0.1:0") else { throw TestSupportError("no address") }
         let listener = try ListeningSocket(any)
@@ -41,14 +47,15 @@ struct ServedConnection {
         let deadline = ContinuousClock.now + .seconds(seconds)
         awaitReadable(listener.rawValue, until: deadline)
         guard case .accepted(let socket, _) = listener.accept() else { throw TestSupportError("nobody came") }
-        var served = Served(context)
+        var served = Served(session)
         served.run(socket, until: deadline)
         try client.endInput()
         let result = try client.end(within: seconds)
         discard(socket)
         return ServedConnection(
             handshake: served.outcome, received: served.received, version: served.session.version,
-            peer: served.session.peerCertificate, client: result)
+            peer: served.session.peerCertificate, chain: served.session.peerChain,
+            ticket: served.session.ticketOutcome, client: result)
     }
 
     private static func discard(_ socket: consuming StreamSocket) {}
@@ -67,8 +74,9 @@ private struct Served {
     private let cipherOut = LaneBuffer(capacity: 64 << 10)
     private let plain = LaneBuffer(capacity: 96 << 10)
 
-    init(_ context: TLSContext) {
-        session = TLSSession(context, TLSTransport(cipherIn: cipherIn, cipherOut: cipherOut))
+    init(_ session: TLSSession) {
+        self.session = session
+        session.attach(TLSTransport(cipherIn: cipherIn, cipherOut: cipherOut))
     }
 
     /// Until the client has typed a line, or either side ends or fails.
@@ -77,7 +85,10 @@ private struct Served {
             if outcome == .wantsInput { outcome = session.handshake() }
             var isOver = false
             if outcome == .finished { isOver = converse() }
-            if case .failed = outcome { isOver = true }
+            switch outcome {
+            case .failed, .finishedUnverified: isOver = true
+            case .finished, .wantsInput, .wantsOutput: break
+            }
             while !cipherOut.isEmpty, case .bytes = socket.write(from: cipherOut) {}
             if isOver { return socket.shutdownWriting() }
             switch socket.read(into: cipherIn) {

@@ -138,6 +138,15 @@ static inline int COpenSSL_HKDF_derive(
     return EVP_KDF_derive(context, output, output_count, parameters);
 }
 
+static inline int COpenSSL_HMAC_init(
+    EVP_MAC_CTX *context, const char *digest, const unsigned char *key, size_t key_count) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_init(context, key, key_count, parameters);
+}
+
 /* CRC-32C of three runs at once by the processor's own instruction, which Swift cannot name: it takes three cycles but
    starts anew in each. The runs are `words` long and lie one after the other. */
 #if defined(__x86_64__)

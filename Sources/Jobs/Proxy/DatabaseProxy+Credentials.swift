@@ -57,7 +57,7 @@ extension DatabaseProxy {
         var contexts: ListenerContexts?
         if needsContexts {
             let identities = present.identities.merging(change.identities) { $1 }
-            contexts = try self.contexts(listener.configuration, trust, backendTrust, identities, present.trust)
+            contexts = try self.contexts(listener, trust, backendTrust, identities, present.trust)
         }
         return TestedChange.Step(
             listener: listener, trust: trust, policy: policy, contexts: contexts, backendTrust: backendTrust,
@@ -121,7 +121,7 @@ extension DatabaseProxy {
             let present = credentials.withLock { $0 }
             guard
                 let contexts = try contexts(
-                    listener.configuration, listener.trust, listener.backendTrust, present.identities, present.trust)
+                    listener, listener.trust, listener.backendTrust, present.identities, present.trust)
             else { return false }
             let isLatest = credentials.withLock { credentials in
                 guard credentials.revision == present.revision else { return false }
@@ -135,9 +135,10 @@ extension DatabaseProxy {
 
     /// nil while its first certificate or the trust that it needs is not there yet, or what it has revoked.
     private func contexts(
-        _ listener: ListenerConfiguration, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?,
+        _ state: ListenerState, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?,
         _ identities: [String: TLSIdentity], _ cluster: TrustAnchors?
     ) throws(OpenSSLError) -> ListenerContexts? {
+        let listener = state.configuration
         guard let identity = identities[listener.certificateRole], let all = Self.anchors(wanted, cluster) else {
             return nil
         }
@@ -158,7 +159,7 @@ extension DatabaseProxy {
         let context = try TLSContext.server(
             identity: identity, others: others, refusesUnknownNames: listener.refusesUnknownNames, trust: trust,
             minimum: listener.minimumTLS, applicationProtocols: listener.databaseProtocol.applicationProtocols,
-            algorithms: configuration.algorithms)
+            algorithms: configuration.algorithms, ticketKeys: state.ticketKeys)
         try Self.test(context, [identity] + others)
         guard let backendTLS = listener.backendTLS else {
             return ListenerContexts(server: context, anchors: trust, backend: nil)

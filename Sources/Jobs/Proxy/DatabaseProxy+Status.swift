@@ -8,6 +8,7 @@ extension DatabaseProxy {
         house.reports.tick()
         house.report(house.admission.expireBans())
         lookAtPressure()
+        for listener in listeners { listener.ticketKeys?.rotate() }
         let now = Timestamp.now.seconds
         for relay in relays where relay.figures.earliestExpiry <= now { relay.submit { $0.floor.endExpired(at: now) } }
         for listener in listeners where listener.trustEnded(at: now) { review(listener) }

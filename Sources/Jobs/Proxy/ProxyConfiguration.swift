@@ -58,6 +58,8 @@ package struct ListenerConfiguration: Sendable {
     package var acknowledgesLocalTrust: Bool
     /// Whether a client whose certificate is not accepted hears why in its own protocol, instead of by an alert.
     package var explainsCertificateRefusals: Bool
+    /// Whether clients may resume their TLS sessions, by tickets. Never by anything else, and never what has changed.
+    package var resumesSessions = false
     /// nil: certificates are not looked up.
     package var revocation: RevocationConfiguration?
     /// Files; who stands in one of them is refused.

@@ -79,6 +79,13 @@ enum Algorithms {
         }
         return cipher
     }()
+    nonisolated(unsafe) static let aes256CBC: OpaquePointer = {
+        OpenSSLLibrary.prepare()
+        guard let cipher = EVP_CIPHER_fetch(nil, "AES-256-CBC", nil) else {
+            preconditionFailure("AES-256-CBC is not available")
+        }
+        return cipher
+    }()
     nonisolated(unsafe) static let hkdf: OpaquePointer = {
         OpenSSLLibrary.prepare()
         guard let function = EVP_KDF_fetch(nil, "HKDF", nil) else { preconditionFailure("HKDF is not available") }

@@ -35,10 +35,10 @@ struct KeyUpdateBudget {
             Int32, Int32, Int32, UnsafeRawPointer?, Int, OpaquePointer?, UnsafeMutableRawPointer?
         ) -> Void = { isWritten, _, contentType, bytes, count, ssl, _ in
             guard contentType == SSL3_RT_HANDSHAKE, isWritten == 0, count > 0, let bytes, let ssl,
-                Int32(bytes.load(as: UInt8.self)) == SSL3_MT_KEY_UPDATE, let owner = SSL_get_ex_data(ssl, 0)
+                Int32(bytes.load(as: UInt8.self)) == SSL3_MT_KEY_UPDATE, let session = TLSSession.owner(of: ssl)
             else { return }
             var now = timespec()
             clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
-            Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue().keyUpdateArrived(atSecond: now.tv_sec)
+            session.keyUpdateArrived(atSecond: now.tv_sec)
         }
 }

@@ -67,9 +67,9 @@ final class NamedIdentities: Sendable {
     private static let choose:
         @convention(c) (OpaquePointer?, UnsafeMutablePointer<Int32>?, UnsafeMutableRawPointer?) -> Int32 = {
             ssl, alert, _ in
-            guard let ssl, let owner = SSL_get_ex_data(ssl, 0) else { return SSL_TLSEXT_ERR_ALERT_FATAL }
-            let session = Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
-            guard let named = session.context.named else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+            guard let ssl, let session = TLSSession.owner(of: ssl), let named = session.context.named else {
+                return SSL_TLSEXT_ERR_ALERT_FATAL
+            }
             let name = session.serverName
             guard let index = name.flatMap({ named.index(of: $0) }) else {
                 // Whoever tests the certificate itself asks for no name.

@@ -82,6 +82,7 @@ enum PeerVerification {
         // Of what is remembered too: it costs some microseconds, and a list may have ended since.
         if let refusal = session.context.trust?.refusal(of: chain, at: now) { return .failure(refusal) }
         if known == nil, let key { session.context.verifiedChains.remember(chain, key) }
+        if let key { session.proved(chain, key, at: now) }
         return .success(chain)
     }
 
@@ -112,9 +113,7 @@ enum PeerVerification {
 
     /// The session whose handshake this verification belongs to.
     private static func session(of store: OpaquePointer) -> TLSSession? {
-        guard let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
-            let owner = SSL_get_ex_data(OpaquePointer(ssl), 0)
-        else { return nil }
-        return Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+        TLSSession.owner(
+            of: X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()).map { OpaquePointer($0) })
     }
 }

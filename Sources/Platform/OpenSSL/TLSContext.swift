@@ -14,13 +14,18 @@ package final class TLSContext: Sendable {
     /// What the session's `SSL` is told to ask for and to verify; clients only.
     let serverName: String?
     let verifiesPeer: Bool
+    /// OpenSSL's `OSSL_LIB_CTX`, which lives as long as the process; nil: its default one.
+    nonisolated(unsafe) let library: OpaquePointer?
+    /// Of a server that resumes sessions; nil: each handshake is a full one.
+    let ticketKeys: TicketKeys?
     private let protocols: ApplicationProtocols?
     let certificates = CertificateCache()
     let verifiedChains = VerifiedChains()
 
     private init(
         adopting pointer: OpaquePointer, identity: TLSIdentity?, named: NamedIdentities? = nil, trust: TrustAnchors?,
-        isServer: Bool, serverName: String?, protocols: ApplicationProtocols?
+        isServer: Bool, serverName: String?, protocols: ApplicationProtocols?,
+        library: OpaquePointer? = nil, ticketKeys: TicketKeys? = nil
     ) {
         self.pointer = pointer
         self.identity = identity
@@ -29,6 +34,8 @@ package final class TLSContext: Sendable {
         self.isServer = isServer
         self.serverName = serverName
         self.protocols = protocols
+        self.library = library
+        self.ticketKeys = ticketKeys
         verifiesPeer = trust != nil
     }
 
@@ -39,10 +46,11 @@ package final class TLSContext: Sendable {
     /// A client that offers application protocols, but none of ours, is refused; one that offers none is accepted,
     /// and `TLSSession.applicationProtocol` is nil. `others`: shown to clients that ask for a name of theirs.
     /// `refusesUnknownNames`: a client that asks for no name, or for one that no certificate has, gets an alert.
+    /// `ticketKeys`: sessions that have a mark are resumed by tickets under these.
     package static func server(
         identity: TLSIdentity, others: [TLSIdentity] = [], refusesUnknownNames: Bool = false, trust: TrustAnchors,
         minimum: TLSVersion = .tls12, maximum: TLSVersion = .tls13, applicationProtocols: [String] = [],
-        algorithms: AlgorithmSelection = .all
+        algorithms: AlgorithmSelection = .all, ticketKeys: TicketKeys? = nil
     ) throws(OpenSSLError) -> TLSContext {
         let protocols = try wireFormat(applicationProtocols)
         let isChosen = !others.isEmpty || refusesUnknownNames
@@ -56,10 +64,11 @@ package final class TLSContext: Sendable {
             try trust.nameAuthorities(in: context)
             protocols?.install(asServer: context)
             if named != nil { NamedIdentities.install(in: context) }
+            if ticketKeys != nil { try SessionTickets.install(in: context) }
         }
         return TLSContext(
             adopting: pointer, identity: identity, named: named, trust: trust, isServer: true, serverName: nil,
-            protocols: protocols)
+            protocols: protocols, library: algorithms.library, ticketKeys: ticketKeys)
     }
 
     /// What a server shows, and to who asks for which names; the first also to everybody else.

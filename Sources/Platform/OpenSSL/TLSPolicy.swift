@@ -57,7 +57,8 @@ enum TLSPolicy {
         try openSSL(operation, isOne: { COpenSSL_SSL_CTX_set_max_proto_version(context, maximum.number) })
     }
 
-    /// No session is ever taken up again: a verdict on a certificate holds for one connection.
+    /// No session is ever taken up again, unless `SessionTickets` says how: a verdict on a certificate holds for one
+    /// connection.
     ///
     /// All three are needed: NO_TICKET alone leaves TLS 1.3 with stateful tickets and their unbounded cache
     /// (SSL_CTX_set_options(3), CVE-2024-2511). 0-RTT is off with them.

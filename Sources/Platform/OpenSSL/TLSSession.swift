@@ -25,6 +25,8 @@ package final class TLSSession {
     /// Leaf first, anchor last; empty before the peer is verified.
     private var verifiedChain: [Certificate] = []
     private var keyUpdates = KeyUpdateBudget()
+    /// nil: every handshake is a full one.
+    var tickets: TicketState?
     /// `.ended` or `.failed`, once reading has come to it.
     private var ending: TLSReadOutcome?
 
@@ -33,11 +35,15 @@ package final class TLSSession {
     }
 
     /// A session that is to be attached later. `explainsRefusal`: see `HandshakeOutcome.finishedUnverified`.
-    package convenience init(_ context: TLSContext, explainsRefusal: Bool = false) {
-        self.init(context, nil, isSelfTest: false, explainsRefusal: explainsRefusal)
+    /// `mark`: what its tickets are bound to, where the context resumes; without one it is never resumed.
+    package convenience init(_ context: TLSContext, explainsRefusal: Bool = false, mark: SessionMark? = nil) {
+        self.init(context, nil, isSelfTest: false, explainsRefusal: explainsRefusal, mark: mark)
     }
 
-    init(_ context: TLSContext, _ transport: TLSTransport?, isSelfTest: Bool, explainsRefusal: Bool = false) {
+    init(
+        _ context: TLSContext, _ transport: TLSTransport?, isSelfTest: Bool, explainsRefusal: Bool = false,
+        mark: SessionMark? = nil
+    ) {
         guard let ssl = SSL_new(context.pointer) else { preconditionFailure("out of memory") }
         self.ssl = ssl
         self.context = context
@@ -48,6 +54,7 @@ package final class TLSSession {
             SSL_set_accept_state(ssl)
             // Without FAIL_IF_NO_PEER_CERT; `finishHandshake` sees that there was none.
             if self.explainsRefusal { SSL_set_verify(ssl, SSL_VERIFY_PEER, nil) }
+            tickets = TicketState(mark, of: ssl, context)
         } else {
             SSL_set_connect_state(ssl)
             if let name = context.serverName, !PeerVerification.isAddress(name) {
@@ -91,7 +98,7 @@ package final class TLSSession {
         if case .failed(let failure) = ending { return .failed(failure) }
         if isEstablished { return unverified.map { .finishedUnverified($0) } ?? .finished }
         _ = enter()
-        let result = SSL_do_handshake(ssl)
+        let result = stepOfHandshake()
         if result == 1 { return finishHandshake() }
         switch SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return .wantsInput
@@ -100,11 +107,13 @@ package final class TLSSession {
         }
     }
 
-    /// Trusts no single switch of OpenSSL's: the peer's certificate must have passed our own verification now.
+    /// Trusts no single switch of OpenSSL's: the peer's certificate must have passed our own verification now, or our
+    /// own judgement of its ticket.
     private func finishHandshake() -> HandshakeOutcome {
         if context.verifiesPeer, !isSelfTest {
+            if SSL_session_reused(ssl) == 1 { verifiedChain = resumedChain }
             guard !verifiedChain.isEmpty, SSL_get0_peer_certificate(ssl) != nil,
-                SSL_get_verify_result(ssl) == Int(X509_V_OK), SSL_session_reused(ssl) == 0
+                SSL_get_verify_result(ssl) == Int(X509_V_OK)
             else { return finishUnverified() }
         }
         isEstablished = true
@@ -131,6 +140,7 @@ package final class TLSSession {
     /// What the verification callback returns: 0, unless the handshake is to end so that the peer can be told.
     func peerRefused(_ failure: TLSFailure) -> Int32 {
         refusal = failure
+        SSL_set_num_tickets(ssl, 0)
         return explainsRefusal ? 1 : 0
     }
 

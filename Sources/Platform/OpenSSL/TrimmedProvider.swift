@@ -85,9 +85,10 @@ enum TrimmedProvider {
         OSSL_OP_MAC: ["HMAC"],
         OSSL_OP_KDF: ["HKDF", "TLS13-KDF", "TLS1-PRF"],
         OSSL_OP_RAND: ["CTR-DRBG", "SEED-SRC"],
-        OSSL_OP_KEYMGMT: keys,
+        // With HMAC, by which TLS 1.3 proves that a client may use its ticket.
+        OSSL_OP_KEYMGMT: keys.union(["HMAC"]),
         OSSL_OP_KEYEXCH: ["ECDH", "X25519"],
-        OSSL_OP_SIGNATURE: ["RSA", "ECDSA", "ED25519"],
+        OSSL_OP_SIGNATURE: ["RSA", "ECDSA", "ED25519", "HMAC"],
         OSSL_OP_DECODER: keys,
     ]
 

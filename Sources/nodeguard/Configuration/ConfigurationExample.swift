@@ -39,6 +39,7 @@ enum ConfigurationExample {
         proxy:
           defaults:
             minimum-tls: "1.2"            # 1.2 or 1.3
+            session-resumption: no        # yes: clients that come again may show a TLS session ticket
             handshake-timeout: 10s        # from accept to the authorized session
             connect-timeout: 5s           # to the database
             idle-timeout: off             # or a duration without a byte in either direction
@@ -100,6 +101,7 @@ enum ConfigurationExample {
               database-user-map: /etc/nodeguard/database-users
               mode: enforce               # or dry-run: say what would be refused, and let it pass
               explain-certificate-refusals: no    # yes: a client reads why its certificate is not accepted
+              session-resumption: yes     # of this listener. Default: that of defaults
               limits:                     # of this listener, within those of all
                 connections: 5000         # default: off
                 unauthenticated: 256

@@ -168,6 +168,7 @@ extension ProxySection {
                 .section(
                     [
                         ("minimum-tls", .text(defaults.minimumTLS.rawValue)),
+                        ("session-resumption", .text(defaults.resumesSessions ? "yes" : "no")),
                         ("handshake-timeout", .text(Quantity.text(defaults.handshakeTimeout))),
                         ("connect-timeout", .text(Quantity.text(defaults.connectTimeout))),
                         ("idle-timeout", .text(defaults.idleTimeout.map(Quantity.text) ?? "off")),
@@ -195,6 +196,8 @@ extension ListenerSection {
             acknowledgesLocalTrust ? [("acknowledge-local-trust", .text("yes"))] : []
         let denied: ConfigurationText.Members = denyList.map { [("deny-list", .text($0))] } ?? []
         let map: ConfigurationText.Members = databaseUserMap.map { [("database-user-map", .text($0))] } ?? []
+        let resumption: ConfigurationText.Members =
+            resumesSessions.map { [("session-resumption", .text($0 ? "yes" : "no"))] } ?? []
         return [
             ("name", .text(name)), ("listen", .list(listen.map(\.description))),
             ("protocol", .text(databaseProtocol.rawValue)), ("backend", .text(backend)),
@@ -207,7 +210,7 @@ extension ListenerSection {
             ] + map + [
                 ("mode", .text(mode.rawValue)),
                 ("explain-certificate-refusals", .text(explainsCertificateRefusals ? "yes" : "no")),
-            ] + limits.shown
+            ] + resumption + limits.shown
     }
 }
 

@@ -102,6 +102,7 @@ extension ListenerSection {
         configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
         configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
+        configuration.resumesSessions = resumesSessions ?? defaults.resumesSessions
         configuration.isTransparent = source == .transparent
         configuration.namesAddress = applicationName == .appendAddress
         configuration.sendsProxyHeader = proxyProtocol.sent == .v2

@@ -48,6 +48,8 @@ struct ListenerSection: Sendable, Equatable {
     let databaseUserMap: String?
     let mode: AccessPolicy.Mode
     let explainsCertificateRefusals: Bool
+    /// nil: as the defaults say.
+    let resumesSessions: Bool?
     let limits: ProxyLimits.PerListener
 
     static func read(_ section: Section, _ roles: CertificateRoles) -> ListenerSection? {
@@ -79,6 +81,7 @@ struct ListenerSection: Sendable, Equatable {
         let databaseUserMap = section.located("database-user-map", .path)
         let mode = section.value("mode", Form<AccessPolicy.Mode>.word("mode")) ?? .enforce
         let explains = section.located("explain-certificate-refusals", .flag)
+        let resumesSessions = section.value("session-resumption", .flag)
         let limits = section.section("limits", ProxyLimits.PerListener.read) ?? ProxyLimits.PerListener()
         checkWords(databaseProtocol, databaseUserMap, explains, section)
         if let certificates, certificates.roles.count > 1, backendTLS.mode == .sameCertificate {
@@ -99,7 +102,7 @@ struct ListenerSection: Sendable, Equatable {
             certificates: certificates, trust: trust.map(\.value), revocation: revocation, denyList: denyList,
             allow: allow, deny: deny,
             databaseUserMap: databaseUserMap?.value, mode: mode, explainsCertificateRefusals: explains?.value ?? false,
-            limits: limits)
+            resumesSessions: resumesSessions, limits: limits)
     }
 
     private static func checkWords(

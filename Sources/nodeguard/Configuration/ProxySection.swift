@@ -11,6 +11,7 @@ struct ProxySection: Sendable, Equatable {
 
     struct Defaults: Sendable, Equatable {
         var minimumTLS = MinimumTLS.v12
+        var resumesSessions = false
         var handshakeTimeout = Duration.seconds(10)
         var connectTimeout = Duration.seconds(5)
         /// nil: never.
@@ -92,6 +93,7 @@ extension ProxySection.Defaults {
         if let value = section.value("minimum-tls", Form<ProxySection.MinimumTLS>.word("TLS version")) {
             defaults.minimumTLS = value
         }
+        if let value = section.value("session-resumption", .flag) { defaults.resumesSessions = value }
         if let value = section.value("handshake-timeout", .duration(shortTimes)) { defaults.handshakeTimeout = value }
         if let value = section.value("connect-timeout", .duration(shortTimes)) { defaults.connectTimeout = value }
         if let value = section.value("idle-timeout", Form.duration(longTimes).orOff()) { defaults.idleTimeout = value }

@@ -6,7 +6,7 @@ import TestSupport
 struct HAProxyTuning: Sendable {
     var name: String
     var threads = 1
-    /// Its default resumes sessions with tickets and a cache, which nodeguard never does.
+    /// Its default resumes sessions with tickets and a cache, which nodeguard does only where it is told to.
     var resumes = false
     /// Bytes; its default is 16384.
     var buffer: Int?

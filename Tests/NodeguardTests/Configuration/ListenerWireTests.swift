@@ -49,6 +49,27 @@ import Testing
         #expect(found.count == 1 && found[0].hasSuffix("only the protocol postgres has an application_name"))
     }
 
+    @Test(arguments: [
+        ("", "", false), ("session-resumption: yes", "", true),
+        ("session-resumption: on", "session-resumption: no", false),
+        ("", "session-resumption: on", true), ("session-resumption: off", "session-resumption: yes", true),
+    ])
+    func `is a ticket only where it is told, by the listener before the defaults`(
+        defaults: String, own: String, expected: Bool
+    ) throws {
+        let text = """
+            node: { name: db-1 }
+            management: { url: https://plane, join: /join }
+            certificates: { roles: [ { name: one, names: [a] } ] }
+            proxy: { defaults: { \(defaults) }, listeners: [ { name: a, listen: "127.0.0.1:1", protocol: tcp,
+              backend: "127.0.0.1:2", certificate: one, trust: cluster, \(own) } ] }
+            """
+        let configuration = try NodeConfiguration.parse(text, path: "test")
+        #expect(try configuration.proxyConfiguration().listeners.map(\.resumesSessions) == [expected])
+        let found = mistakes(text.replacing("protocol: tcp", with: "protocol: tcp, session-resumption: tickets"))
+        #expect(found.contains { $0.contains("'tickets' must be yes or no") }, "\(found)")
+    }
+
     @Test func `comes to the proxy as it is written`() throws {
         let text = """
             node: { name: db-1 }

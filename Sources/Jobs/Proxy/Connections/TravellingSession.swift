@@ -11,8 +11,9 @@ struct TLSFacts: Sendable {
     let serverName: String?
     /// What the client was shown.
     let ownCertificate: Certificate?
-    /// Leaf first, as verified.
+    /// Leaf first, as verified; of a session that was resumed, as it was verified when that began.
     let chain: [Certificate]
+    let ticket: TicketOutcome
 
     /// A handshake with a verified peer has a leaf; without one it is not finished.
     var peer: PeerAttributes? { chain.first.map { PeerAttributes($0) } }
@@ -24,7 +25,8 @@ extension TLSFacts {
         guard session.isPeerVerified else { return nil }
         self.init(
             version: session.version, cipher: session.cipher, applicationProtocol: session.applicationProtocol,
-            serverName: session.serverName, ownCertificate: session.ownCertificate, chain: session.peerChain)
+            serverName: session.serverName, ownCertificate: session.ownCertificate, chain: session.peerChain,
+            ticket: session.ticketOutcome)
     }
 }
 
@@ -35,8 +37,8 @@ extension TLSFacts {
 final class TravellingSession: Sendable {
     private let session: Mutex<TLSSession?>
 
-    init(_ context: TLSContext, explainsRefusal: Bool) {
-        session = Mutex(TLSSession(context, explainsRefusal: explainsRefusal))
+    init(_ context: TLSContext, explainsRefusal: Bool, mark: SessionMark?) {
+        session = Mutex(TLSSession(context, explainsRefusal: explainsRefusal, mark: mark))
     }
 
     /// The lane takes its session out here, for good.

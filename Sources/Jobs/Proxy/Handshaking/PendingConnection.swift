@@ -228,7 +228,7 @@ final class PendingConnection: Watcher, Occupant {
         backendSecurity = contexts.backend
         handshakeBegan = .now
         let session = TravellingSession(
-            server, explainsRefusal: listener.configuration.explainsCertificateRefusals)
+            server, explainsRefusal: listener.configuration.explainsCertificateRefusals, mark: standing.mark)
         session.attach(ground.transport)
         self.session = session
         shakeHands()
@@ -272,9 +272,9 @@ final class PendingConnection: Watcher, Occupant {
     }
 
     private func handshakeFinished(_ session: TravellingSession) {
-        listener.counters.handshakesFinished.add()
         listener.counters.handshakeSeconds.observe((ContinuousClock.now - handshakeBegan).seconds)
         if let facts = session.facts { handshake = .verified(facts) }
+        listener.counters.finished(facts?.ticket ?? .none)
         if isDirect, listener.configuration.databaseProtocol == .postgres,
             facts?.applicationProtocol != "postgresql"
         {

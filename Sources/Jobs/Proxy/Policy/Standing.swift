@@ -13,6 +13,8 @@ struct Standing: Sendable {
     var authorities: UInt64 = 0
     /// What the peer is: `server` at the far end of a tunnel.
     var purpose = CertificatePurpose.client
+    /// What the tickets of its clients are bound to; nil: nobody resumes.
+    var mark: SessionMark?
 
     /// From this second on, since 1970, some certificate of the chain has expired (X509_cmp_time(3): at its end too).
     static func expiry(of chain: [Certificate]) -> Int64 { chain.map(\.notAfter).min() ?? .min }

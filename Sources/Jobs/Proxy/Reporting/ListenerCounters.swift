@@ -1,3 +1,4 @@
+import OpenSSL
 import Reports
 import Synchronization
 
@@ -8,6 +9,8 @@ final class ListenerCounters: Sendable {
     let denied: Counter
     let handshakesFinished: Counter
     let handshakesFailed: Counter
+    let ticketsResumed: Counter
+    let ticketsDeclined: Counter
     let handshakeSeconds: Histogram
     let connectSeconds: Histogram
     let bytesReceived: Counter
@@ -35,6 +38,9 @@ final class ListenerCounters: Sendable {
         denied = counter("authorizations", "Verdicts of the access policy", ("result", "deny"))
         handshakesFinished = counter("handshakes", "TLS handshakes by result", ("result", "finished"))
         handshakesFailed = counter("handshakes", "TLS handshakes by result", ("result", "failed"))
+        let tickets = "Session tickets that clients have shown, by result"
+        ticketsResumed = counter("session_tickets", tickets, ("result", "resumed"))
+        ticketsDeclined = counter("session_tickets", tickets, ("result", "declined"))
         bytesReceived = counter("bytes", "Decrypted bytes that were relayed", ("direction", "received"))
         bytesSent = counter("bytes", "Decrypted bytes that were relayed", ("direction", "sent"))
         cancelsForwarded = counter("cancels", "Cancel requests by result", ("result", "forwarded"))
@@ -46,6 +52,15 @@ final class ListenerCounters: Sendable {
             "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [label])
         connectSeconds = metrics.histogram(
             "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [label])
+    }
+
+    func finished(_ ticket: TicketOutcome) {
+        handshakesFinished.add()
+        switch ticket {
+        case .none: break
+        case .resumed: ticketsResumed.add()
+        case .declined: ticketsDeclined.add()
+        }
     }
 
     func refused(_ reason: RefusalReason) {

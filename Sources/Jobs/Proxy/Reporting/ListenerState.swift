@@ -24,6 +24,8 @@ final class ListenerState: Sendable {
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
     let backendHealth: BackendHealth
+    /// nil: nobody resumes a session.
+    let ticketKeys: TicketKeys?
     /// nil: its backend has addresses, or was looked up at the start.
     let lookup: RemoteLookup?
     private let changing: Mutex<Changing>
@@ -33,6 +35,7 @@ final class ListenerState: Sendable {
         self.number = number
         let health = BackendHealth(configuration.backend, configuration.health)
         backendHealth = health
+        ticketKeys = configuration.resumesSessions ? TicketKeys() : nil
         lookup = configuration.tunnel.flatMap { tunnel in
             guard SocketAddress(tunnel.remote) == nil else { return nil }
             return RemoteLookup(tunnel.remote, label: "lookup-\(configuration.name)") { health.adopt($0) }
@@ -56,22 +59,25 @@ final class ListenerState: Sendable {
 
     /// Handshakes that have begun, and live connections, keep the context that they have.
     func adopt(_ contexts: ListenerContexts) {
-        changing.withLock { Self.take(contexts, changesStanding: true, &$0) }
+        changing.withLock { take(contexts, changesStanding: true, &$0) }
     }
 
     /// Who was let in is judged again only if there is something to judge by.
-    private static func take(
-        _ contexts: ListenerContexts, changesStanding: Bool, _ changing: inout Changing
-    ) {
+    private func take(_ contexts: ListenerContexts, changesStanding: Bool, _ changing: inout Changing) {
         let anchors = contexts.anchors
         let before = changing.admission?.standing
         let isSame = before?.trust.certificates == anchors.certificates
-        let standing = Standing(
+        var standing = Standing(
             generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
             policy: changing.policy, denyLists: changing.denyLists,
             authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1),
             purpose: contexts.server == nil ? .server : .client)
+        mark(&standing, contexts)
         changing.admission = (contexts.holding(standing), standing)
+    }
+
+    private func mark(_ standing: inout Standing, _ contexts: ListenerContexts) {
+        standing.mark = ticketKeys.map { _ in SessionMark(of: name, contexts, standing) }
     }
 
     var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
@@ -84,7 +90,7 @@ final class ListenerState: Sendable {
     func adopt(_ denyLists: [DenyList]) {
         changing.withLock { changing in
             changing.denyLists = denyLists
-            Self.renew(&changing)
+            renew(&changing)
         }
     }
 
@@ -95,16 +101,17 @@ final class ListenerState: Sendable {
             else { return false }
             changing.ended = end
             // Who was verified before, and is on the way to a data lane, is judged when he comes.
-            Self.renew(&changing)
+            renew(&changing)
             return true
         }
     }
 
-    private static func renew(_ changing: inout Changing) {
+    private func renew(_ changing: inout Changing) {
         guard let (contexts, before) = changing.admission else { return }
-        let standing = Standing(
+        var standing = Standing(
             generation: before.generation + 1, trust: before.trust, policy: changing.policy,
             denyLists: changing.denyLists, authorities: before.authorities, purpose: before.purpose)
+        mark(&standing, contexts)
         changing.admission = (contexts.holding(standing), standing)
     }
 
@@ -123,7 +130,7 @@ final class ListenerState: Sendable {
             (changing.policy, changing.trust) = (step.policy, step.trust)
             changing.backendTrust = step.backendTrust
             guard let contexts = step.contexts ?? changing.admission?.contexts else { return }
-            Self.take(contexts, changesStanding: step.changesStanding, &changing)
+            take(contexts, changesStanding: step.changesStanding, &changing)
         }
     }
 
@@ -174,6 +181,10 @@ final class ListenerState: Sendable {
             "backend": .strings(configuration.backend.map(\.description)),
             "backend_tls": .string(configuration.backendTLS?.mode.rawValue ?? "off"),
             "proxy_protocol": .string(configuration.sendsProxyHeader ? "v2" : "off"),
+            "session_resumption": [
+                "enabled": .boolean(ticketKeys != nil), "resumed": .count(counters.ticketsResumed.value),
+                "declined": .count(counters.ticketsDeclined.value),
+            ],
             "accepts_proxy_protocol": .strings(configuration.announcingProxies.map(\.description)),
             "backends": .array(backendHealth.findings.map(\.document)),
             "exposed_at": .strings(ways),

@@ -163,6 +163,7 @@ final class ProxyReports: Sendable {
         if let facts {
             fields["tls.version"] = .string(facts.version)
             fields["tls.cipher"] = .string(facts.cipher)
+            if facts.ticket == .resumed { fields["tls.resumed"] = true }
             if let leaf = facts.chain.first {
                 fields["\(whose).subject"] = .string(short(leaf.subject))
                 fields["\(whose).issuer"] = .string(short(leaf.issuer))
