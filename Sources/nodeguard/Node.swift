@@ -20,6 +20,8 @@ struct Node {
     /// Where every job reports: to the log and to the spool.
     let reporter: AuditReporter
     let certificates: CertificateRenewer
+    /// nil: no listener asks for the cluster's CRLs.
+    let revocation: RevocationFetcher?
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
@@ -48,13 +50,23 @@ struct Node {
         let proxy = DatabaseProxy(
             try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter, keeper: keeper)
         self.proxy = proxy
+        var fetcher: RevocationFetcher?
+        if let plane, configuration.asksForClusterLists {
+            fetcher = RevocationFetcher(
+                cluster: cluster, stateDirectory: configuration.node.state, plane: plane,
+                receiver: { proxy.publish(revocation: ClusterRevocation(lists: $0, signers: $1)) },
+                health: health, metrics: metrics, audit: reporter)
+        }
+        revocation = fetcher
         let clusterTrust = ClusterTrust()
         certificates = CertificateRenewer(
             configuration.certificatesConfiguration(), plane: plane,
             receiver: CertificateReceiver(
+                nodeIdentity: { [revocation] _, _ in revocation?.identityChanged() },
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
-                trust: { trust in
+                trust: { [revocation] trust in
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
+                    revocation?.publish(trust: trust)
                 },
                 filesDue: { [filesDue] in filesDue.ring() }),
             health: health, metrics: metrics, audit: reporter)
@@ -139,6 +151,12 @@ struct Node {
         guard let management = configuration.management else { return "standalone" }
         let text = try? SecretReference.contents(of: management.join)
         return text.flatMap { try? JoinOffer(reading: $0) }?.bundle.cluster
+    }
+}
+
+extension NodeConfiguration {
+    fileprivate var asksForClusterLists: Bool {
+        (proxy.listeners.map(\.revocation) + proxy.tunnels.map(\.revocation)).contains { $0?.usesCluster == true }
     }
 }
 

@@ -17,7 +17,7 @@ struct Benchmark: AsyncParsableCommand {
     @Option(help: "Also write the figures to this file.") var json: String?
     @Flag(help: "Short windows: proves that everything runs, measures little.") var quick = false
     @Option(help: "Of the proxy's works only those whose name contains this.") var work: String?
-    @Option(help: "The release build of nodeguard.") var nodeguard: String
+    @Option(help: "The release build of nodeguard; nodeguard-plane stands beside it.") var nodeguard: String
 
     func validate() throws {
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000") }
@@ -36,7 +36,10 @@ struct Benchmark: AsyncParsableCommand {
             try await repeated("pgbench") { try await benchmark.run(round: $0, into: &results) }
         }
         if part == .revocation || part == .all {
-            let benchmark = try RevocationBenchmark(nodeguard: nodeguard, isQuick: quick)
+            let million = try RevocationListBenchmark(isQuick: quick)
+            try await repeated("CRL") { _ in try million.run(into: &results) }
+            let plane = nodeguard + "-plane"
+            let benchmark = try RevocationBenchmark(nodeguard: nodeguard, plane: plane, isQuick: quick)
             try await repeated("revocation") { try await benchmark.run(round: $0, into: &results) }
         }
         if part == .endurance || part == .all {

@@ -4,7 +4,8 @@ import OpenSSL
 import TestSupport
 
 /// From the arrival of a new CRL or deny list, which is the rename of the file, to the end of each session that it
-/// concerns, while the others stay: half of the sessions are revoked, then the other half are denied.
+/// concerns, while the others stay: half of the sessions are revoked, then the other half are denied. And from a
+/// revocation at the plane, which is the start of its command, to the end of half of the sessions.
 struct RevocationBenchmark {
     private static let patience = Duration.seconds(120)
     private static let shortPause = Duration.milliseconds(5)
@@ -13,6 +14,7 @@ struct RevocationBenchmark {
     private static let limit = 1000.0
 
     private let program: String
+    private let plane: String
     private let sessions: Int
     private let backend: EchoBackend
     private let client = LoadClient()
@@ -21,8 +23,10 @@ struct RevocationBenchmark {
     private let contexts: [TLSContext]
     private let alarm = Alarm(label: "revocation")
 
-    init(nodeguard: String, isQuick: Bool) throws {
+    /// `plane`: nodeguard-plane.
+    init(nodeguard: String, plane: String, isQuick: Bool) throws {
         program = nodeguard
+        self.plane = plane
         sessions = isQuick ? 500 : 5000
         backend = try EchoBackend()
         let scenery = try Scenery(backend: backend.address)
@@ -56,7 +60,7 @@ struct RevocationBenchmark {
                       crl-check: leaf
                       deny-list: \(folder.file("denied-\(round)"))
                 """)
-        try await gather(subject)
+        try await gather(subject, contexts)
         let half = clients.count / 2
         let revoked = try list(Array(clients[..<half]), 2)
         try await measure("a CRL", of: sessions / 2, into: &results) {
@@ -69,8 +73,33 @@ struct RevocationBenchmark {
         try await measure("a deny list", of: sessions / 2, into: &results) {
             try Files.write(Array(denied.joined().utf8), to: folder.file("denied-\(round)"), mode: 0o600)
         }
-        subject.process?.signal(15)
+        try await end(subject)
+        try await runPlane(round: round, into: &results)
+    }
+
+    private func end(_ subject: Subject) async throws {
+        subject.process?.signal(SIGTERM)
         _ = try await subject.process?.waitForEnd(within: 20)
+        let deadline = ContinuousClock.now + Self.patience
+        while client.progress.open.value > 0, ContinuousClock.now < deadline {
+            _ = await alarm.wait(for: Self.shortPause)
+        }
+        _ = await client.takeEndings()
+    }
+
+    private func runPlane(round: Int, into results: inout Results) async throws {
+        let fleet = try await PlaneOfBenchmark(plane, in: scenery.folder.file("plane-\(round)"))
+        let identities = [try fleet.client("revoked"), try fleet.client("other")]
+        let subject = try fleet.startNodeguard(program, backend: backend.address)
+        let contexts = try identities.map {
+            try TLSContext.client(identity: $0, trust: nil, serverName: nil, minimum: .tls13)
+        }
+        try await gather(subject, contexts)
+        try await measure("a revocation at the plane", of: sessions / 2, into: &results) {
+            try fleet.verb("revoke", identities[0].leaf.serial)
+        }
+        try await end(subject)
+        try await fleet.end()
     }
 
     private func list(_ revoked: [TestIdentity], _ number: Int) throws -> [UInt8] {
@@ -81,7 +110,7 @@ struct RevocationBenchmark {
     }
 
     /// As many sessions of each client.
-    private func gather(_ subject: Subject) async throws {
+    private func gather(_ subject: Subject, _ contexts: [TLSContext]) async throws {
         let deadline = ContinuousClock.now + Self.patience
         for (index, context) in contexts.enumerated() {
             let wanted = client.progress.open.value + sessions / contexts.count
@@ -113,8 +142,8 @@ struct RevocationBenchmark {
         _ news: String, of count: Int, into results: inout Results, _ arrive: () throws -> Void
     ) async throws {
         let (ended, open) = (client.progress.ended.value, client.progress.open.value)
-        try arrive()
         let began = ContinuousClock.now
+        try arrive()
         while client.progress.ended.value < ended + count {
             guard ContinuousClock.now - began < Self.patience else {
                 throw BenchmarkError("\(news) ended \(client.progress.ended.value - ended) of \(count) sessions")

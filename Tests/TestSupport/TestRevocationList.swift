@@ -16,6 +16,13 @@ package struct TestRevocationList: Sendable {
 
     package init() {}
 
+    /// Of the one list of a PEM file.
+    package static func der(ofPEM pem: [UInt8]) throws -> [UInt8] {
+        let lines = String(decoding: pem, as: UTF8.self).split(separator: "\n").filter { !$0.hasPrefix("-----") }
+        guard let der = Data(base64Encoded: lines.joined()) else { throw CocoaError(.coderInvalidValue) }
+        return Array(der)
+    }
+
     func configuration(folder: String) -> String {
         let number = number == nil ? "" : "crlnumber = \(folder)/crlnumber"
         let extensions = extensions.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }

@@ -1,4 +1,5 @@
 #pragma once
+#include <openssl/asn1t.h>
 #include <openssl/bio.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -87,13 +88,6 @@ static inline int COpenSSL_sk_X509_push(STACK_OF(X509) * stack, X509 *certificat
 static inline void COpenSSL_sk_X509_free(STACK_OF(X509) * stack) { sk_X509_free(stack); }
 /* With a reference to each certificate. */
 static inline void COpenSSL_sk_X509_pop_free(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }
-
-static inline int COpenSSL_sk_X509_REVOKED_num(const STACK_OF(X509_REVOKED) * stack) {
-    return sk_X509_REVOKED_num(stack);
-}
-static inline X509_REVOKED *COpenSSL_sk_X509_REVOKED_value(const STACK_OF(X509_REVOKED) * stack, int index) {
-    return sk_X509_REVOKED_value(stack, index);
-}
 
 static inline int COpenSSL_sk_GENERAL_NAME_num(const GENERAL_NAMES *stack) { return sk_GENERAL_NAME_num(stack); }
 static inline GENERAL_NAME *COpenSSL_sk_GENERAL_NAME_value(const GENERAL_NAMES *stack, int index) {

@@ -21,6 +21,15 @@ extension DatabaseProxy {
         for listener in listeners where listener.trust.trustsCluster { review(listener) }
     }
 
+    /// As with trust. Without any, listeners that use the cluster's lists refuse everybody.
+    package func publish(revocation: ClusterRevocation) {
+        credentials.withLock { $0.put(revocation) }
+        let isConcerned = { (listener: ListenerState) in listener.configuration.revocation?.usesCluster == true }
+        renew(isConcerned)
+        for listener in listeners where isConcerned(listener) { review(listener) }
+        revocationReports.looked(at: Timestamp.now.seconds, listeners)
+    }
+
     // MARK: changes in one step
 
     /// Tries every listener that would be another: nothing is changed by it. Throws all that is wrong.
@@ -56,8 +65,9 @@ extension DatabaseProxy {
         guard needsContexts || isOtherPolicy else { return nil }
         var contexts: ListenerContexts?
         if needsContexts {
-            let identities = present.identities.merging(change.identities) { $1 }
-            contexts = try self.contexts(listener, trust, backendTrust, identities, present.trust)
+            var credentials = present
+            credentials.put(change.identities)
+            contexts = try self.contexts(listener, trust, backendTrust, credentials)
         }
         return TestedChange.Step(
             listener: listener, trust: trust, policy: policy, contexts: contexts, backendTrust: backendTrust,
@@ -119,10 +129,9 @@ extension DatabaseProxy {
     private func renew(_ listener: ListenerState) throws(OpenSSLError) -> Bool {
         for _ in 0..<Self.attempts {
             let present = credentials.withLock { $0 }
-            guard
-                let contexts = try contexts(
-                    listener, listener.trust, listener.backendTrust, present.identities, present.trust)
-            else { return false }
+            guard let contexts = try contexts(listener, listener.trust, listener.backendTrust, present) else {
+                return false
+            }
             let isLatest = credentials.withLock { credentials in
                 guard credentials.revision == present.revision else { return false }
                 listener.adopt(contexts)
@@ -135,17 +144,20 @@ extension DatabaseProxy {
 
     /// nil while its first certificate or the trust that it needs is not there yet, or what it has revoked.
     private func contexts(
-        _ state: ListenerState, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?,
-        _ identities: [String: TLSIdentity], _ cluster: TrustAnchors?
+        _ state: ListenerState, _ wanted: ListenerTrust, _ ofBackend: ListenerTrust?, _ credentials: Credentials
     ) throws(OpenSSLError) -> ListenerContexts? {
         let listener = state.configuration
+        let (identities, cluster) = (credentials.identities, credentials.trust)
         guard let identity = identities[listener.certificateRole], let all = Self.anchors(wanted, cluster) else {
             return nil
         }
         var revocation: Revocation?
         if let wanted = listener.revocation {
             guard let lists = files.lists(of: wanted.files) else { return nil }
-            revocation = Revocation(lists, wanted.rules)
+            let ofCluster = wanted.usesCluster ? credentials.revocation : nil
+            if wanted.usesCluster, ofCluster == nil { return nil }
+            revocation = Revocation(
+                lists + (ofCluster?.lists ?? []), wanted.rules, signers: ofCluster?.signers ?? [])
         }
         let trust = try TrustAnchors(
             all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)

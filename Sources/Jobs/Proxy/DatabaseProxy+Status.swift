@@ -22,7 +22,13 @@ extension DatabaseProxy {
     }
 
     func publishStatus() {
-        let isDraining = credentials.withLock { $0.isDraining }
+        let credentials = credentials.withLock { $0 }
+        let isDraining = credentials.isDraining
+        for listener in listeners {
+            let wantsList = listener.configuration.revocation?.usesCluster == true && credentials.revocation == nil
+            let isRest = credentials.identities[listener.configuration.certificateRole] != nil
+            listener.lacksList.store(wantsList && isRest && listener.context == nil, ordering: .relaxed)
+        }
         health.publish(
             section: "proxy",
             [
@@ -44,19 +50,29 @@ extension DatabaseProxy {
         for listener in listeners {
             tellOfDryRun(listener)
             tellOfBackends(listener)
-            let subject = listener.subject
-            if listener.context != nil {
-                health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject)
-            } else {
-                health.raise(
-                    HealthReason(
-                        "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
-                        detail: "connections are refused: there is no certificate of role "
-                            + "\(listener.configuration.certificateRole), or no trust, yet",
-                        action: "wait for its enrolment if the plane issues it, or mend its files: "
-                            + "other reasons and nodeguard config check say what is wrong"))
-            }
+            tellOfWaiting(listener)
         }
+    }
+
+    private func tellOfWaiting(_ listener: ListenerState) {
+        let (subject, lacksList) = (listener.subject, listener.lacksList.load(ordering: .relaxed))
+        if !lacksList { health.clear("LISTENER_WITHOUT_CRL", subject: subject) }
+        if listener.context != nil || lacksList { health.clear("LISTENER_WITHOUT_CERTIFICATE", subject: subject) }
+        if listener.context != nil { return }
+        if lacksList {
+            return health.raise(
+                HealthReason(
+                    "LISTENER_WITHOUT_CRL", .warn, subject: subject,
+                    detail: "connections are refused: the cluster's CRLs have not come from the plane yet",
+                    action: "wait for them; if they do not come, other reasons say why"))
+        }
+        health.raise(
+            HealthReason(
+                "LISTENER_WITHOUT_CERTIFICATE", .warn, subject: subject,
+                detail: "connections are refused: there is no certificate of role "
+                    + "\(listener.configuration.certificateRole), or no trust, yet",
+                action: "wait for its enrolment if the plane issues it, or mend its files: "
+                    + "other reasons and nodeguard config check say what is wrong"))
     }
 
     private func documents(ofTunnels isWanted: Bool, _ isDraining: Bool) -> JSONValue {
@@ -144,6 +160,14 @@ extension DatabaseProxy {
             (self?.listeners ?? []).flatMap { listener in
                 Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
                     ([listener.label, ("issuer", issuer)], Double(lists.map(\.nextUpdate).min() ?? 0))
+                }
+            }
+        }
+        metrics.gauge("nodeguard_crl_entries", "Certificates that the CRLs of an authority revoke") {
+            [weak self] in
+            (self?.listeners ?? []).flatMap { listener in
+                Dictionary(grouping: listener.revocation?.lists ?? [], by: \.issuer).map { issuer, lists in
+                    ([listener.label, ("issuer", issuer)], Double(lists.reduce(0) { $0 + $1.count }))
                 }
             }
         }

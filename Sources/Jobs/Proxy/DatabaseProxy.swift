@@ -15,6 +15,7 @@ package final class DatabaseProxy: Sendable {
     struct Credentials {
         private(set) var identities: [String: TLSIdentity] = [:]
         private(set) var trust: TrustAnchors?
+        private(set) var revocation: ClusterRevocation?
         /// Of identities, trust and revocation lists: what was tested beside others is not put beside these.
         private(set) var revision: UInt64 = 0
         var isDraining = false
@@ -25,6 +26,11 @@ package final class DatabaseProxy: Sendable {
         }
 
         mutating func listsChanged() { revision += 1 }
+
+        mutating func put(_ new: ClusterRevocation) {
+            revocation = new
+            revision += 1
+        }
 
         mutating func put(_ new: TrustAnchors) {
             trust = new

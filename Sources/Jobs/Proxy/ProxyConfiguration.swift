@@ -140,10 +140,13 @@ package struct ListenerConfiguration: Sendable {
 /// Where a listener looks up whether certificates are revoked.
 package struct RevocationConfiguration: Sendable, Equatable {
     package var files: [String]
+    /// Whether the lists of `publish(revocation:)` count.
+    package var usesCluster: Bool
     package var rules: RevocationRules
 
-    package init(files: [String], rules: RevocationRules = RevocationRules()) {
+    package init(files: [String], usesCluster: Bool = false, rules: RevocationRules = RevocationRules()) {
         self.files = files
+        self.usesCluster = usesCluster
         self.rules = rules
     }
 }

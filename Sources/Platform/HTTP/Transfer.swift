@@ -162,10 +162,14 @@ final class Transfer {
             explicit_bzero(bytes, count)
             return count
         }
-        // A short answer, such as a key, is not left behind in outgrown memory.
-        if body.isEmpty { body.reserveCapacity(min(request.responseLimit, 16 << 10)) }
+        // A short answer, such as a key, is not left behind in outgrown memory, and a long one has its place at once.
+        if body.isEmpty { body.reserveCapacity(min(request.responseLimit, max(16 << 10, announcedLength))) }
         body.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: count))
         return count
+    }
+
+    private var announcedLength: Int {
+        headers.first { $0.name.lowercased() == "content-length" }.flatMap { Int($0.value) } ?? 0
     }
 
     private func receivedHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {

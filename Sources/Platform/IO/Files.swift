@@ -3,16 +3,26 @@ import Glibc
 
 /// Small files that must be whole or not there, whatever happens. Each call blocks and names its path in errors.
 package enum Files {
+    /// At a time.
+    private static let readLimit = 256 << 10
+
     /// The whole file; longer ones than `limit` throw EFBIG.
     package static func read(_ path: String, limit: Int) throws(IOError) -> [UInt8] {
         let raw = retrying { open(path, O_RDONLY | O_CLOEXEC) }
         guard raw >= 0 else { throw IOError("open \(path)") }
         let file = Descriptor(owning: raw)
-        let buffer = LaneBuffer(capacity: limit + 1)
-        while buffer.freeCount > 0 {
+        var status = stat()
+        // What the kernel makes up (proc(5)) is said to be empty.
+        let expected = fstat(file.rawValue, &status) == 0 ? max(4096, Int(status.st_size)) : 4096
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(limit, expected))
+        let buffer = LaneBuffer(capacity: min(limit, expected, readLimit) + 1)
+        while bytes.count <= limit {
             let count: Int
             do { count = try file.read(into: buffer) } catch { throw IOError("read \(path)", code: error.code) }
-            if count == 0 { return buffer.bytes() }
+            if count == 0 { return bytes }
+            buffer.withReadableBytes { bytes.append(contentsOf: $0) }
+            buffer.removeAll()
         }
         throw IOError("read \(path)", code: EFBIG)
     }

@@ -41,8 +41,10 @@ package struct Revocation: Sendable {
     /// The newest of each origin, newest first.
     package let lists: [RevocationList]
     package let rules: RevocationRules
+    /// Beside the anchors: who may have signed a list about one of them. Trusted for nothing else.
+    private let signers: [Certificate]
 
-    package init(_ lists: [RevocationList], _ rules: RevocationRules) {
+    package init(_ lists: [RevocationList], _ rules: RevocationRules, signers: [Certificate] = []) {
         var newest: [RevocationList.Origin: RevocationList] = [:]
         for list in lists {
             if let known = newest[list.origin], !known.isOlder(than: list) { continue }
@@ -53,6 +55,7 @@ package struct Revocation: Sendable {
                 ? $0.fingerprint.lexicographicallyPrecedes($1.fingerprint) : $0.thisUpdate > $1.thisUpdate
         }
         self.rules = rules
+        self.signers = signers
     }
 
     /// From this second on some list lets nobody in, and what was verified before must be judged again.
@@ -67,7 +70,7 @@ package struct Revocation: Sendable {
         }
         guard rules.depth == .chain, let anchor = chain.last, !anchor.isSelfSigned else { return nil }
         // A file of root and intermediate ends chains at the intermediate, which the root may have revoked.
-        let above = anchors.first { authority in
+        let above = (anchors + signers).first { authority in
             authority.subjectDER == anchor.issuerDER
                 && lists.contains { $0.concerns(anchor) && $0.isSigned(by: authority) }
         }

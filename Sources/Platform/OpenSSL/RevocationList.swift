@@ -4,8 +4,8 @@ import Synchronization
 
 /// What one authority has revoked (RFC 5280 §5): a complete list, strictly read, immutable.
 ///
-/// Kept as a sorted table of serial numbers beside its own bytes: OpenSSL's form takes ten times the memory, and hashes
-/// the whole list again for each chain that it verifies.
+/// Kept as a sorted table of serial numbers and what its signature is checked with: OpenSSL's form takes ten times the
+/// memory, and hashes the whole list again for each chain that it verifies.
 package final class RevocationList: Sendable {
     /// The certificates that a list speaks of.
     enum Scope: Hashable { case all, leaves, authorities }
@@ -17,7 +17,6 @@ package final class RevocationList: Sendable {
         let scope: Scope
     }
 
-    package let der: [UInt8]
     /// RFC 2253 text.
     package let issuer: String
     package let origin: Origin
@@ -27,7 +26,8 @@ package final class RevocationList: Sendable {
     /// SHA-256 of the whole list.
     package let fingerprint: [UInt8]
     private let numberBytes: [UInt8]?
-    private let serials: [SerialNumber]
+    private let serials: SerialTable
+    private let signature: ListSignature
     /// OpenSSL compares names in a canonical form of its own (RFC 5280 §7.1); never changed after `init`.
     private nonisolated(unsafe) let issuerName: OpaquePointer
     /// By the hash of a public key: whether it has signed this list.
@@ -38,15 +38,33 @@ package final class RevocationList: Sendable {
     static let countLimit = 64
     private static let signerLimit = 64
 
-    /// All lists of a file: one in DER, or PEM blocks. Their signatures are checked under those of `issuers` that have
-    /// the issuer's name; where there is none, the chain of a client must bring it.
+    /// All lists of a file: in DER, one behind the other, or PEM blocks. Their signatures are checked under those of
+    /// `issuers` that have the issuer's name; where there is none, the chain of a client must bring it.
     package static func parse(_ bytes: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) -> [RevocationList] {
         guard bytes.count <= sizeLimit else { throw OpenSSLError("read a CRL", "it is too large") }
-        if bytes.first == 0x30 { return [try RevocationList(der: bytes, issuers: issuers)] }
+        if bytes.first == DERCursor.Tag.sequence { return try lists(inDER: bytes, issuers) }
         let blocks = try PEMBlocks(label: "X509 CRL", of: "CRL", countLimit: countLimit).read(bytes, limit: sizeLimit)
         var lists: [RevocationList] = []
         for block in blocks { lists.append(try RevocationList(der: block.der, issuers: issuers)) }
         return lists
+    }
+
+    private static func lists(
+        inDER bytes: [UInt8], _ issuers: [Certificate]
+    ) throws(OpenSSLError) -> [RevocationList] {
+        try bytes.withUnsafeBytes { raw in
+            Result { () throws(OpenSSLError) in
+                var file = DERCursor(raw)
+                var lists: [RevocationList] = []
+                while !file.isAtEnd {
+                    guard lists.count < countLimit else {
+                        throw OpenSSLError("read a CRL", "there are more than \(countLimit) of them")
+                    }
+                    lists.append(try RevocationList(try file.next().whole, issuers))
+                }
+                return lists
+            }
+        }.get()
     }
 
     /// Blocks while it reads.
@@ -54,23 +72,29 @@ package final class RevocationList: Sendable {
         try parse(try Files.read(path, limit: sizeLimit), issuers: issuers)
     }
 
-    package init(der: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) {
-        let parsed = try ParsedRevocationList(der)
-        let fields = try RevocationListFields(parsed.pointer)
-        self.der = der
-        issuer = fields.issuer.text
+    package convenience init(der: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) {
+        let fields = try der.withUnsafeBytes { raw in
+            Result { () throws(OpenSSLError) in try RevocationListFields(raw) }
+        }.get()
+        try self.init(fields, issuers)
+    }
+
+    private convenience init(_ der: UnsafeRawBufferPointer, _ issuers: [Certificate]) throws(OpenSSLError) {
+        try self.init(try RevocationListFields(der), issuers)
+    }
+
+    private init(_ fields: RevocationListFields, _ issuers: [Certificate]) throws(OpenSSLError) {
+        let name = try IssuerName(fields.issuer)
+        issuer = try DistinguishedName(name.pointer, of: "issuer").text
         thisUpdate = fields.thisUpdate
         nextUpdate = fields.nextUpdate
         numberBytes = fields.number
         serials = fields.serials
-        fingerprint = Digest.sha256(der)
-        origin = Origin(issuer: fields.issuer.der, authorityKey: fields.authorityKey, scope: fields.scope)
-        guard let name = X509_NAME_dup(X509_CRL_get_issuer(parsed.pointer)) else {
-            preconditionFailure("out of memory")
-        }
-        issuerName = name
-        let named = issuers.filter { X509_NAME_cmp(X509_get_subject_name($0.pointer), name) == 0 }
-        for authority in named { _ = check(parsed.pointer, authority) }
+        signature = fields.signature
+        fingerprint = fields.fingerprint
+        origin = Origin(issuer: fields.issuer, authorityKey: fields.authorityKey, scope: fields.scope)
+        issuerName = name.release()
+        let named = issuers.filter(isNamed)
         guard named.isEmpty || named.contains(where: isSigned) else {
             throw OpenSSLError("read a CRL", "its signature is not that of \(issuer)")
         }
@@ -104,26 +128,21 @@ package final class RevocationList: Sendable {
 
     /// nil: the certificate's number is longer than any that a list can have.
     func contains(_ certificate: Certificate) -> Bool? {
-        guard let serial = SerialNumber(X509_get0_serialNumber(certificate.pointer)) else { return nil }
-        var (low, high) = (0, serials.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if serials[middle] < serial { low = middle + 1 } else { high = middle }
-        }
-        return low < serials.count && serials[low] == serial
+        SerialNumber(X509_get0_serialNumber(certificate.pointer)).map(serials.contains)
     }
+
+    private func isNamed(_ authority: Certificate) -> Bool {
+        X509_NAME_cmp(X509_get_subject_name(authority.pointer), issuerName) == 0
+    }
+
+    /// Whether it is of this authority: name, key and key usage.
+    package func isIssued(by authority: Certificate) -> Bool { isNamed(authority) && isSigned(by: authority) }
 
     /// The signature is checked once for each authority that may have made it.
     func isSigned(by authority: Certificate) -> Bool {
         if let usage = authority.keyUsage, !usage.contains(.listSigning) { return false }
         if let known = signers.withLock({ $0[authority.publicKeySHA256] }) { return known }
-        guard let parsed = try? ParsedRevocationList(der) else { return false }
-        return check(parsed.pointer, authority)
-    }
-
-    private func check(_ list: OpaquePointer, _ authority: Certificate) -> Bool {
-        defer { ErrorStack.clear() }
-        let isGood = X509_get0_pubkey(authority.pointer).map { X509_CRL_verify(list, $0) == 1 } ?? false
+        let isGood = X509_get0_pubkey(authority.pointer).map(signature.isGood) ?? false
         signers.withLock { signers in
             if signers.count >= Self.signerLimit { signers.removeAll() }
             signers[authority.publicKeySHA256] = isGood
@@ -136,24 +155,25 @@ extension RevocationList: CustomStringConvertible {
     package var description: String { "CRL \(number ?? "without number") of \(issuer)" }
 }
 
-/// OpenSSL's form of a list, for as long as it is read.
-struct ParsedRevocationList: ~Copyable {
+/// OpenSSL's form of a Name, which compares as RFC 5280 §7.1 wants; dropped unless released.
+private struct IssuerName: ~Copyable {
     let pointer: OpaquePointer
 
     init(_ der: [UInt8]) throws(OpenSSLError) {
         pointer = try openSSL("read a CRL") { () -> OpaquePointer? in
             der.withUnsafeBufferPointer { bytes in
                 var next = bytes.baseAddress
-                let parsed = d2i_X509_CRL(nil, &next, bytes.count)
-                guard let parsed, next == bytes.baseAddress.map({ $0 + bytes.count }) else {
-                    X509_CRL_free(parsed)
-                    return nil
-                }
-                return parsed
+                return d2i_X509_NAME(nil, &next, bytes.count)
             }
         }
         ErrorStack.clear()
     }
 
-    deinit { X509_CRL_free(pointer) }
+    deinit { X509_NAME_free(pointer) }
+
+    consuming func release() -> OpaquePointer {
+        let pointer = pointer
+        discard self
+        return pointer
+    }
 }

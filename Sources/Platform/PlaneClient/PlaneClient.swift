@@ -49,7 +49,7 @@ package actor PlaneClient: QueueConfined {
         client = nil
     }
 
-    private func current() throws(PlaneError) -> HTTPClient {
+    func current() throws(PlaneError) -> HTTPClient {
         guard let client else { throw PlaneError(.unreachable, "this node has not joined yet") }
         return client
     }

@@ -3,19 +3,12 @@ import GRDB
 import SwiftASN1
 import X509
 
-/// The certificate revocation list of one cluster's authority (RFC 5280 §5), signed anew for each answer.
-enum RevocationList {
-    /// After this an agent that has not reached the plane must decide for itself (and alarm).
-    static let lifetime: Int64 = 7 * 86_400
+/// Of a certificate that is revoked and has not expired.
+struct RevokedCertificate {
+    let serial: [UInt8]
+    let at: Int64
 
-    private struct Revoked {
-        let serial: [UInt8]
-        let at: Int64
-    }
-
-    static func make(of authority: CertificateAuthority, cluster: String, now: Int64, _ database: Database) throws
-        -> [UInt8]
-    {
+    static func all(in cluster: String, now: Int64, _ database: Database) throws -> [RevokedCertificate] {
         let rows = try Row.fetchAll(
             database,
             sql: """
@@ -23,10 +16,21 @@ enum RevocationList {
                 WHERE cluster = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial
                 """,
             arguments: [cluster, now])
-        let revoked = rows.compactMap { row in
-            Hex.decode(row["serial"] as String).map { Revoked(serial: $0, at: row["revoked_at"]) }
+        return rows.compactMap { row in
+            Hex.decode(row["serial"] as String).map { RevokedCertificate(serial: $0, at: row["revoked_at"]) }
         }
-        let toBeSigned = try listBytes(authority, revoked, now)
+    }
+}
+
+/// The certificate revocation list of one authority (RFC 5280 §5), encoded and signed.
+enum RevocationList {
+    /// After this an agent that has not reached the plane must decide for itself (and alarm).
+    static let lifetime: Int64 = 7 * 86_400
+
+    static func make(
+        of authority: CertificateAuthority, _ revoked: [RevokedCertificate], number: Int64, now: Int64
+    ) throws -> [UInt8] {
+        let toBeSigned = try listBytes(authority, revoked, number, now)
         let signature = try authority.sign(toBeSigned)
         var list = DER.Serializer()
         try list.appendConstructedNode(identifier: .sequence) { node in
@@ -37,15 +41,15 @@ enum RevocationList {
         return list.serializedBytes
     }
 
-    private static func listBytes(_ authority: CertificateAuthority, _ revoked: [Revoked], _ now: Int64) throws
-        -> [UInt8]
-    {
+    private static func listBytes(
+        _ authority: CertificateAuthority, _ revoked: [RevokedCertificate], _ number: Int64, _ now: Int64
+    ) throws -> [UInt8] {
         var serializer = DER.Serializer()
         try serializer.appendConstructedNode(identifier: .sequence) { list in
             try list.serialize(1)
             try appendAlgorithm(to: &list)
             try list.serialize(authority.certificate.subject)
-            try list.serialize(time(now))
+            try list.serialize(time(now - CertificateAuthority.backdating))
             try list.serialize(time(now + lifetime))
             if !revoked.isEmpty {
                 try list.appendConstructedNode(identifier: .sequence) { entries in
@@ -58,15 +62,15 @@ enum RevocationList {
                 }
             }
             try list.appendConstructedNode(identifier: ASN1Identifier(tagWithNumber: 0, tagClass: .contextSpecific)) {
-                try appendExtensions(to: &$0, authority, number: now)
+                try appendExtensions(to: &$0, authority, number)
             }
         }
         return serializer.serializedBytes
     }
 
-    /// RFC 5280 §5.2: the authority's key identifier, and a number that grows (the time it was made).
+    /// RFC 5280 §5.2: the authority's key identifier, and a number that grows.
     private static func appendExtensions(
-        to list: inout DER.Serializer, _ authority: CertificateAuthority, number: Int64
+        to list: inout DER.Serializer, _ authority: CertificateAuthority, _ number: Int64
     ) throws {
         let identifier = try Certificate.Extension(authority.authorityKeyIdentifier, critical: false)
         var numberBytes = DER.Serializer()

@@ -76,8 +76,8 @@ struct RevokeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke", abstract: "Revoke a certificate; the plane refuses it at once, the next CRL lists it.",
         discussion: """
-            Listeners of nodes refuse it once they have that CRL: it is at /v1/clusters/CLUSTER/crl, and they read it \
-            from a file that their key 'crl' names.
+            Nodes whose listeners say 'crl: [cluster]' have that CRL from a running plane within a second, and end the \
+            sessions of the certificate. Others read it from a file: it is at /v1/clusters/CLUSTER/crl.
             """)
 
     @Argument(help: "Its serial number in hex, with or without colons.") var serial: String
@@ -98,11 +98,10 @@ struct RevokeCommand: ParsableCommand {
         print(
             """
             \(digits) is revoked: this plane refuses it from now on.
-            The listeners of \(cluster) let it in until they have the new list. On each node, now and daily
-            (a list ends after \(RevocationList.lifetime / 86_400) days), with the root of `nodeguard-plane trust`:
-                curl -fsS --cacert root.pem -o /etc/nodeguard/\(cluster).crl.new \(plane)/v1/clusters/\(cluster)/crl &&
-                    mv /etc/nodeguard/\(cluster).crl.new /etc/nodeguard/\(cluster).crl
-            and each listener names that file: crl: ["file:/etc/nodeguard/\(cluster).crl"], see nodeguard.yaml(5).
+            Listeners of \(cluster) that say crl: [cluster] refuse it within a second after their node hears of it, and
+            end its sessions; a node waits for the news if it reaches this plane. For others, and other programs, the
+            CRL (it ends after \(RevocationList.lifetime / 86_400) days) is at
+                \(plane)/v1/clusters/\(cluster)/crl
             """)
     }
 }

@@ -4,16 +4,13 @@ import HTTPTypes
 import Hummingbird
 import PlaneAPI
 
-/// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951), and the revocation lists.
+/// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951).
 struct ESTRoutes: Sendable {
     let calls: Calls
 
     func add(to router: Router<PlaneRequestContext>) {
         router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
         router.post("/.well-known/est/:label/:operation") { try await post($0, $1) }
-        router.get("/v1/clusters/:cluster/crl") { _, context in
-            try await calls.answer("crl.read", context, .anybody) { _ in try await revocationList(context) }
-        }
     }
 
     private func label(_ context: PlaneRequestContext) throws -> ESTLabel {
@@ -89,20 +86,6 @@ struct ESTRoutes: Sendable {
             throw Refusal.unauthorized("token-unknown", "the credentials are not HTTP Basic")
         }
         return .token(String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self))
-    }
-
-    private func revocationList(_ context: PlaneRequestContext) async throws -> Response {
-        let state = calls.state
-        let cluster = context.parameters.get("cluster") ?? ""
-        let der = try await state.database.read { database -> [UInt8]? in
-            try state.authority(of: cluster, database).map {
-                try RevocationList.make(of: $0, cluster: cluster, now: UnixTime.now, database)
-            }
-        }
-        guard let der else { throw Refusal.unknownLabel(cluster) }
-        return Response(
-            status: .ok, headers: [.contentType: "application/pkix-crl"],
-            body: .init(byteBuffer: ByteBuffer(bytes: der)))
     }
 
     private static let unknownOperation = Refusal(

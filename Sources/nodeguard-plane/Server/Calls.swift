@@ -61,6 +61,9 @@ struct Calls: Sendable {
         }
     }
 
+    /// Whether a node of this plane calls, in good standing.
+    func isNode(_ context: PlaneRequestContext) async throws -> Bool { try await identify(context) != nil }
+
     func collect(_ request: Request, upTo limit: Int) async throws -> [UInt8] {
         if let length = request.headers[.contentLength].flatMap(Int.init), length > limit {
             throw Refusal.tooLarge(limit)

@@ -15,6 +15,8 @@ struct PlaneServer: Sendable {
     let names: [String]
     let logger: Logger
 
+    private let news = RevocationNews()
+
     static let connectionLimit = 4096
     /// How soon a running plane trusts the authority of a cluster that another process just made.
     static let refreshInterval = TimeAmount.seconds(1)
@@ -35,11 +37,17 @@ struct PlaneServer: Sendable {
                 } catch {
                     logger.error("the address for join bundles is not stored", metadata: ["error": "\(error)"])
                 }
+                // Those who wait for a list would hold up the end.
+                channel.closeFuture.whenComplete { [news] _ in news.close() }
                 onListening(listen.url(host: listen.host, port: port))
             },
             logger: logger)
         let upkeep = beginUpkeep(credentials)
-        defer { upkeep.cancel() }
+        let watch = beginWatch()
+        defer {
+            upkeep.cancel()
+            watch.cancel()
+        }
         try await application.runService()
     }
 
@@ -47,6 +55,7 @@ struct PlaneServer: Sendable {
         let router = Router(context: PlaneRequestContext.self)
         let calls = Calls(state: state, logger: logger)
         ESTRoutes(calls: calls).add(to: router)
+        RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
         AuditRoutes(calls: calls).add(to: router)
         return router
@@ -75,6 +84,24 @@ struct PlaneServer: Sendable {
                 } catch {
                     logger.error("upkeep failed; it is tried again", metadata: ["error": "\(error)"])
                 }
+            }
+        }
+    }
+
+    /// Revocations are made by other processes.
+    private func beginWatch() -> RepeatedTask {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        return loop.scheduleRepeatedAsyncTask(
+            initialDelay: RevocationNews.interval, delay: RevocationNews.interval
+        ) { [state, logger, news] _ in
+            NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
+                do {
+                    try news.look { cluster in
+                        try state.database.read {
+                            try PublishedLists.tag(of: cluster, state, now: UnixTime.now, $0)
+                        }
+                    }
+                } catch { logger.error("nobody can tell who is revoked", metadata: ["error": "\(error)"]) }
             }
         }
     }

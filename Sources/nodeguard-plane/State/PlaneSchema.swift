@@ -11,6 +11,9 @@ enum PlaneSchema {
         migrator.registerMigration("1-custody-and-audit") { database in
             try database.execute(sql: custodyAndAudit)
         }
+        migrator.registerMigration("2-revocation-lists") { database in
+            try database.execute(sql: revocationLists)
+        }
         return migrator
     }
 
@@ -37,6 +40,21 @@ enum PlaneSchema {
         CREATE TABLE journal (
             id INTEGER PRIMARY KEY, at INTEGER NOT NULL, cluster TEXT, node TEXT, action TEXT NOT NULL,
             outcome TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL);
+        """
+
+    /// `revocations` counts those of a cluster, whoever made them, so that a list is seen to be too old without a look
+    /// at each certificate. `revocation_lists` has a row for each authority, the root's without a name.
+    private static let revocationLists = """
+        CREATE TABLE revocations (cluster TEXT PRIMARY KEY, count INTEGER NOT NULL);
+        CREATE TABLE revocation_lists (
+            authority TEXT PRIMARY KEY, issuer BLOB NOT NULL, number INTEGER NOT NULL, revocations INTEGER NOT NULL,
+            made_at INTEGER NOT NULL, der BLOB NOT NULL);
+        CREATE TRIGGER certificate_is_revoked AFTER UPDATE OF revoked_at ON certificates
+        WHEN NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL
+        BEGIN
+            INSERT INTO revocations (cluster, count) VALUES (NEW.cluster, 1)
+            ON CONFLICT (cluster) DO UPDATE SET count = count + 1;
+        END;
         """
 
     private static let custodyAndAudit = """

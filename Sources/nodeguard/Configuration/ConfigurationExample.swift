@@ -64,8 +64,9 @@ enum ConfigurationExample {
               health: { every: 5s, timeout: 2s }      # ask whether it is there; default: nothing is asked
               certificate: database       # a role of above
               trust: [cluster]            # whose clients: cluster, or "file:/…/ca.pem", read again when it changes
-              # What the authorities have revoked, read again when it changes. Default: nothing is looked up.
-              crl: ["file:/etc/nodeguard/crl/intermediate.pem", "file:/etc/nodeguard/crl/root.pem"]
+              # What the authorities have revoked: cluster, what the plane publishes, fetched as soon as it is there; or
+              # "file:/…/crl.pem", read again when it changes. Default: nothing is looked up.
+              crl: [cluster, "file:/etc/nodeguard/crl/partner.pem"]
               crl-check: chain            # leaf, or chain: every certificate below the one that is trusted
               crl-freshness: strict       # once a CRL has ended: strict refuses all; or grace 24h, or last-known
               deny-list: /etc/nodeguard/denied-ysql     # beside the one for all

@@ -1,3 +1,4 @@
+import Certificates
 import IO
 import OpenSSL
 import Proxy
@@ -44,17 +45,27 @@ struct ExplainedTrust {
             switch trust {
             case .file(let path): all += try ListenerSection.Trust.authorities(in: path, for: .client)
             case .cluster:
-                let pem = try Files.read("\(state)/trust/current/anchors.pem", limit: Self.sizeLimit)
-                let stored = try TrustAnchors(pem: pem, pinsIntermediates: true)
-                all += ClusterTrust().anchors(of: stored)?.certificates ?? []
+                all += ClusterTrust().anchors(of: try stored())?.certificates ?? []
             }
         }
-        let revocation = try listener.revocation.map { wanted in
-            Revocation(
-                try wanted.files.flatMap { try RevocationList.parse(contentsOf: $0, issuers: all) }, wanted.rules)
-        }
+        let revocation = try listener.revocation.map { try self.revocation($0, issuers: all) }
         return try TrustAnchors(
             all, pinsIntermediates: all.contains { !$0.isSelfSigned }, revocation: revocation)
+    }
+
+    /// The cluster's authorities, the root among them.
+    private func stored() throws -> TrustAnchors {
+        let pem = try Files.read("\(state)/trust/current/anchors.pem", limit: Self.sizeLimit)
+        return try TrustAnchors(pem: pem, pinsIntermediates: true)
+    }
+
+    private func revocation(_ wanted: RevocationConfiguration, issuers: [Certificate]) throws -> Revocation {
+        var lists = try wanted.files.flatMap { try RevocationList.parse(contentsOf: $0, issuers: issuers) }
+        guard wanted.usesCluster else { return Revocation(lists, wanted.rules) }
+        let signers = try stored().certificates
+        lists += try RevocationList.parse(
+            contentsOf: RevocationStore(stateDirectory: state).path, issuers: signers)
+        return Revocation(lists, wanted.rules, signers: signers)
     }
 }
 

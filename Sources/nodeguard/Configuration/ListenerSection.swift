@@ -74,7 +74,7 @@ struct ListenerSection: Sendable, Equatable {
         let acknowledges = section.value("acknowledge-local-trust", .flag) ?? false
         let certificates = ListenerCertificatesSection.read(section, roles)
         let trust = section.list("trust", .trust, isRequired: true)
-        let revocation = RevocationConfiguration.read(section)
+        let revocation = RevocationConfiguration.read(section, roles)
         let denyList = section.value("deny-list", .path)
         let allow = section.sections("allow") { RuleSection.read($0, databaseProtocol) }
         let deny = section.sections("deny") { RuleSection.read($0, databaseProtocol) }

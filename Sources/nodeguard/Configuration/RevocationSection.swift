@@ -5,28 +5,34 @@ extension RevocationConfiguration {
     private static let graceLimits = Duration.seconds(60)...Duration.seconds(90 * 86_400)
 
     /// `crl:` of a listener, with the keys that say how it is used.
-    static func read(_ section: Section) -> RevocationConfiguration? {
-        let files = section.list("crl", .revocationList)
+    static func read(_ section: Section, _ roles: CertificateRoles) -> RevocationConfiguration? {
+        let lists = section.list("crl", .revocationList)
         let depth = section.located("crl-check", Form<RevocationRules.Depth>.word("depth of looking up"))
         let freshness = section.located("crl-freshness", .freshness(graceLimits))
-        guard let files else {
+        guard let lists else {
             if section.has("crl") { return nil }
             for (key, position) in [("crl-check", depth?.position), ("crl-freshness", freshness?.position)] {
                 if let position { section.add("'\(key)' says nothing without 'crl'", at: position) }
             }
             return nil
         }
-        if files.isEmpty {
+        if lists.isEmpty {
             section.add("'crl' needs at least one value", at: section.place(of: "crl"))
             return nil
         }
+        for one in lists where one.value == .cluster && !roles.isManaged {
+            section.add(
+                "without 'management' there is no plane to give CRLs: write \"file:/…/crl.pem\"", at: one.position)
+        }
         let rules = RevocationRules(depth: depth?.value ?? .chain, freshness: freshness?.value ?? .strict)
-        return RevocationConfiguration(files: files.map(\.value), rules: rules)
+        return RevocationConfiguration(
+            files: lists.compactMap(\.value.file), usesCluster: lists.contains { $0.value == .cluster }, rules: rules)
     }
 
     var shown: ConfigurationText.Members {
         [
-            ("crl", .list(files.map { "file:" + $0 })), ("crl-check", .text(rules.depth.rawValue)),
+            ("crl", .list((usesCluster ? ["cluster"] : []) + files.map { "file:" + $0 })),
+            ("crl-check", .text(rules.depth.rawValue)),
             ("crl-freshness", .text(rules.freshness.text)),
         ]
     }
@@ -61,15 +67,23 @@ extension Form where Value == RevocationRules.Freshness {
     }
 }
 
-extension Form where Value == String {
-    /// Gives the path.
+/// One value of `crl:`.
+private enum RevocationSource: Sendable, Equatable {
+    /// What the plane publishes.
+    case cluster
+    case file(String)
+
+    var file: String? { if case .file(let path) = self { path } else { nil } }
+}
+
+extension Form where Value == RevocationSource {
     fileprivate static var revocationList: Form {
         Form { text throws(Flaw) in
-            if text == "cluster" {
-                throw Flaw("CRLs of the cluster are not supported by this version: write \"file:/…/crl.pem\"")
+            if text == "cluster" { return .cluster }
+            guard text.hasPrefix("file:/") else {
+                throw Flaw("'\(text)' is no CRL: write cluster or \"file:/…/crl.pem\"")
             }
-            guard text.hasPrefix("file:/") else { throw Flaw("'\(text)' is no CRL: write \"file:/…/crl.pem\"") }
-            return try path.read(String(text.dropFirst("file:".count)))
+            return .file(try Form<String>.path.read(String(text.dropFirst("file:".count))))
         }
     }
 }

@@ -45,7 +45,7 @@ struct TunnelSection: Sendable, Equatable {
         let certificate = section.located("certificate", .name, isRequired: true)
         let trust = section.list("trust", .trust, isRequired: !roles.isManaged)
         let verifyName = section.value("verify-name", .certificateName)
-        let revocation = RevocationConfiguration.read(section)
+        let revocation = RevocationConfiguration.read(section, roles)
         let denyList = section.value("deny-list", .path)
         let connectTimeout = section.value("connect-timeout", .duration(ProxySection.Defaults.shortTimes))
         let idleTimeout = section.value("idle-timeout", Form.duration(ProxySection.Defaults.longTimes).orOff())

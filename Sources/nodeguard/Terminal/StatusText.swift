@@ -87,7 +87,7 @@ struct StatusText {
         return block("Tunnels", table)
     }
 
-    private static func brief(_ state: String) -> String { state == "waiting-for-certificate" ? "waiting" : state }
+    private static func brief(_ state: String) -> String { state.hasPrefix("waiting-for-") ? "waiting" : state }
 
     private var certificates: [String] { block("Certificates", Self.certificateTable(document["certificates"], now)) }
 

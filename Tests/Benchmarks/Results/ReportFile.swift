@@ -35,7 +35,9 @@ struct ReportFile: Encodable {
                     value: values.median, min: least, max: most)
             }
         }
-        marks = Mark.all(in: results) + RevocationBenchmark.marks(results) + EnduranceBenchmark.marks(results)
+        marks =
+            Mark.all(in: results) + RevocationListBenchmark.marks(results)
+            + RevocationBenchmark.marks(results) + EnduranceBenchmark.marks(results)
     }
 
     func write(to path: String) throws {

@@ -104,8 +104,8 @@ import Testing
         ("\"127.0.0.1:5432\"", "'unix:/run/pg'", "acknowledge-local-trust: yes"),
         ("certificate: own", "certificate: owm", "there is no role 'owm' under 'certificates'; did you mean 'own'?"),
         ("file:/ca.pem", "cluster", "there is no cluster to trust"), ("file:/ca.pem", "anybody", "nothing to trust"),
-        ("protocol: postgres", "protocol: tcp, crl: cluster", "CRLs of the cluster are not supported by this version"),
-        ("protocol: postgres", "protocol: tcp, crl: /crl.pem", "'/crl.pem' is no CRL: write \"file:/…/crl.pem\""),
+        ("protocol: postgres", "protocol: tcp, crl: cluster", "without 'management' there is no plane to give CRLs"),
+        ("protocol: postgres", "protocol: tcp, crl: /crl.pem", "'/crl.pem' is no CRL: write cluster or"),
         ("protocol: postgres", "protocol: tcp, crl: []", "'crl' needs at least one value"),
         ("protocol: postgres", "protocol: tcp, crl-check: leaf", "'crl-check' says nothing without 'crl'"),
         ("protocol: postgres", "protocol: tcp, crl-freshness: strict", "'crl-freshness' says nothing without 'crl'"),
@@ -221,6 +221,11 @@ import Testing
         let told = listener.replacing("crl:", with: "crl-check: leaf, crl-freshness: \(text), crl:")
         let rules = try NodeConfiguration.parse(told, path: "test").proxy.listeners[0].revocation?.rules
         #expect(rules == RevocationRules(depth: .leaf, freshness: freshness))
+        let managed =
+            "management: { url: \"https://plane\", join: /j }\n"
+            + listener.replacing("crl: [\"file:/one.pem\"", with: "crl: [cluster")
+        let ofCluster = try NodeConfiguration.parse(managed, path: "test").proxy.listeners[0].revocation
+        #expect(ofCluster == RevocationConfiguration(files: ["/two.pem"], usesCluster: true))
     }
 
     @Test func `of nested groups are right up to 8 levels`() {

@@ -23,6 +23,8 @@ final class ListenerState: Sendable {
     let counters: ListenerCounters
     /// Its database can be reached around it, and then clients are refused.
     let isShut = Atomic(false)
+    /// All that it waits for is the cluster's first list.
+    let lacksList = Atomic(false)
     let backendHealth: BackendHealth
     /// nil: nobody resumes a session.
     let ticketKeys: TicketKeys?
@@ -153,8 +155,8 @@ final class ListenerState: Sendable {
         let (context, addresses, ways) = changing.withLock {
             ($0.admission?.contexts.presenting, $0.addresses, $0.waysAround)
         }
-        let state =
-            isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? "waiting-for-certificate" : "open"
+        let waiting = lacksList.load(ordering: .relaxed) ? "waiting-for-crl" : "waiting-for-certificate"
+        let state = isDraining ? "draining" : addresses.isEmpty ? "closed" : context == nil ? waiting : "open"
         var members: [String: JSONValue] = [
             "name": .string(name),
             "addresses": .strings((addresses.isEmpty ? configuration.listen : addresses).map(\.description)),

@@ -137,7 +137,8 @@ final class RevocationReports: Sendable {
         health.raise(
             HealthReason(
                 code, severity, subject: subject, detail: detail,
-                action: "fetch the authority's newest CRL into the file of its crl:"))
+                action: "put the authority's newest CRL into the file of its crl:; for that of the cluster, see why "
+                    + "the plane gives no newer one"))
     }
 }
 
@@ -180,7 +181,7 @@ extension ListenerState {
         if let wanted = configuration.revocation {
             members["crl"] = [
                 "check": .string(wanted.rules.depth.rawValue), "freshness": .string(wanted.rules.freshness.words),
-                "files": .strings(wanted.files),
+                "cluster": .boolean(wanted.usesCluster), "files": .strings(wanted.files),
                 "lists": .array((revocation?.lists ?? []).map { $0.document(at: now) }),
             ]
         }

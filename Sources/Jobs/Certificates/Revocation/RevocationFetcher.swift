@@ -1,0 +1,159 @@
+import IO
+import OpenSSL
+import PlaneClient
+import Reports
+
+/// Keeps the cluster's CRLs as new as the plane has them: fetched, checked, on the disk, and handed out, in this order.
+///
+/// What was handed out stays in force whatever the plane does, over restarts too; nothing older ever takes its place.
+package actor RevocationFetcher: QueueConfined {
+    package typealias Receiver = @Sendable (_ lists: [RevocationList], _ signers: [Certificate]) -> Void
+
+    package nonisolated let queue = SerialQueue(label: "revocation-lists", isPatient: true)
+    private let cluster: String
+    private let plane: PlaneClient
+    private let store: RevocationStore
+    private let reports: RevocationFetchReports
+    private let receiver: Receiver
+    private nonisolated let alarm = Alarm(label: "revocation-lists")
+
+    private var machine = RevocationPollStateMachine()
+    /// nil: this node has not joined yet.
+    private var trust: TrustAnchors?
+    private var isLoaded = false
+    /// As they came, those of authorities too that this node does not know yet.
+    private var lists: [RevocationList] = []
+    private var tag: String?
+    /// What could not be written to the disk.
+    private var unsaved: [UInt8]?
+
+    /// `receiver`: gets the lists that authorities of the cluster have signed, and these; called on the job's queue.
+    package init(
+        cluster: String, stateDirectory: String, plane: PlaneClient, receiver: @escaping Receiver, health: HealthBoard,
+        metrics: Metrics, audit: AuditReporter
+    ) {
+        self.cluster = cluster
+        self.plane = plane
+        self.receiver = receiver
+        store = RevocationStore(stateDirectory: stateDirectory)
+        reports = RevocationFetchReports(cluster: cluster, health, audit, metrics)
+    }
+
+    /// The cluster's authorities, intermediates among them; from any thread.
+    package nonisolated func publish(trust: TrustAnchors) { submit { $0.take(trust) } }
+
+    /// The plane is called as another from now on: who has no identity may not wait there. From any thread.
+    package nonisolated func identityChanged() { alarm.ring() }
+
+    /// Asks until the task is cancelled.
+    package func run() async {
+        while true {
+            let pause = trust == nil ? RevocationPollStateMachine.interval : await poll()
+            if await alarm.wait(for: .seconds(pause)) == .cancelled { return }
+        }
+    }
+
+    private func take(_ new: TrustAnchors) {
+        trust = new
+        if isLoaded { handOut() } else { load(under: new) }
+        alarm.ring()
+    }
+
+    // MARK: the disk
+
+    private func load(under trust: TrustAnchors) {
+        isLoaded = true
+        do throws(StoreError) {
+            guard let stored = try store.load() else { return reports.missing() }
+            do throws(OpenSSLError) {
+                lists = try RevocationList.parse(stored.bytes, issuers: trust.certificates)
+            } catch {
+                return reports.quarantined(store.quarantine(), reason: error.description)
+            }
+            tag = stored.tag
+            handOut()
+        } catch { reports.notReadable(error.description) }
+    }
+
+    private func save(_ bytes: [UInt8]) {
+        do throws(StoreError) {
+            try store.save(bytes, tag: tag)
+            unsaved = nil
+            reports.saved()
+        } catch {
+            unsaved = bytes
+            reports.notSaved(error.description)
+        }
+    }
+
+    // MARK: the plane
+
+    /// Seconds until the next time.
+    private func poll() async -> Double {
+        let began = ContinuousClock.now
+        let random = Double.random(in: 0..<1)
+        do throws(PlaneError) {
+            let answer = try await plane.revocationLists(
+                cluster: cluster, after: tag, limit: RevocationList.sizeLimit)
+            let took = Double((ContinuousClock.now - began) / .seconds(1))
+            if let bytes = answer.lists {
+                guard take(bytes, tag: answer.tag) else { return machine.failed(retryAfter: nil, random: random) }
+            } else {
+                if let unsaved { save(unsaved) }
+                reports.answered(isNew: false)
+            }
+            return machine.answered(isAwaited: answer.isAwaited, took: took, random: random)
+        } catch {
+            if Task.isCancelled { return 0 }
+            let pause = machine.failed(
+                retryAfter: error.retryAfter.map { Double($0.components.seconds) }, random: random)
+            reports.failed(error.detail, times: machine.failures)
+            return pause
+        }
+    }
+
+    /// False, and nothing has changed, if they cannot be used.
+    private func take(_ bytes: [UInt8], tag new: String?) -> Bool {
+        guard let trust else { return false }
+        do throws(OpenSSLError) {
+            let found = try RevocationList.parse(bytes, issuers: trust.certificates)
+            if let reason = objection(to: found, under: trust) { throw OpenSSLError("take the cluster's CRLs", reason) }
+            lists = found
+        } catch {
+            reports.refused(error.description)
+            return false
+        }
+        tag = new
+        save(bytes)
+        handOut()
+        reports.answered(isNew: true)
+        return true
+    }
+
+    private func objection(to found: [RevocationList], under trust: TrustAnchors) -> String? {
+        guard found.contains(where: { $0.isOf(trust.certificates) }) else {
+            return "none of them is signed by an authority of the cluster"
+        }
+        let now = Timestamp.now.seconds
+        for list in found {
+            if let known = lists.first(where: { $0.origin == list.origin }), list.isOlder(than: known) {
+                return "\(list) is older than number \(known.number ?? "?"), which is in use"
+            }
+            if list.thisUpdate > now { return "\(list) is not valid before \(Timestamp(seconds: list.thisUpdate))" }
+        }
+        return nil
+    }
+
+    /// A list of an authority that is not known is kept: the authority may become known.
+    private func handOut() {
+        guard let trust else { return }
+        let own = lists.filter { $0.isOf(trust.certificates) }
+        if own.isEmpty { return reports.missing() }
+        receiver(own, trust.certificates)
+        reports.inForce(own)
+    }
+}
+
+extension RevocationList {
+    fileprivate func isOf(_ authorities: [Certificate]) -> Bool { authorities.contains(where: isIssued) }
+}

@@ -1,0 +1,64 @@
+import NIOCore
+import Synchronization
+
+/// Who waits for the next revocation list of a cluster, and until when. Revocations are made by other processes, so
+/// somebody has to look (`look`) again and again.
+final class RevocationNews: Sendable {
+    /// How soon the news reaches those who wait.
+    static let interval = TimeAmount.milliseconds(200)
+    private static let limit = 4096
+
+    private struct Waiter {
+        let cluster: String
+        let tag: String
+        let deadline: NIODeadline
+        let continuation: CheckedContinuation<Void, Never>
+    }
+
+    private struct State {
+        var waiters: [Waiter] = []
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Returns when there may be another list than that of this tag, when the time is over, or at once where too many
+    /// wait.
+    func wait(for cluster: String, after tag: String, seconds: Int) async {
+        await withCheckedContinuation { continuation in
+            let waits = state.withLock { state in
+                if state.isClosed || state.waiters.count >= Self.limit { return false }
+                state.waiters.append(
+                    Waiter(
+                        cluster: cluster, tag: tag, deadline: .now() + .seconds(Int64(seconds)),
+                        continuation: continuation))
+                return true
+            }
+            if !waits { continuation.resume() }
+        }
+    }
+
+    /// Lets those go on for whom there is news. `current`: the tag of a cluster's list; nil: a new one has to be made.
+    func look(_ current: (String) throws -> String?) rethrows {
+        let clusters = Set(state.withLock { $0.waiters.map(\.cluster) })
+        var tags: [String: String] = [:]
+        for cluster in clusters { tags[cluster] = try current(cluster) }
+        let now = NIODeadline.now()
+        release { clusters.contains($0.cluster) && tags[$0.cluster] != $0.tag || $0.deadline <= now }
+    }
+
+    /// Nobody waits any more: the plane ends.
+    func close() {
+        state.withLock { $0.isClosed = true }
+        release { _ in true }
+    }
+
+    private func release(_ isOver: (Waiter) -> Bool) {
+        let over = state.withLock { state in
+            let over = state.waiters.filter(isOver)
+            state.waiters.removeAll(where: isOver)
+            return over
+        }
+        for waiter in over { waiter.continuation.resume() }
+    }
+}
