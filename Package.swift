@@ -111,7 +111,7 @@ let package = Package(
             ], path: "Tests/Fuzzers", exclude: ["Corpus"], swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
-            swiftSettings: house),
+            exclude: ["Peers"], swiftSettings: house),
         program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
             uses: ["Backups", "IO", "OpenSSL", "Reports", "TestSupport", arguments], settings: house),

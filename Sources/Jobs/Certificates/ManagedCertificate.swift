@@ -11,13 +11,16 @@ final class ManagedCertificate {
     let alarm: Alarm
     var machine: RenewalStateMachine
     var stored: StoredCertificate?
-    var lastError: String?
+    /// Since the last certificate.
+    var lastProblem: CertificateProblem?
 
-    init(role: String, stateDirectory: String, retryBase: Double) {
+    init(role: String, stateDirectory: String, retryBase: Double, limits: IssuanceLimits) {
         self.role = role
         store = CertificateStore(role: role, stateDirectory: stateDirectory)
         alarm = Alarm(label: "certificate.\(role)")
-        machine = RenewalStateMachine(role == RoleConfiguration.node ? .node : .role, base: retryBase)
+        machine = RenewalStateMachine(
+            role == RoleConfiguration.node ? .node : .role, base: retryBase,
+            limits: limits)
     }
 
     var isNode: Bool { role == RoleConfiguration.node }
@@ -29,6 +32,6 @@ final class ManagedCertificate {
     func row(at now: Double) -> CertificateReports.Row {
         CertificateReports.Row(
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
-            nextRenewal: machine.nextRenewal, lastError: lastError, isFromFiles: false)
+            nextRenewal: machine.nextRenewal, lastProblem: lastProblem, isFromFiles: false)
     }
 }

@@ -1,6 +1,7 @@
 import COpenSSL
 
-/// What a request says beside names and usages: with which digest it is signed, and extensions that somebody else wrote.
+/// What a request says beside names and usages: with which digest it is signed, and extensions that somebody else
+/// wrote.
 package struct RequestDetails: Sendable, Equatable {
     package enum Digest: String, Sendable, CaseIterable {
         case sha256, sha384, sha512

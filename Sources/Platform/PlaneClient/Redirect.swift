@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// Redirects within one web origin, which need nobody's consent (RFC 7030 §3.2.1, RFC 6454 §4): the connection to it was
-/// verified, and whoever answers there may know the token already. The request is repeated as it was.
+/// Redirects within one web origin, which need nobody's consent (RFC 7030 §3.2.1, RFC 6454 §4): the connection to it
+/// was verified, and whoever answers there may know the token already. The request is repeated as it was.
 enum Redirect {
     static let statuses: Set<Int> = [301, 302, 307, 308]
     static let limit = 2

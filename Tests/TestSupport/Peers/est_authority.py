@@ -14,6 +14,7 @@ FOLDER gets `root.pem`, `pin`, `requests` (one JSON object a line) and holds `se
     ahead        seconds that a certificate begins in the future
     retry_after  the value of that header, with pending, busy and throttled; null: none
     date_offset  seconds that the Date header is wrong by
+    root_name    read at the start: another name gives the same root key another certificate, and it another issuer
 """
 import base64, datetime, hashlib, http.server, ipaddress, json, os, socketserver, ssl, sys, threading, time
 from cryptography import x509
@@ -40,9 +41,9 @@ def name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def authority(text, issuer=None, signer=None, path=None, days=30):
+def authority(text, issuer=None, signer=None, path=None, days=30, key=None):
     """A key and a certificate; `days` may be negative: it ended so long ago."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = name(text)
     public = (signer or key).public_key()
     builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.subject if issuer else subject)
@@ -55,18 +56,17 @@ def authority(text, issuer=None, signer=None, path=None, days=30):
     return key, builder.sign(signer or key, hashes.SHA256())
 
 
-def keep(path, make):
-    """Keys and certificates outlive a restart of this program."""
+def kept_key(path):
+    """Keys outlive a restart of this program."""
     try:
         with open(f"{folder}/{path}", "rb") as file:
-            blob = file.read()
-        return serialization.load_pem_private_key(blob, None), x509.load_pem_x509_certificate(blob)
+            return serialization.load_pem_private_key(file.read(), None)
     except FileNotFoundError:
-        key, certificate = make()
+        key = ec.generate_private_key(ec.SECP256R1())
         with open(f"{folder}/{path}", "wb") as file:
-            file.write(pem(certificate) + key.private_bytes(serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        return key, certificate
+            file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption()))
+        return key
 
 
 def pem(certificate):
@@ -77,8 +77,9 @@ def der(certificate):
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
-root_key, root = keep("ca-root.pem", lambda: authority("Root"))
-issuing_key, issuing = keep("ca-issuing.pem", lambda: authority("Issuing", root, root_key, 0))
+root_name = settings().get("root_name", "Root")
+root_key, root = authority(root_name, key=kept_key("ca-root.pem"))
+issuing_key, issuing = authority("Issuing", root, root_key, 0, key=kept_key(f"ca-issuing-{root_name}.pem"))
 # Names itself as its issuer, but somebody else signed it: no root at all.
 _, pretender = authority("Root", None, ec.generate_private_key(ec.SECP256R1()))
 # Of somebody else, which a plane that was broken into might use.
@@ -137,6 +138,9 @@ def write_own():
         file.write(own_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption()) + pem(own) + pem(issuing))
     with open(folder + "/root.pem", "wb") as file:
+        file.write(pem(root))
+    # Clients may still have a certificate from before a restart.
+    with open(folder + "/clients.pem", "ab") as file:
         file.write(pem(root))
     spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     with open(folder + "/pin", "w") as file:
@@ -207,7 +211,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.reply(200, base64.b64encode(bag(certificates)))
 
     def attributes(self, wanted):
-        if wanted is None:
+        if wanted in (None, 204):
             return self.reply(204, type=None)
         if isinstance(wanted, int):
             return self.refuse(wanted, "no-attributes")
@@ -373,7 +377,7 @@ MISBEHAVIOUR = {
     "endless": Handler.endless,
     "redirect-here": Handler.redirect_here,
     "redirect-loop": lambda handler, choice: handler.redirect(choice, handler.path),
-    "redirect-away": lambda handler, choice: handler.redirect(choice, "https://127.0.0.1:1/.well-known/est/a/simpleenroll"),
+    "redirect-away": lambda handler, choice: handler.redirect(choice, "https://127.0.0.1:1" + handler.path),
     "redirect-plain": lambda handler, choice: handler.redirect(choice,
         f"http://127.0.0.1:{handler.server.server_address[1]}{handler.path}"),
     "redirect-nowhere": lambda handler, choice: handler.reply(307, type=None),
@@ -390,7 +394,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 write_own()
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(folder + "/own.pem")
-context.load_verify_locations(folder + "/root.pem")
+context.load_verify_locations(folder + "/clients.pem")
 context.verify_mode = ssl.CERT_OPTIONAL
 server = Server(("127.0.0.1", int(sys.argv[2])), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
