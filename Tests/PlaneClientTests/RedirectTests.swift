@@ -29,7 +29,9 @@ import Testing
         nil, "", "http://plane.example:8443/est", "https://plane.example/est", "https://plane.example:8444/est",
         "https://evil.example:8443/est", "https://plane.example:8443.evil/est", "//evil/est", "est", "?x", "ftp://x",
         "https://plane.example:8443@evil/est", "https://a@plane.example:8443/", "/\\evil/est", "/a b", "/a\r\nX: y",
-        "https://", "https:///est", "/\u{E4}", "/" + String(repeating: "a", count: 3000),
+        "https://", "https:///est", "https://plane.example:8443?x@evil/",
+        "https://plane.example:8443#@evil/",
+        "/\u{E4}", "/" + String(repeating: "a", count: 3000),
     ])
     func `to anywhere else is not`(location: String?) {
         #expect(target(location) == nil)

@@ -7,6 +7,8 @@ package final class ESTServer: @unchecked Sendable {
     package struct Request: Decodable {
         package let path: String
         package let hasPassword: Bool
+        /// Beside the password.
+        package let user: String?
         /// Serial of the certificate that the client showed.
         package let client: String?
         /// Digest of the public key of the request, and of the request.

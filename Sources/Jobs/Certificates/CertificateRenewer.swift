@@ -129,7 +129,8 @@ package actor CertificateRenewer: QueueConfined {
                 "the certificate of \(role) is brought in files: replace them, and it is taken up by itself")
         }
         guard let certificate = managed.first(where: { $0.role == role }) else { return .unknownRole }
-        guard certificate.isValid(at: now) else {
+        let isHeldBack = [.limited, .pending].contains(certificate.machine.phase(at: now))
+        guard certificate.isValid(at: now) || isHeldBack else {
             return .refused(
                 "\(role) has no valid certificate that could be renewed; it is asked for as soon as it can be")
         }

@@ -70,15 +70,16 @@ package enum ESTClient {
     /// The certificates of the answer; which of them is ours only its key tells.
     static func enroll(
         _ client: HTTPClient, url: String, label: String, operation: EST.Operation, request der: [UInt8],
-        token: SecretReference?, timeout: Duration
+        token: SecretReference?, user: String = "", timeout: Duration
     ) async throws(PlaneError) -> [Certificate] {
         let what = operation == .enroll ? "ask for a certificate" : "renew the certificate"
-        let request = HTTPRequest(
+        var request = HTTPRequest(
             "POST", url + EST.path(label: label, operation: operation),
             headers: [
                 ("Accept", mediaType), ("Content-Type", "application/pkcs10"), ("Content-Transfer-Encoding", "base64"),
             ],
             body: wrapped(der), timeout: timeout, basicPassword: token)
+        request.basicUser = user
         return try certificates(in: try await answer(to: request, client, doing: what), doing: what)
     }
 

@@ -22,12 +22,16 @@ package actor PlaneClient: QueueConfined {
     package nonisolated let estURL: String
     /// Of each call to EST, from its beginning to the last byte of the answer.
     package nonisolated let estTimeout: Duration
+    private let estUser: String
     private var client: HTTPClient?
     private var hasIdentity = false
     private var generation = 0
 
-    /// `estURL`: where EST is spoken if not at `url`.
-    package init(url: String, estURL: String? = nil, estTimeout: Duration = .seconds(60)) {
+    /// `estURL`: where EST is spoken if not at `url`. `estUser`: the user's name beside the token.
+    package init(
+        url: String, estURL: String? = nil, estUser: String = "", estTimeout: Duration = .seconds(60)
+    ) {
+        self.estUser = estUser
         self.estTimeout = estTimeout
         self.url = Self.trimmed(url)
         self.estURL = Self.trimmed(estURL ?? url)
@@ -80,7 +84,7 @@ package actor PlaneClient: QueueConfined {
     {
         try await ESTClient.enroll(
             try current(), url: estURL, label: label, operation: .enroll, request: request, token: token,
-            timeout: estTimeout)
+            user: estUser, timeout: estTimeout)
     }
 
     /// The node identity again, under itself.

@@ -36,7 +36,11 @@ enum Redirect {
     static func origin(of url: String) -> String? {
         let scheme = "https://"
         guard url.prefix(scheme.count).lowercased() == scheme else { return nil }
-        var authority = url.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }.lowercased()
+        // With no path before a query or a fragment, readers have differed about where the host ends.
+        let rest = url.dropFirst(scheme.count)
+        let end = rest.firstIndex { $0 == "/" || $0 == "?" || $0 == "#" } ?? rest.endIndex
+        guard end == rest.endIndex || rest[end] == "/" else { return nil }
+        var authority = rest[..<end].lowercased()
         if authority.hasSuffix(":443") { authority.removeLast(4) }
         guard !authority.isEmpty, !authority.contains("@") else { return nil }
         return scheme + authority

@@ -125,6 +125,22 @@ import Testing
         await again.stop()
     }
 
+    @Test func `nor does a first certificate that is never good; an operator can ask once more`() async throws {
+        let server = try await ESTServer(["modes": ["alpha.database": "other-key"]])
+        let state = try TemporaryDirectory()
+        try state.write(try server.bundle(), to: "bundle")
+        let node = Node(state, url: server.url, limits: .standard)
+        await node.start()
+        try await node.waits { $0.codes.contains("CERTIFICATE_ISSUE_LIMIT") }
+        #expect(node.shown("state") == "limited" && !node.isReady)
+        #expect(server.requests("alpha.database/simpleenroll").count == 3)
+        try server.set(["modes": [:]])
+        #expect(await node.renewer.renew(role: "database") == .begun)
+        try await node.waits { $0.isReady && !$0.codes.contains("CERTIFICATE_ISSUE_LIMIT") }
+        #expect(server.requests("alpha.database/simpleenroll").count == 4)
+        await node.stop()
+    }
+
     @Test func `a certificate that is old when it comes is told of, and makes no loop`() async throws {
         let (server, node) = try await Self.ready(limits: .standard)
         try server.set(["modes": ["alpha.database": "old"]])

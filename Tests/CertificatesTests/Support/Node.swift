@@ -34,12 +34,12 @@ final class Node: Sendable {
 
     init(
         _ state: TemporaryDirectory, url: String?, roles: [RoleConfiguration] = [Node.database],
-        keyKind: KeyKind = .ecP256, cluster: String? = "alpha", timeout: Duration = .seconds(60),
+        keyKind: KeyKind = .ecP256, cluster: String? = "alpha", timeout: Duration = .seconds(60), user: String = "",
         limits: IssuanceLimits = IssuanceLimits(hourly: 1000, daily: 1000), rebootstrapDelay: Double = 600
     ) {
         self.state = state
         let heard = SharedHeard()
-        plane = url.map { PlaneClient(url: $0, estTimeout: timeout) }
+        plane = url.map { PlaneClient(url: $0, estUser: user, estTimeout: timeout) }
         var configuration = CertificatesConfiguration(
             stateDirectory: state.path, node: "db-1", cluster: cluster,
             management: url.map { _ in ManagementConfiguration(joinFile: state.file("bundle")) }, keyKind: keyKind,

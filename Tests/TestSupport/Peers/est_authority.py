@@ -178,6 +178,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def note(self, **more):
         peer = self.peer()
         record({"path": self.path.partition("?")[0], "hasPassword": "Authorization" in self.headers,
+            "user": self.credentials()[0],
             "client": format(peer.serial_number, "X") if peer else None, **more})
 
     def reply(self, status, body=b"", type=CERTS_ONLY, **headers):
@@ -240,13 +241,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(int(mode[7:]), "told-to", **self.later(choice))
         self.enrol(choice, request, key, label, mode)
 
-    def password(self):
+    def credentials(self):
+        """User and password; None where there are none."""
         if "Authorization" not in self.headers:
-            return None
-        return base64.b64decode(self.headers["Authorization"].split()[1]).decode().partition(":")[2]
+            return None, None
+        user, _, password = base64.b64decode(self.headers["Authorization"].split()[1]).decode().partition(":")
+        return user, password
 
     def enrol(self, choice, request, key, label, mode):
-        password = self.password()
+        password = self.credentials()[1]
         if self.peer() is None:
             if password is None or password != choice.get("token", "secret-token"):
                 return self.refuse(401, "token-unknown", "this join token is not known")
@@ -362,7 +365,7 @@ def busy(handler, choice):
 
 MISBEHAVIOUR = {
     "denied": lambda handler, choice: handler.refuse(403, "role-not-allowed", "may not be certified"),
-    "echo": lambda handler, choice: handler.refuse(401, "strange", "you sent " + (handler.password() or "nothing")),
+    "echo": lambda handler, choice: handler.refuse(401, "strange", "you sent " + (handler.credentials()[1] or "nothing")),
     "busy": busy,
     "pending": lambda handler, choice: handler.reply(202, b"", "text/plain", **handler.later(choice)),
     "garbage": lambda handler, choice: handler.reply(200, base64.b64encode(os.urandom(200))),
