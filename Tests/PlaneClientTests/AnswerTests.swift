@@ -58,6 +58,7 @@ import Testing
 
     @Test func `says when to come again in seconds or as a date, within bounds`() {
         #expect(error(503, "17").retryAfter == .seconds(17))
+        #expect(error(503, " 17\t").retryAfter == .seconds(17))
         #expect(error(429, "0").retryAfter == .seconds(1))
         #expect(error(429, "99999999").retryAfter == .seconds(172_800))
         #expect(error(503, "soon").retryAfter == nil)

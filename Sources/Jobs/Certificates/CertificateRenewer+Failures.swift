@@ -22,6 +22,7 @@ extension CertificateRenewer {
         let time = certificate.machine.requestDeferred(by: problem.retryAfter ?? 300, random: random, at: now)
         certificate.lastProblem = nil
         reports.planeAnswered()
+        trustMachine.planeTrusted()
         reports.pending(until: time, role: certificate.role, isServed: certificate.isValid(at: now))
         do throws(StoreError) {
             try certificate.store.draft.postpone(until: time)

@@ -33,7 +33,7 @@ extension CertificateRenewer {
             let draft = try await draft(for: plan, certificate)
             let issued = try await send(draft, plan, isNode: certificate.isNode)
             recordIssuance(certificate)
-            let identity = try check(issued, plan, draft)
+            guard let identity = try await check(issued, plan, draft, certificate) else { return }
             try await publish(identity, plan, certificate)
         } catch {
             await failed(certificate, error)
@@ -58,12 +58,16 @@ extension CertificateRenewer {
             purpose: "after \(current?.serial ?? "none") \(configuration.keyKind.rawValue) \(wish)")
     }
 
-    /// Key and request are on the disk before they are sent. One that is there already was made as the server wished.
+    /// Key and request are on the disk before they are sent. One that is there already was made as the server wished;
+    /// one that it refused is made anew when it wishes for something else now.
     private func draft(
         for plan: RequestPlan, _ certificate: ManagedCertificate
     ) async throws(CertificateProblem) -> CertificateDraft {
-        if let draft = certificate.store.draft.existing(for: plan.purpose) { return draft }
+        let known = certificate.store.draft.existing(for: plan.purpose)
+        if let known, certificate.lastProblem?.failure != .request { return known }
         let wishes = try await wishes(plan.label, role: certificate.role)
+        if let known, certificate.wishes == wishes { return known }
+        certificate.wishes = wishes
         return try storing { () throws(StoreError) in
             try certificate.store.draft.replace(for: plan.purpose) { () throws(OpenSSLError) in
                 let key = try PrivateKey.generate(wishes.keyKind)
@@ -131,25 +135,29 @@ extension CertificateRenewer {
         }
     }
 
+    /// nil: the job is to end. A certificate of a clock that is a little ahead is good soon, and then used: asked for
+    /// again, it would be as early again.
     private func check(
-        _ issued: [Certificate], _ plan: RequestPlan, _ draft: CertificateDraft
-    ) throws(CertificateProblem) -> TLSIdentity {
-        let check = IssuedCertificateCheck(plan.wish, key: draft.key, trust: plan.trust.anchors, now: seconds)
-        switch check.judge(issued + plan.hints) {
-        case .refused(let reason): throw .unusableCertificate(reason)
-        case .notYetValid(let ahead):
-            if ahead > IssuedCertificateCheck.skewLimit { reports.clockCompared(difference: -ahead) }
-            var problem = CertificateProblem.unusableCertificate("it is valid only in \(ahead) s by this node's clock")
-            problem.retryAfter = Double(min(ahead, 60))
-            throw problem
-        case .accepted(let identity):
-            do {
-                try IdentityTest.run(identity, wish: plan.wish, trust: plan.trust.anchors)
-                return identity
-            } catch {
-                throw .unusableCertificate("\(error)")
+        _ issued: [Certificate], _ plan: RequestPlan, _ draft: CertificateDraft, _ certificate: ManagedCertificate
+    ) async throws(CertificateProblem) -> TLSIdentity? {
+        while !isEnding {
+            let check = IssuedCertificateCheck(plan.wish, key: draft.key, trust: plan.trust.anchors, now: seconds)
+            switch check.judge(issued + plan.hints) {
+            case .refused(let reason): throw .unusableCertificate(reason)
+            case .notYetValid(let ahead) where ahead > IssuedCertificateCheck.skewLimit:
+                reports.clockCompared(difference: -ahead)
+                throw .skewed(.unusableCertificate("it is valid only in \(ahead) s"), by: -ahead)
+            case .notYetValid(let ahead): _ = await certificate.alarm.wait(untilUnixSeconds: Double(seconds + ahead))
+            case .accepted(let identity):
+                do {
+                    try IdentityTest.run(identity, wish: plan.wish, trust: plan.trust.anchors)
+                    return identity
+                } catch {
+                    throw .unusableCertificate("\(error)")
+                }
             }
         }
+        return nil
     }
 
     /// Trust first: an identity without the authorities that it belongs to is of no use after a crash.

@@ -139,7 +139,7 @@ package actor CertificateRenewer: QueueConfined {
         return .begun
     }
 
-    private var isEnding: Bool { isStopped || Task.isCancelled }
+    var isEnding: Bool { isStopped || Task.isCancelled }
 
     private func keep(_ role: String) async {
         guard let certificate = managed.first(where: { $0.role == role }) else { return }

@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import PlaneClient
 
 /// One certificate that the plane issues: its machine, its place on the disk, and what is in service.
 ///
@@ -11,6 +12,8 @@ final class ManagedCertificate {
     let alarm: Alarm
     var machine: RenewalStateMachine
     var stored: StoredCertificate?
+    /// Of the server, when the request under way was made.
+    var wishes: RequestWishes?
     /// Since the last certificate.
     var lastProblem: CertificateProblem?
 

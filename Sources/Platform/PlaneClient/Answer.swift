@@ -81,7 +81,9 @@ enum Answer {
     /// Delta seconds or an HTTP date (RFC 9110 §10.2.3), within bounds.
     static func retryAfter(_ value: String?, now: Int64 = Int64(Date().timeIntervalSince1970)) -> Duration? {
         guard let value else { return nil }
-        guard let seconds = Int(value) ?? HTTPDate.parse(value).map({ Int($0 - now) }) else { return nil }
+        let words = value.split { $0 == " " || $0 == "\t" }
+        let seconds = words.count == 1 ? Int(words[0]) : HTTPDate.parse(value).map { Int($0 - now) }
+        guard let seconds else { return nil }
         return .seconds(min(max(seconds, retryLimits.lowerBound), retryLimits.upperBound))
     }
 

@@ -105,6 +105,20 @@ import Testing
         #expect(Set(sent).count == 2 && Set(sent.dropFirst()).count == 1, "\(sent)")
     }
 
+    @Test func `a request that it refuses becomes another when it wishes for another`() async throws {
+        let (server, node) = try await Self.ready()
+        try server.set(["modes": ["alpha.database": "status-400"]])
+        #expect(await node.renewer.renew(role: "database") == .begun)
+        try await node.waits { _ in server.requests("alpha.database/simpleenroll").count >= 4 }
+        // ecPublicKey secp384r1
+        try server.set(["attributes": ["alpha.database": "MBQwEgYHKoZIzj0CATEHBgUrgQQAIg=="]])
+        try await node.waits { _ in server.requests("alpha.database/simpleenroll").last?.kind == "secp384r1" }
+        try server.set(["modes": [:]])
+        #expect(await node.renewer.renew(role: "database") == .begun)
+        try await node.waits { $0.served().count == 2 }
+        await node.stop()
+    }
+
     @Test func `it does not make the agent ask for ever: three certificates in an hour`() async throws {
         let (server, node) = try await Self.ready(limits: .standard)
         try server.set(["modes": ["alpha.database": "other-key"]])

@@ -133,6 +133,21 @@ import Testing
         await node.stop()
     }
 
+    @Test func `waits for a certificate that begins a little later, and asks for no other`() async throws {
+        let (server, node) = try await `Whatever an EST server does`.ready()
+        // The server's certificates begin five seconds before its time, otherwise.
+        try server.set(["ahead": 8])
+        #expect(await node.renewer.renew(role: "database") == .begun)
+        try await node.waits { $0.served().count == 2 }
+        #expect(node.events(.certificateFailed).isEmpty && sent(server).count == 1)
+        try server.set(["ahead": 1000])
+        #expect(await node.renewer.renew(role: "database") == .begun)
+        try await node.waits { $0.shown("last_error_class") == "skew" && $0.codes.contains("CLOCK_SKEW") }
+        #expect(node.detail("CLOCK_SKEW_REFUSED")?.contains("behind") == true)
+        #expect(node.served().count == 2 && node.isReady)
+        await node.stop()
+    }
+
     @Test func `never shows an expired identity, and takes a new bundle without a restart`() async throws {
         let (server, node) = try await `Whatever an EST server does`.ready(["lifetime": 10])
         try server.set(["modes": ["alpha": "busy", "alpha.database": "busy"]])

@@ -14,7 +14,7 @@ struct IssuanceLedger {
     }
 
     static let name = "issuances.json"
-    private static let sizeLimit = 256 << 10
+    private static let sizeLimit = 4 << 20
     private static let tokenLimit = 64
 
     private let path: String
