@@ -165,7 +165,8 @@ if Context.environment["NODEGUARD_FUZZING"] != nil {
                 "Audit", "Backups", "Certificates", "IO", "OpenSSL", "PlaneAPI", "Proxy", "Reports",
                 .product(name: "Yams", package: "Yams"),
             ],
-            exclude: ["Configuration/JobConfigurations.swift"], sources: ["Configuration"], swiftSettings: house),
+            exclude: ["Configuration/JobConfigurations.swift"], sources: ["ClusterTrust.swift", "Configuration"],
+            swiftSettings: house),
         .executableTarget(
             name: "nodeguard-fuzz", dependencies: ["Fuzzers"], path: "Tests/LibFuzzer",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]),

@@ -49,7 +49,7 @@ import Testing
     func `the agent goes on serving, installs nothing of it, and says what it is`(
         modes: [String], problem: String, code: String
     ) async throws {
-        let (server, node) = try await Self.ready(timeout: modes.contains("slow-drip") ? .seconds(3) : .seconds(60))
+        let (server, node) = try await Self.ready(timeout: modes.contains("slow-drip") ? .seconds(5) : .seconds(60))
         for mode in modes {
             let served = node.served().count
             let leaf = node.served().last?.leaf
