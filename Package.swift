@@ -111,7 +111,7 @@ let package = Package(
             ], path: "Tests/Fuzzers", exclude: ["Corpus"], swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
-            swiftSettings: house),
+            exclude: ["Peers"], swiftSettings: house),
         program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
             uses: ["Backups", "IO", "OpenSSL", "Reports", "TestSupport", arguments], settings: house),
@@ -165,7 +165,8 @@ if Context.environment["NODEGUARD_FUZZING"] != nil {
                 "Audit", "Backups", "Certificates", "IO", "OpenSSL", "PlaneAPI", "Proxy", "Reports",
                 .product(name: "Yams", package: "Yams"),
             ],
-            exclude: ["Configuration/JobConfigurations.swift"], sources: ["Configuration"], swiftSettings: house),
+            exclude: ["Configuration/JobConfigurations.swift"], sources: ["ClusterTrust.swift", "Configuration"],
+            swiftSettings: house),
         .executableTarget(
             name: "nodeguard-fuzz", dependencies: ["Fuzzers"], path: "Tests/LibFuzzer",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]),

@@ -34,7 +34,7 @@ struct Node {
     init(_ configuration: NodeConfiguration, cluster: String, keeper: PortKeeper = .none) throws {
         self.configuration = configuration
         self.cluster = cluster
-        let plane = configuration.management.map { PlaneClient(url: $0.url, estURL: $0.est.url) }
+        let plane = configuration.management.map { PlaneClient(url: $0.url, estURL: $0.est.url, estUser: $0.est.user) }
         self.plane = plane
         audit = AuditJob(
             AuditConfiguration(

@@ -22,7 +22,8 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
 
     package static let all: [FuzzTarget] = [
         .postgresClear, .postgresInsideTLS, .postgresDirectTLS, .postgresServer, .refusedRequest, .messageHeader,
-        .sealedStream, .manifest, .streamRequest, .certificateBag, .certificate, .joinBundle, .planeAnswer, .keyAnswer,
+        .sealedStream, .manifest, .streamRequest, .certificateBag, .requestWishes, .redirect, .certificate,
+        .joinBundle, .planeAnswer, .keyAnswer,
         .signedNote, .configuration, .databaseUserMap, .uriPattern, .accessRule, .revocationList, .denyList,
         .proxyHeader,
     ]

@@ -108,6 +108,21 @@ import Testing
         #expect(server.requests.map { $0[0] + $0[4] } == ["1-", "2" + header])
     }
 
+    @Test func `goes with the user whom the server wants, and with none that would end in the middle`() async throws {
+        let server = try await TestServer()
+        var request = HTTPRequest("GET", server.url("/echo"), basicPassword: token)
+        try await withClient { client in
+            for user in ["a:b", "a\nb"] {
+                request.basicUser = user
+                #expect(await failure(client, request) == .notAllowed)
+            }
+            request.basicUser = "join"
+            #expect(await failure(client, request) == nil)
+        }
+        // Base64 of `join:s3cret-t0ken`.
+        #expect(server.requests.map { $0[4] } == ["Basic:am9pbjpzM2NyZXQtdDBrZW4="])
+    }
+
     @Test func `goes with the requests that carry it and no others of its connection`() async throws {
         let server = try await TestServer()
         try await withClient { client in

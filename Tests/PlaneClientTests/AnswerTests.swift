@@ -11,9 +11,9 @@ import Testing
     @Test(arguments: [
         (202, PlaneError.Kind.pending), (401, .unauthorized), (403, .denied), (400, .request), (415, .request),
         (422, .request), (404, .configuration), (405, .configuration), (406, .configuration), (501, .configuration),
-        (301, .configuration), (307, .configuration), (308, .configuration), (409, .throttled), (423, .throttled),
-        (429, .throttled), (503, .throttled), (413, .tooLarge), (500, .unreachable), (502, .unreachable),
-        (504, .unreachable), (199, .protocolError), (700, .protocolError),
+        (300, .configuration), (301, .redirect), (302, .redirect), (303, .configuration), (307, .redirect),
+        (308, .redirect), (409, .busy), (423, .busy), (429, .throttled), (503, .throttled), (413, .tooLarge),
+        (500, .failing), (502, .failing), (504, .failing), (199, .protocolError), (700, .protocolError),
     ])
     func `has one class, which says what is to be done`(status: Int, kind: PlaneError.Kind) {
         #expect(error(status).kind == kind)
@@ -34,8 +34,31 @@ import Testing
         #expect(error(403, nil, "<html>denied</html>").detail == "ask: the plane answered 403")
     }
 
+    @Test(arguments: [
+        ("text/plain", "the subject\nis wrong\u{1B}[2J", "ask: the plane answered 400 (the subjectis wrong[2J)"),
+        ("Text/Plain; charset=utf-8", "no", "ask: the plane answered 400 (no)"),
+        ("text/plain", "", "ask: the plane answered 400"),
+        (
+            "application/problem+json", #"{"title":"Bad","detail":"weak key","x":1}"#,
+            "ask: the plane answered 400 (Bad: weak key)"
+        ),
+        ("application/problem+json", "{", "ask: the plane answered 400"),
+        ("text/html", "<p>", "ask: the plane answered 400"),
+        ("application/pkcs7-mime; smime-type=CMC-response", "MIIB", "ask: the plane answered 400"),
+    ])
+    func `tells what an EST server says of its refusal`(type: String, body: String, detail: String) {
+        let error = Answer.error(status: 400, type: type, body: Array(body.utf8), retryAfter: nil, doing: "ask")
+        #expect(error.detail == detail)
+        let long = Answer.error(
+            status: 400, type: "text/plain", body: Array(repeating: 0x41, count: 100_000), retryAfter: nil,
+            date: "Sun, 06 Nov 1994 08:49:37 GMT", doing: "ask")
+        #expect(long.detail.utf8.count < 600)
+        #expect(long.serverTime == 784_111_777)
+    }
+
     @Test func `says when to come again in seconds or as a date, within bounds`() {
         #expect(error(503, "17").retryAfter == .seconds(17))
+        #expect(error(503, " 17\t").retryAfter == .seconds(17))
         #expect(error(429, "0").retryAfter == .seconds(1))
         #expect(error(429, "99999999").retryAfter == .seconds(172_800))
         #expect(error(503, "soon").retryAfter == nil)

@@ -46,6 +46,26 @@ import Testing
         }
     }
 
+    @Test func `is read as OpenSSL reads it, in DER and in BER`() throws {
+        let folder = try TemporaryDirectory()
+        for depth in -1...3 {
+            let bytes = depth < 0 ? try usual() : IndefiniteLengths.encode(try usual(), depth: depth)
+            let input = try folder.write(bytes, to: "bag")
+            let arguments = ["pkcs7", "-inform", "DER", "-in", input, "-print_certs"]
+            let printed = try Subprocess.check("openssl", arguments)
+            let theirs = try Certificate.parsePEM(Array(printed.utf8))
+            #expect(try CertificateBag.certificates(in: bytes) == theirs, "to depth \(depth)")
+        }
+    }
+
+    @Test func `holds no certificate of more than 16 KiB`() throws {
+        let leaf = try TestAuthority().issue(
+            name: "long", dnsNames: (0..<1000).map { "a-rather-long-name-\($0).example" }, usage: [.client])
+        #expect(try leaf.certificate().der.count > CertificateBag.certificateSizeLimit)
+        let said = detail { try CertificateBag.certificates(in: try bag([leaf.certificatePath])) }
+        #expect(said?.contains("longer than 16384 bytes") == true, "\(said ?? "")")
+    }
+
     @Test func `is refused when it ends anywhere before its end, or goes on after it`() throws {
         let der = try usual()
         for count in 0..<der.count {

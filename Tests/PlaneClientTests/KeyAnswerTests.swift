@@ -64,7 +64,7 @@ import Testing
             (Array("\(good)\nmore".utf8), 200, .protocolError), (Array("\(good)\n\n".utf8), 200, .protocolError),
             ([0x61, 0xFF, 0x0A], 200, .protocolError), ([UInt8](repeating: 0x61, count: 1025), 200, .protocolError),
             ([UInt8](repeating: 0x61, count: 5 << 20), 200, .protocolError),
-            (Array(good.utf8), 202, .pending), (Array(good.utf8), 302, .configuration),
+            (Array(good.utf8), 202, .pending), (Array(good.utf8), 302, .redirect),
             (Array(good.utf8), 403, .denied), (Array(good.utf8), 503, .throttled),
         ]
         for (body, status, kind) in hostile {

@@ -55,7 +55,13 @@ extension CertificateRenewer {
             // What an earlier bundle could not do says nothing about this one.
             reports.clear(role: node.role)
             joining = Joining(offer: offer, digest: JoinSource.digest(offer))
-            node.machine.credentialsArrived()
+            let refusals = ledger.refusals(ofToken: JoinSource.digest(offer))
+            node.machine.credentialsArrived(refusals: refusals)
+            if refusals >= RenewalStateMachine.tokenLimit {
+                raise(
+                    "JOIN_TOKEN_REFUSED", "the plane has refused this token \(refusals) times; it is sent no more",
+                    action: "make a new bundle with nodeguard-plane token create, and give it to nodeguard join")
+            }
             node.alarm.ring()
         }
     }
@@ -123,16 +129,21 @@ extension CertificateRenewer {
     func pinnedRoots(
         of plane: PlaneClient, label: String, pins: [String]
     ) async throws(CertificateProblem) -> [Certificate] {
-        provisionalCalls += 1
-        let lane = Lane(label: "join-\(provisionalCalls)")
-        let fetched = try await answer(.identity) { () async throws(PlaneError) in
-            try await ESTClient.provisionalAuthorities(url: plane.estURL, label: label, lane: lane)
-        }
+        let fetched = try await provisionalAuthorities(of: plane, label: label)
         compareClock(fetched.serverTime)
         let roots = PlaneTrust.pinnedRoots(among: fetched.certificates, pins: pins)
         guard roots.isEmpty else { return roots }
         let found = fetched.certificates.filter(\.isSelfSigned).map { PlaneTrust.pin(of: $0) }
         throw .pinMismatch(pins, found: found)
+    }
+
+    func provisionalAuthorities(of plane: PlaneClient, label: String) async throws(CertificateProblem) -> Authorities {
+        provisionalCalls += 1
+        let lane = Lane(label: "join-\(provisionalCalls)")
+        return try await answer(.identity) { () async throws(PlaneError) in
+            try await ESTClient.provisionalAuthorities(
+                url: plane.estURL, label: label, lane: lane, timeout: plane.estTimeout)
+        }
     }
 
     func anchors(_ certificates: [Certificate]) throws(CertificateProblem) -> TrustAnchors {

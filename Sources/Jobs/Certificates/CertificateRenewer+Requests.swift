@@ -30,9 +30,10 @@ extension CertificateRenewer {
             guard let plan = plan(for: certificate, isRenewal: isRenewal) else {
                 return certificate.machine.credentialsLost()
             }
-            let draft = try draft(for: plan, certificate)
+            let draft = try await draft(for: plan, certificate)
             let issued = try await send(draft, plan, isNode: certificate.isNode)
-            let identity = try check(issued, plan, draft)
+            recordIssuance(certificate)
+            guard let identity = try await check(issued, plan, draft, certificate) else { return }
             try await publish(identity, plan, certificate)
         } catch {
             await failed(certificate, error)
@@ -57,23 +58,56 @@ extension CertificateRenewer {
             purpose: "after \(current?.serial ?? "none") \(configuration.keyKind.rawValue) \(wish)")
     }
 
-    /// Key and request are on the disk before they are sent.
+    /// Key and request are on the disk before they are sent. One that is there already was made as the server wished;
+    /// one that it refused is made anew when it wishes for something else now.
     private func draft(
         for plan: RequestPlan, _ certificate: ManagedCertificate
-    ) throws(CertificateProblem) -> CertificateDraft {
-        let kind = configuration.keyKind
+    ) async throws(CertificateProblem) -> CertificateDraft {
+        let known = certificate.store.draft.existing(for: plan.purpose)
+        if let known, certificate.lastProblem?.failure != .request { return known }
+        let wishes = try await wishes(plan.label, role: certificate.role)
+        if let known, certificate.wishes == wishes { return known }
+        certificate.wishes = wishes
         return try storing { () throws(StoreError) in
-            try certificate.store.draft.take(purpose: plan.purpose) { () throws(OpenSSLError) in
-                let key = try PrivateKey.generate(kind)
+            try certificate.store.draft.replace(for: plan.purpose) { () throws(OpenSSLError) in
+                let key = try PrivateKey.generate(wishes.keyKind)
                 // Byte by byte what the identity says now (RFC 7030 §4.2.2).
                 let request =
                     if let renewed = plan.renewed {
-                        try SigningRequest.renewing(renewed, key: key)
+                        try SigningRequest.renewing(renewed, key: key, details: wishes.details)
                     } else {
-                        try plan.wish.request(key: key)
+                        try plan.wish.request(key: key, details: wishes.details)
                     }
                 return CertificateDraft(key: key, request: request)
             }
+        }
+    }
+
+    /// What the server wishes to find in a request; one that demands what we cannot give gets none.
+    private func wishes(_ label: String, role: String) async throws(CertificateProblem) -> RequestWishes {
+        let kind = configuration.keyKind
+        guard let plane else { throw .unmet("there is no management plane") }
+        let wishes = try await answer(.identity) { () async throws(PlaneError) in
+            try await plane.wishes(label: label, keyKind: kind)
+        }
+        reports.unmet(wishes.unmet, role: role)
+        guard !wishes.demandsChannelBinding else {
+            throw .unmet(
+                "the EST server demands a challengePassword at the label \(label), bound to the connection by "
+                    + "tls-unique (RFC 7030, section 3.5), which TLS 1.3 does not have; no request was sent")
+        }
+        return wishes
+    }
+
+    /// Counted before anything is decided about it: one that is refused, or cannot be stored, cost the authority as
+    /// much.
+    private func recordIssuance(_ certificate: ManagedCertificate) {
+        certificate.machine.certificateIssued(at: now)
+        do throws(StoreError) {
+            try ledger.record(certificate.machine.issuances, of: certificate.role)
+            reports.clear(subject: IssuanceLedger.name)
+        } catch {
+            reports.notWritten(error, what: IssuanceLedger.name)
         }
     }
 
@@ -101,25 +135,29 @@ extension CertificateRenewer {
         }
     }
 
+    /// nil: the job is to end. A certificate of a clock that is a little ahead is good soon, and then used: asked for
+    /// again, it would be as early again.
     private func check(
-        _ issued: [Certificate], _ plan: RequestPlan, _ draft: CertificateDraft
-    ) throws(CertificateProblem) -> TLSIdentity {
-        let check = IssuedCertificateCheck(plan.wish, key: draft.key, trust: plan.trust.anchors, now: seconds)
-        switch check.judge(issued + plan.hints) {
-        case .refused(let reason): throw .unusableCertificate(reason)
-        case .notYetValid(let ahead):
-            if ahead > IssuedCertificateCheck.skewLimit { reports.clockCompared(difference: -ahead) }
-            var problem = CertificateProblem.unusableCertificate("it is valid only in \(ahead) s by this node's clock")
-            problem.retryAfter = Double(min(ahead, 60))
-            throw problem
-        case .accepted(let identity):
-            do {
-                try IdentityTest.run(identity, wish: plan.wish, trust: plan.trust.anchors)
-                return identity
-            } catch {
-                throw .unusableCertificate("\(error)")
+        _ issued: [Certificate], _ plan: RequestPlan, _ draft: CertificateDraft, _ certificate: ManagedCertificate
+    ) async throws(CertificateProblem) -> TLSIdentity? {
+        while !isEnding {
+            let check = IssuedCertificateCheck(plan.wish, key: draft.key, trust: plan.trust.anchors, now: seconds)
+            switch check.judge(issued + plan.hints) {
+            case .refused(let reason): throw .unusableCertificate(reason)
+            case .notYetValid(let ahead) where ahead > IssuedCertificateCheck.skewLimit:
+                reports.clockCompared(difference: -ahead)
+                throw .skewed(.unusableCertificate("it is valid only in \(ahead) s"), by: -ahead)
+            case .notYetValid(let ahead): _ = await certificate.alarm.wait(untilUnixSeconds: Double(seconds + ahead))
+            case .accepted(let identity):
+                do {
+                    try IdentityTest.run(identity, wish: plan.wish, trust: plan.trust.anchors)
+                    return identity
+                } catch {
+                    throw .unusableCertificate("\(error)")
+                }
             }
         }
+        return nil
     }
 
     /// Trust first: an identity without the authorities that it belongs to is of no use after a crash.
@@ -135,8 +173,9 @@ extension CertificateRenewer {
             try certificate.store.publish(identity, joinedWith: digest)
         }
         certificate.store.draft.discard()
-        certificate.lastError = nil
+        certificate.lastProblem = nil
         reports.planeAnswered()
+        trustMachine.planeTrusted()
         reports.clear(role: certificate.role)
         reports.issued(identity.leaf, role: certificate.role, isFirst: isFirst)
         take(stored, for: certificate, isNew: true)
@@ -146,97 +185,5 @@ extension CertificateRenewer {
             consume(joining.digest)
         }
         await applyCredentials()
-    }
-
-    // MARK: trust
-
-    func replaceTrust(_ new: StoredTrust) throws(CertificateProblem) {
-        try storing { () throws(StoreError) in try trustStore.publish(new) }
-        let isNewMember = trust?.membership != new.membership
-        trust = new
-        if isNewMember { receiver.membership(new.membership) }
-        receiver.trust(new.anchors)
-        reports.trustChanged(new.anchors)
-    }
-
-    /// Asks a verified plane for its authorities; a new root with a pinned key is trusted before it is needed.
-    func refreshTrust() async {
-        guard let plane, let node, let current = trust, now - trustRefreshed > 60 else { return }
-        trustRefreshed = now
-        let label = label(of: node, cluster: current.membership.cluster)
-        do {
-            let fetched = try await plane.authorities(label: label)
-            reports.planeAnswered()
-            compareClock(fetched.serverTime)
-            hints = PlaneTrust.hints(among: fetched.certificates)
-            await takeRoots(PlaneTrust.pinnedRoots(among: fetched.certificates, pins: current.membership.pins))
-        } catch {
-            // The request that follows meets the same, and reports it.
-        }
-    }
-
-    private func takeRoots(_ roots: [Certificate]) async {
-        guard let current = trust else { return }
-        do throws(CertificateProblem) {
-            try extendTrust(current, roots: roots)
-            await applyCredentials()
-        } catch {
-            reports.failed(error, role: RoleConfiguration.node)
-        }
-    }
-
-    private func extendTrust(
-        _ current: StoredTrust, isNew: Bool = false, roots: [Certificate] = [], verifiedChain: [Certificate] = []
-    ) throws(CertificateProblem) {
-        let all = PlaneTrust.extended(
-            current.anchors.certificates, roots: roots, verifiedChain: verifiedChain, now: seconds)
-        guard isNew || Set(all) != Set(current.anchors.certificates) else { return }
-        try replaceTrust(StoredTrust(anchors: try anchors(all), membership: current.membership))
-    }
-
-    // MARK: failures
-
-    func failed(_ certificate: ManagedCertificate, _ problem: CertificateProblem) async {
-        let random = Double.random(in: 0..<1)
-        certificate.lastError = problem.detail
-        if problem.isPending {
-            return certificate.machine.requestDeferred(by: problem.retryAfter ?? 300, random: random, at: now)
-        }
-        certificate.machine.requestFailed(
-            problem.failure, retryAfter: problem.retryAfter, random: random, at: now)
-        // The request itself was wrong: the next one is made anew.
-        if problem.failure == .request { certificate.store.draft.discard() }
-        reports.failed(problem, role: certificate.role)
-        if problem.failure == .untrusted { await lookForCause() } else { untrustedSince = nil }
-    }
-
-    /// A plane that is not trusted may be another one, our clock may be wrong, or its root was renewed with the same
-    /// key.
-    private func lookForCause() async {
-        guard let plane, let node, let pins = trust?.membership.pins ?? joining?.bundle.pins,
-            let cluster = trust?.membership.cluster ?? joining?.bundle.cluster
-        else { return }
-        let since = untrustedSince ?? now
-        untrustedSince = since
-        let roots = try? await pinnedRoots(of: plane, label: label(of: node, cluster: cluster), pins: pins)
-        if let roots, trust != nil, now - since > 600 { await takeRoots(roots) }
-    }
-
-    func answer<Value: Sendable>(
-        _ credential: CertificateProblem.Credential, _ call: () async throws(PlaneError) -> Value
-    ) async throws(CertificateProblem) -> Value {
-        do throws(PlaneError) {
-            return try await call()
-        } catch {
-            throw CertificateProblem(error, shown: credential)
-        }
-    }
-
-    private func storing<Value>(_ body: () throws(StoreError) -> Value) throws(CertificateProblem) -> Value {
-        do throws(StoreError) {
-            return try body()
-        } catch {
-            throw CertificateProblem(error)
-        }
     }
 }

@@ -29,12 +29,13 @@ package actor CertificateRenewer: QueueConfined {
     var trustRefreshed = -Double.infinity
     /// What the plane handed out last: for building chains, trusted for nothing.
     var hints: [Certificate] = []
-    var untrustedSince: Double?
+    var trustMachine: TrustStateMachine
+    var ledger: IssuanceLedger
     /// For the labels of their lanes: two may be under way at once.
     var provisionalCalls = 0
     private var isStopped = false
     private nonisolated let watchAlarm = Alarm(label: "certificates")
-    private nonisolated let trustAlarm = Alarm(label: "certificates.trust")
+    nonisolated let trustAlarm = Alarm(label: "certificates.trust")
 
     /// `plane`: this job alone replaces its credentials; nil exactly if the configuration has no management.
     package init(
@@ -49,12 +50,16 @@ package actor CertificateRenewer: QueueConfined {
         reports = CertificateReports(health, audit, metrics)
         let state = configuration.stateDirectory
         trustStore = TrustStore(stateDirectory: state)
+        ledger = IssuanceLedger(stateDirectory: state)
+        trustMachine = TrustStateMachine(delay: configuration.rebootstrapDelay)
         joinSource = configuration.management.map { JoinSource(path: $0.joinFile, stateDirectory: state) }
         var managed: [ManagedCertificate] = []
         var files: [FileCertificate] = []
         func manage(_ role: String) {
             managed.append(
-                ManagedCertificate(role: role, stateDirectory: state, retryBase: configuration.retryBase))
+                ManagedCertificate(
+                    role: role, stateDirectory: state, retryBase: configuration.retryBase,
+                    limits: configuration.limits))
         }
         if plane != nil { manage(RoleConfiguration.node) }
         for role in configuration.roles {
@@ -77,12 +82,20 @@ package actor CertificateRenewer: QueueConfined {
     package func start() async {
         for certificate in managed { reports.prepare(role: certificate.role) }
         loadTrust()
+        loadLedger()
         for certificate in managed { load(certificate) }
         let found = readFiles()
         for (role, identity) in found.new { receiver.identity(role, identity) }
         adopt(found)
         lookForBundle()
         await applyCredentials()
+        for certificate in managed {
+            guard let time = certificate.store.draft.postponedUntil else { continue }
+            certificate.machine.deferralRestored(until: time, at: now)
+            if certificate.machine.phase(at: now) == .pending {
+                reports.pending(until: time, role: certificate.role, isServed: certificate.isValid(at: now))
+            }
+        }
         report()
     }
 
@@ -116,16 +129,17 @@ package actor CertificateRenewer: QueueConfined {
                 "the certificate of \(role) is brought in files: replace them, and it is taken up by itself")
         }
         guard let certificate = managed.first(where: { $0.role == role }) else { return .unknownRole }
-        guard certificate.isValid(at: now) else {
+        let isHeldBack = [.limited, .pending].contains(certificate.machine.phase(at: now))
+        guard certificate.isValid(at: now) || isHeldBack else {
             return .refused(
                 "\(role) has no valid certificate that could be renewed; it is asked for as soon as it can be")
         }
-        certificate.machine.renewalDemanded()
+        certificate.machine.renewalDemanded(byOperator: true)
         certificate.alarm.ring()
         return .begun
     }
 
-    private var isEnding: Bool { isStopped || Task.isCancelled }
+    var isEnding: Bool { isStopped || Task.isCancelled }
 
     private func keep(_ role: String) async {
         guard let certificate = managed.first(where: { $0.role == role }) else { return }
@@ -154,12 +168,27 @@ package actor CertificateRenewer: QueueConfined {
 
     private func keepTrust() async {
         while !isEnding {
-            let pause = 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
-            if await trustAlarm.wait(for: .seconds(pause)) == .elapsed { await refreshTrust() }
+            let usual = now + 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
+            let time = min(usual, trustMachine.nextLook(at: now) ?? usual)
+            if await trustAlarm.wait(untilUnixSeconds: time) == .elapsed { await refreshTrust(atLeastAfter: 0) }
         }
     }
 
     // MARK: what lies on the disk
+
+    private func loadLedger() {
+        guard plane != nil else { return }
+        do throws(StoreError) {
+            if let damage = try ledger.load() {
+                reports.quarantined(reason: damage.reason, place: damage.place, what: IssuanceLedger.name)
+            }
+        } catch {
+            unreadable(error, what: IssuanceLedger.name)
+        }
+        for certificate in managed {
+            certificate.machine.issuancesRestored(ledger.issuances(of: certificate.role), at: now)
+        }
+    }
 
     private func loadTrust() {
         guard plane != nil else { return }
@@ -210,6 +239,7 @@ package actor CertificateRenewer: QueueConfined {
         guard Double(leaf.notAfter) > now else { return }
         if !certificate.isNode { receiver.identity(certificate.role, stored.identity) }
         reports.published(leaf, role: certificate.role, generation: stored.generation)
+        reports.arrived(leaf, role: certificate.role, isOld: certificate.machine.isOldOnArrival)
     }
 
     func report() {
@@ -217,9 +247,12 @@ package actor CertificateRenewer: QueueConfined {
         let fileRows = files.map { file in
             CertificateReports.Row(
                 role: file.role, phase: phase(of: file), leaf: file.identity?.leaf, generation: file.generation,
-                nextRenewal: nil, lastError: nil, isFromFiles: true)
+                nextRenewal: nil, lastProblem: nil, isFromFiles: true)
         }
         let rows = managed.map { $0.row(at: now) } + fileRows
+        for certificate in managed {
+            reports.limited(until: certificate.machine.limitedUntil(at: now), role: certificate.role)
+        }
         reports.publish(
             rows, trust: trust?.anchors, needsIdentity: configuration.roles.isEmpty, at: seconds)
     }

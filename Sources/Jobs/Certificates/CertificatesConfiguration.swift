@@ -13,6 +13,9 @@ package struct CertificatesConfiguration: Sendable {
     package var roles: [RoleConfiguration]
     /// Seconds of the first pause after a failure; each failure doubles it.
     package var retryBase = 5.0
+    package var limits = IssuanceLimits.standard
+    /// How long a plane must have been untrusted before its pinned root is looked for again, in seconds.
+    package var rebootstrapDelay = TrustStateMachine.delay
     /// How often the join bundle is looked for.
     package var pollInterval = Duration.seconds(2)
 

@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import PlaneClient
 
 /// One certificate that the plane issues: its machine, its place on the disk, and what is in service.
 ///
@@ -11,13 +12,18 @@ final class ManagedCertificate {
     let alarm: Alarm
     var machine: RenewalStateMachine
     var stored: StoredCertificate?
-    var lastError: String?
+    /// Of the server, when the request under way was made.
+    var wishes: RequestWishes?
+    /// Since the last certificate.
+    var lastProblem: CertificateProblem?
 
-    init(role: String, stateDirectory: String, retryBase: Double) {
+    init(role: String, stateDirectory: String, retryBase: Double, limits: IssuanceLimits) {
         self.role = role
         store = CertificateStore(role: role, stateDirectory: stateDirectory)
         alarm = Alarm(label: "certificate.\(role)")
-        machine = RenewalStateMachine(role == RoleConfiguration.node ? .node : .role, base: retryBase)
+        machine = RenewalStateMachine(
+            role == RoleConfiguration.node ? .node : .role, base: retryBase,
+            limits: limits)
     }
 
     var isNode: Bool { role == RoleConfiguration.node }
@@ -29,6 +35,6 @@ final class ManagedCertificate {
     func row(at now: Double) -> CertificateReports.Row {
         CertificateReports.Row(
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
-            nextRenewal: machine.nextRenewal, lastError: lastError, isFromFiles: false)
+            nextRenewal: machine.nextRenewal, lastProblem: lastProblem, isFromFiles: false)
     }
 }

@@ -13,8 +13,10 @@ package struct HTTPRequest: Sendable {
     package var connectTimeout: Duration
     /// A longer body ends the transfer with `tooLarge`.
     package var responseLimit: Int
-    /// HTTP Basic with an empty user name (RFC 7030 §3.2.3); sent only to a server that was verified.
+    /// HTTP Basic; sent only to a server that was verified.
     package var basicPassword: SecretReference?
+    /// May be empty (RFC 7030 §3.2.3).
+    package var basicUser = ""
     /// The body of a good answer is kept as a secret: it arrives in `HTTPResponse.secret`.
     package var answersSecret = false
 
@@ -45,7 +47,10 @@ package struct HTTPRequest: Sendable {
             let bytes = Array((header.name + header.value).utf8)
             return !header.name.isEmpty && !header.name.contains(":") && bytes.allSatisfy { $0 >= 32 && $0 != 127 }
         }
-        return isToken && areHeadersWhole ? nil : "the method or a header has a character that HTTP does not allow"
+        // The first colon would end the name (RFC 7617 §2).
+        let isUserWhole = basicUser.utf8.allSatisfy { $0 >= 32 && $0 != 127 && $0 != UInt8(ascii: ":") }
+        return isToken && areHeadersWhole && isUserWhole
+            ? nil : "the method, a header or the user has a character that HTTP does not allow"
     }
 }
 

@@ -126,7 +126,7 @@ final class Transfer {
     /// Our copy is wiped; those that libcurl makes are freed with the handle and the connection, as they are.
     private func setPassword(_ password: SecretReference) {
         CCurl_set_basic(handle)
-        CCurl_set_string(handle, CURLOPT_USERNAME, "")
+        CCurl_set_string(handle, CURLOPT_USERNAME, request.basicUser)
         password.withBytes { bytes in
             var text = [UInt8](repeating: 0, count: bytes.count + 1)
             for index in 0..<bytes.count { text[index] = bytes[index] }

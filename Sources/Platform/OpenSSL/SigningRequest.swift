@@ -4,7 +4,8 @@ import COpenSSL
 package enum SigningRequest {
     package static func make(
         key: PrivateKey, commonName: String, organization: String? = nil, dnsNames: [String] = [],
-        addresses: [[UInt8]] = [], uris: [String] = [], serverAuth: Bool, clientAuth: Bool
+        addresses: [[UInt8]] = [], uris: [String] = [], serverAuth: Bool, clientAuth: Bool,
+        details: RequestDetails = .standard
     ) throws(OpenSSLError) -> [UInt8] {
         try openSSL("make a certificate request") { () -> [UInt8]? in
             var extensions: OpaquePointer?
@@ -16,19 +17,21 @@ package enum SigningRequest {
             guard names.isEmpty || addNames(names, to: &extensions),
                 addKeyUsage(of: key, to: &extensions),
                 addUsages(serverAuth: serverAuth, clientAuth: clientAuth, to: &extensions),
-                let subject = X509_NAME_new()
+                details.add(to: &extensions), let subject = X509_NAME_new()
             else { return nil }
             defer { X509_NAME_free(subject) }
             guard addEntry(NID_commonName, commonName, to: subject),
                 organization.map({ addEntry(NID_organizationName, $0, to: subject) }) ?? true
             else { return nil }
-            return sign(subject: subject, extensions: extensions, key: key)
+            return sign(subject: subject, extensions: extensions, key: key, details)
         }
     }
 
     /// Asks for the same again: subject, alternative names and usages are the certificate's own bytes, because
     /// authorities compare bytes and a rebuilt name may differ in its string type.
-    package static func renewing(_ certificate: Certificate, key: PrivateKey) throws(OpenSSLError) -> [UInt8] {
+    package static func renewing(
+        _ certificate: Certificate, key: PrivateKey, details: RequestDetails = .standard
+    ) throws(OpenSSLError) -> [UInt8] {
         try openSSL("make a certificate request") { () -> [UInt8]? in
             var extensions: OpaquePointer?
             defer { COpenSSL_sk_X509_EXTENSION_free(extensions) }
@@ -39,18 +42,21 @@ package enum SigningRequest {
                     return nil
                 }
             }
+            guard details.add(to: &extensions) else { return nil }
             return sign(
-                subject: X509_get_subject_name(certificate.pointer), extensions: extensions, key: key)
+                subject: X509_get_subject_name(certificate.pointer), extensions: extensions, key: key, details)
         }
     }
 
-    private static func sign(subject: OpaquePointer?, extensions: OpaquePointer?, key: PrivateKey) -> [UInt8]? {
+    private static func sign(
+        subject: OpaquePointer?, extensions: OpaquePointer?, key: PrivateKey, _ details: RequestDetails
+    ) -> [UInt8]? {
         guard let request = X509_REQ_new() else { return nil }
         defer { X509_REQ_free(request) }
         guard X509_REQ_set_version(request, 0) == 1, X509_REQ_set_subject_name(request, subject) == 1,
             X509_REQ_set_pubkey(request, key.pointer) == 1,
             extensions == nil || X509_REQ_add_extensions(request, extensions) == 1,
-            X509_REQ_sign(request, key.pointer, signatureDigest(key.pointer)) > 0
+            X509_REQ_sign(request, key.pointer, details.digest(for: key.pointer)) > 0
         else { return nil }
         return encoded { i2d_X509_REQ(request, $0) }
     }

@@ -9,6 +9,7 @@ import SwiftASN1
 package enum CertificateBag {
     package static let sizeLimit = 256 << 10
     package static let certificateLimit = 32
+    package static let certificateSizeLimit = 16 << 10
 
     private static let signedData: ASN1ObjectIdentifier = [1, 2, 840, 113549, 1, 7, 2]
 
@@ -79,6 +80,9 @@ package enum CertificateBag {
                 for certificate in bag {
                     guard certificate.identifier == .sequence, certificates.count < certificateLimit else {
                         throw flaw("it holds more than \(certificateLimit) certificates, or something else among them")
+                    }
+                    guard certificate.encodedBytes.count <= certificateSizeLimit else {
+                        throw flaw("one of its certificates is longer than \(certificateSizeLimit) bytes")
                     }
                     certificates.append(certificate.encodedBytes)
                 }

@@ -20,12 +20,19 @@ package actor PlaneClient: QueueConfined {
     /// Without a slash at the end.
     package nonisolated let url: String
     package nonisolated let estURL: String
+    /// Of each call to EST, from its beginning to the last byte of the answer.
+    package nonisolated let estTimeout: Duration
+    private let estUser: String
     private var client: HTTPClient?
     private var hasIdentity = false
     private var generation = 0
 
-    /// `estURL`: where EST is spoken if not at `url`.
-    package init(url: String, estURL: String? = nil) {
+    /// `estURL`: where EST is spoken if not at `url`. `estUser`: the user's name beside the token.
+    package init(
+        url: String, estURL: String? = nil, estUser: String = "", estTimeout: Duration = .seconds(60)
+    ) {
+        self.estUser = estUser
+        self.estTimeout = estTimeout
         self.url = Self.trimmed(url)
         self.estURL = Self.trimmed(estURL ?? url)
     }
@@ -63,7 +70,12 @@ package actor PlaneClient: QueueConfined {
     // MARK: EST
 
     package func authorities(label: String) async throws(PlaneError) -> Authorities {
-        try await ESTClient.authorities(try current(), url: estURL, label: label)
+        try await ESTClient.authorities(try current(), url: estURL, label: label, timeout: estTimeout)
+    }
+
+    /// `keyKind`: what a request's key is where the server wishes none.
+    package func wishes(label: String, keyKind: KeyKind) async throws(PlaneError) -> RequestWishes {
+        try await ESTClient.wishes(try current(), url: estURL, label: label, keyKind: keyKind, timeout: estTimeout)
     }
 
     /// First enrolment with a token, or a role's certificate under the node identity.
@@ -71,13 +83,15 @@ package actor PlaneClient: QueueConfined {
         -> [Certificate]
     {
         try await ESTClient.enroll(
-            try current(), url: estURL, label: label, operation: .enroll, request: request, token: token)
+            try current(), url: estURL, label: label, operation: .enroll, request: request, token: token,
+            user: estUser, timeout: estTimeout)
     }
 
     /// The node identity again, under itself.
     package func reenroll(label: String, request: [UInt8]) async throws(PlaneError) -> [Certificate] {
         try await ESTClient.enroll(
-            try current(), url: estURL, label: label, operation: .reenroll, request: request, token: nil)
+            try current(), url: estURL, label: label, operation: .reenroll, request: request, token: nil,
+            timeout: estTimeout)
     }
 
     // MARK: keys

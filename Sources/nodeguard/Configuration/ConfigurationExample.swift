@@ -19,6 +19,7 @@ enum ConfigurationExample {
           est:                            # another EST server (RFC 7030) may issue the certificates
             url: https://plane.example:8443     # default: the url above
             label: cluster-a              # default: the cluster's name
+            user: join                    # sent with the token at the join; default: none
 
         certificates:
           key:

@@ -126,8 +126,9 @@ extension NodeSection {
 extension ManagementSection {
     fileprivate var shown: ConfigurationText.Members {
         let label: ConfigurationText.Members = est.label.map { [("label", .text($0))] } ?? []
+        let user: ConfigurationText.Members = est.user.isEmpty ? [] : [("user", .text(est.user))]
         return [
-            ("url", .text(url)), ("join", .text(join)), ("est", .section([("url", .text(est.url))] + label)),
+            ("url", .text(url)), ("join", .text(join)), ("est", .section([("url", .text(est.url))] + label + user)),
         ]
     }
 }

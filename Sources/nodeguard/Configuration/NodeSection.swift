@@ -39,6 +39,8 @@ struct ManagementSection: Sendable, Equatable {
         let url: String
         /// nil: the cluster's name.
         let label: String?
+        /// Beside the token; may be empty.
+        let user: String
     }
 
     let url: String
@@ -50,12 +52,15 @@ struct ManagementSection: Sendable, Equatable {
         let url = section.value("url", .httpsURL, isRequired: true)
         let join = section.value("join", .joinFile)
         let est = section.section("est") { section in
-            (url: section.value("url", .httpsURL), label: section.value("label", .estLabel))
+            (
+                url: section.value("url", .httpsURL), label: section.value("label", .estLabel),
+                user: section.value("user", .estUser)
+            )
         }
         guard let url else { return nil }
         return ManagementSection(
             url: url, join: join ?? (state ?? NodeSection.defaultState) + "/join/bundle",
-            est: EST(url: est?.url ?? url, label: est?.label))
+            est: EST(url: est?.url ?? url, label: est?.label, user: est?.user ?? ""))
     }
 }
 
@@ -69,6 +74,17 @@ extension Form where Value == String {
                 throw Flaw("a join bundle does not belong into the configuration, which others may read: name its file")
             }
             return try path.read(text)
+        }
+    }
+
+    /// Of HTTP Basic (RFC 7617, section 2).
+    fileprivate static var estUser: Form {
+        Form { text throws(Flaw) in
+            let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ":") }
+            guard isPlain, text.utf8.count <= 128 else {
+                throw Flaw("'\(text)' is no user name: at most 128 visible characters of ASCII, without ':'")
+            }
+            return text
         }
     }
 

@@ -40,6 +40,18 @@ import Testing
         await node.stop()
     }
 
+    @Test(arguments: ["", "join@cluster"])
+    func `brings the user's name that some servers want beside the token`(user: String) async throws {
+        let server = try await ESTServer()
+        let state = try TemporaryDirectory()
+        try state.write(try server.bundle(), to: "bundle")
+        let node = Node(state, url: server.url, user: user)
+        await node.start()
+        try await node.waits { $0.isReady }
+        await node.stop()
+        #expect(server.requests.compactMap(\.user) == [user], "once, with the token")
+    }
+
     @Test func `keeps the token out of every file, event, reason and metric`() async throws {
         let (server, node) = try await joined(["mode": "echo"])
         try await node.waits { $0.codes.contains("JOIN_TOKEN_REFUSED") }

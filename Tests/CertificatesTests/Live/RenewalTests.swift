@@ -47,53 +47,6 @@ import Testing
         #expect(server.count("simplereenroll") == 1)
     }
 
-    @Test(arguments: ["other-key", "authority", "extra-name", "no-names", "no-usage", "foreign-usage", "expired"])
-    func `refuses a certificate that is not what was asked for, and keeps the one in service`(
-        mode: String
-    ) async throws {
-        let (server, node) = try await ready()
-        let before = node.said.identities["database"]?.last?.leaf
-        try server.set(["modes": ["alpha.database": mode]])
-        #expect(await node.renewer.renew(role: "database") == .begun)
-        try await node.waits { $0.codes.contains("CERTIFICATE_UNUSABLE") }
-        #expect(node.said.identities["database"]?.last?.leaf == before)
-        #expect(node.isReady, "the ports go on serving")
-        try server.set(["modes": [:]])
-        try await node.waits { $0.said.identities["database"]?.count == 2 }
-        #expect(!node.codes.contains("CERTIFICATE_UNUSABLE"))
-        await node.stop()
-    }
-
-    @Test(arguments: [
-        ("garbage", "PLANE_ANSWER_UNUSABLE"), ("der", "PLANE_ANSWER_UNUSABLE"), ("html", "PLANE_ANSWER_UNUSABLE"),
-        ("huge", "PLANE_ANSWER_UNUSABLE"), ("denied", "CERTIFICATE_DENIED"), ("busy", "PLANE_BUSY"),
-        ("redirect", "PLANE_CALL_UNKNOWN"), ("lost", "PLANE_UNREACHABLE"),
-    ])
-    func `survives every answer that is none, says what it was, and goes on`(mode: String, code: String) async throws {
-        let (server, node) = try await ready()
-        try server.set(["modes": ["alpha.database": mode]])
-        #expect(await node.renewer.renew(role: "database") == .begun)
-        try await node.waits { $0.codes.contains(code) }
-        #expect(node.isReady)
-        try server.set(["modes": [:]])
-        try await node.waits { $0.said.identities["database"]?.count == 2 }
-        #expect(!node.codes.contains(code))
-        await node.stop()
-    }
-
-    @Test func `takes an answer that comes byte by byte, and the same request again when asked to wait`() async throws {
-        let (server, node) = try await ready()
-        try server.set(["modes": ["alpha.database": "pending"]])
-        #expect(await node.renewer.renew(role: "database") == .begun)
-        try await node.waits { _ in server.requests.count { $0.path.hasSuffix("alpha.database/simpleenroll") } >= 3 }
-        try server.set(["modes": ["alpha.database": "drip"]])
-        try await node.waits { $0.said.identities["database"]?.count == 2 }
-        let keys = server.requests.filter { $0.path.hasSuffix("alpha.database/simpleenroll") }.compactMap(\.key)
-        #expect(Set(keys).count == 2, "the first enrolment and this one")
-        #expect(node.events(.certificateFailed).isEmpty, "waiting is no failure")
-        await node.stop()
-    }
-
     @Test func `leaves the ports alone while the plane is away`() async throws {
         let (server, node) = try await ready()
         server.stop()

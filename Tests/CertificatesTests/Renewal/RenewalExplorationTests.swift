@@ -6,8 +6,10 @@ import Testing
 @Suite struct `Whatever happens in whatever order` {
     private enum Event: CaseIterable {
         case arrive, lose, confirm, take, takeOld, demand, deferAnswer, unreachable, refused, spent, untrusted, denied
-        case pass, passLong
+        case pass, passLong, issue, backTenYears, onTenYears
     }
+
+    private static let decade = 10 * 365.25 * 86_400
 
     private struct World {
         var machine: RenewalStateMachine
@@ -48,6 +50,9 @@ import Testing
         case .denied: world.machine.requestFailed(.denied, retryAfter: 20, random: 0.5, at: now)
         case .pass: world.now += 11
         case .passLong: world.now += 400
+        case .issue: world.machine.certificateIssued(at: now)
+        case .backTenYears: world.now -= Self.decade
+        case .onTenYears: world.now += Self.decade
         }
     }
 
@@ -62,7 +67,10 @@ import Testing
         case .bootstrap where !world.hasBundle: return "there is no bundle"
         case .renew where !isValid: return "there is nothing to renew"
         case .wait(let until) where until <= world.now: return "a wait that is over at once"
-        case .wait(let until) where !isValid && until > world.now + 900: return "a pause that is too long"
+        case .wait(let until) where !isValid && until > world.now + 3600: return "a pause that is too long"
+        case .wait(let until) where isValid && until > world.notAfter ?? 0: return "it sleeps through its end"
+        case .enroll, .renew:
+            if world.machine.limitedUntil(at: world.now) != nil { return "more certificates than the limit" }
         case .waitForCredentials where isValid: return "a valid certificate is left to expire"
         default: break
         }
@@ -92,6 +100,7 @@ import Testing
             }
             worlds = next
         }
-        #expect(checked == 14 + 14 * 14 + 14 * 14 * 14 + 14 * 14 * 14 * 14)
+        let count = Event.allCases.count
+        #expect(checked == count + count * count + count * count * count + count * count * count * count)
     }
 }

@@ -46,34 +46,42 @@ import Testing
         #expect(machine.phase(at: due) == .renewing)
     }
 
-    @Test func `that failed is tried again after pauses that double up to a quarter of an hour, with full jitter`() {
-        var machine = RenewalStateMachine(.role)
-        machine.credentialsArrived()
-        for ceiling in [5.0, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900] {
-            machine.requestFailed(.unreachable, random: 0.75, at: 0)
-            #expect(machine.nextAction(at: 0) == .wait(until: max(0.75 * ceiling, 0.5)))
+    @Test func `that failed is tried again after pauses that double up to a quarter of an hour, with jitter`() {
+        for random in [0.0, 0.5, 0.75] {
+            var machine = RenewalStateMachine(.role)
+            machine.credentialsArrived()
+            for ceiling in [5.0, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900] {
+                machine.requestFailed(.unreachable, random: random, at: 0)
+                #expect(machine.nextAction(at: 0) == .wait(until: ceiling * (0.5 + random / 2)))
+            }
         }
-        machine.requestFailed(.unreachable, random: 0, at: 0)
-        #expect(machine.nextAction(at: 0) == .wait(until: 0.5), "never at once")
     }
 
     @Test(arguments: [
-        (RenewalStateMachine.Failure.unreachable, 900.0), (.denied, 3600), (.unusableAnswer, 3600), (.request, 21_600),
-        (.configuration, 21_600),
+        (RenewalStateMachine.Failure.unreachable, 900.0), (.failing, 900), (.throttled, 900), (.busy, 900),
+        (.local, 900), (.skewed, 900), (.untrusted, 3600), (.pinMismatch, 3600), (.identityRefused, 3600),
+        (.unauthorized, 3600), (.denied, 3600), (.tokenDenied, 3600), (.tokenRefused, 3600),
+        (.unusableAnswer, 3600), (.unusableCertificate, 3600), (.request, 21_600), (.configuration, 21_600),
+        (.redirected, 21_600), (.unmet, 21_600),
     ])
     func `knows how long each kind of failure may pause`(failure: RenewalStateMachine.Failure, limit: Double) {
         var machine = RenewalStateMachine(.role)
         machine.credentialsArrived()
-        for _ in 0..<40 { machine.requestFailed(failure, random: 0.5, at: 0) }
-        #expect(machine.nextAction(at: 0) == .wait(until: limit / 2))
+        for count in 0..<40 {
+            // A token that was refused too often is not sent at all.
+            if failure.isAboutToken, count.isMultiple(of: 4) { machine.credentialsArrived(refusals: 0) }
+            machine.requestFailed(failure, random: 0.5, at: 0)
+        }
+        if failure.isAboutToken { return #expect(machine.nextAction(at: 0) == .wait(until: 0.75 * 40)) }
+        #expect(machine.nextAction(at: 0) == .wait(until: limit * 0.75))
     }
 
     @Test func `is tried more often the nearer the end is`() {
         var machine = active(.node, month)
         for _ in 0..<40 { machine.requestFailed(.unreachable, random: 0.99, at: month.notAfter - 4000) }
-        #expect(machine.nextAction(at: month.notAfter - 4000) == .wait(until: month.notAfter - 4000 + 0.99 * 200))
+        #expect(machine.nextAction(at: month.notAfter - 4000) == .wait(until: month.notAfter - 4000 + 0.995 * 200))
         machine.requestFailed(.unreachable, random: 0.99, at: month.notAfter - 60)
-        #expect(machine.nextAction(at: month.notAfter - 60) == .wait(until: month.notAfter - 60 + 0.99 * 30))
+        #expect(machine.nextAction(at: month.notAfter - 60) == .wait(until: month.notAfter - 60 + 0.995 * 30))
     }
 
     @Test func `waits as long as the server asks, and a little longer, within bounds`() {
@@ -98,7 +106,7 @@ import Testing
         #expect(machine.nextAction(at: 21 * 86_400) == .wait(until: 41 * 86_400))
         #expect(machine.phase(at: 21 * 86_400) == .active)
         machine.requestFailed(.unreachable, random: 0.5, at: 41 * 86_400)
-        #expect(machine.nextAction(at: 41 * 86_400) == .wait(until: 41 * 86_400 + 2.5))
+        #expect(machine.nextAction(at: 41 * 86_400) == .wait(until: 41 * 86_400 + 3.75))
     }
 
     @Test func `never loops on a certificate that is old on arrival`() {
@@ -144,7 +152,7 @@ import Testing
     }
 
     @Test func `sends a refused token five times and then no more, a spent one not once more`() {
-        for (failure, sends) in [(RenewalStateMachine.Failure.tokenRefused, 5), (.tokenSpent, 1)] {
+        for (failure, sends) in [(RenewalStateMachine.Failure.tokenRefused, 5), (.tokenDenied, 5), (.tokenSpent, 1)] {
             var machine = RenewalStateMachine(.node)
             machine.credentialsArrived()
             machine.authoritiesConfirmed()
@@ -165,7 +173,7 @@ import Testing
         var machine = active(.node, month)
         machine.renewalDemanded()
         #expect(machine.nextAction(at: 10) == .renew)
-        machine.requestFailed(.unreachable, random: 0.9, at: 10)
+        machine.requestFailed(.unreachable, random: 0.8, at: 10)
         #expect(machine.nextAction(at: 10) == .wait(until: 14.5))
         machine.renewalDemanded()
         #expect(machine.nextAction(at: 10) == .renew)

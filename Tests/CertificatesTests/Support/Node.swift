@@ -34,16 +34,19 @@ final class Node: Sendable {
 
     init(
         _ state: TemporaryDirectory, url: String?, roles: [RoleConfiguration] = [Node.database],
-        keyKind: KeyKind = .ecP256, cluster: String? = "alpha"
+        keyKind: KeyKind = .ecP256, cluster: String? = "alpha", timeout: Duration = .seconds(60), user: String = "",
+        limits: IssuanceLimits = IssuanceLimits(hourly: 1000, daily: 1000), rebootstrapDelay: Double = 600
     ) {
         self.state = state
         let heard = SharedHeard()
-        plane = url.map { PlaneClient(url: $0) }
+        plane = url.map { PlaneClient(url: $0, estUser: user, estTimeout: timeout) }
         var configuration = CertificatesConfiguration(
             stateDirectory: state.path, node: "db-1", cluster: cluster,
             management: url.map { _ in ManagementConfiguration(joinFile: state.file("bundle")) }, keyKind: keyKind,
             roles: roles)
         configuration.retryBase = 0.2
+        configuration.limits = limits
+        configuration.rebootstrapDelay = rebootstrapDelay
         configuration.pollInterval = .milliseconds(50)
         shared = heard
         renewer = CertificateRenewer(
@@ -55,6 +58,19 @@ final class Node: Sendable {
     var codes: Set<String> { Set(health.snapshot.reasons.map(\.code)) }
     var isReady: Bool { health.snapshot.isReady }
     func events(_ name: AuditEventName) -> [AuditEvent] { said.events.filter { $0.name == name } }
+    func served(_ role: String = "database") -> [TLSIdentity] { said.identities[role] ?? [] }
+
+    /// What the status document says of one certificate.
+    func shown(_ member: String, of role: String = "database") -> String? {
+        guard case .object(let section)? = health.snapshot.sections["certificates"],
+            case .array(let rows)? = section["roles"]
+        else { return nil }
+        for case .object(let row) in rows where row["role"] == .string(role) {
+            if case .string(let text)? = row[member] { return text }
+        }
+        return nil
+    }
+
     func detail(_ code: String) -> String? { health.snapshot.reasons.first { $0.code == code }?.detail }
 
     func start() async {

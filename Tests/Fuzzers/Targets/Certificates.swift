@@ -1,3 +1,4 @@
+import FoundationEssentials
 import OpenSSL
 import TestSupport
 
@@ -29,6 +30,42 @@ extension FuzzTarget {
             try promise((1...CertificateBag.certificateLimit).contains(certificates.count), "\(certificates.count)")
             for certificate in certificates { try read(certificate) }
         }
+    }
+
+    /// An EST server's csrattrs, as bytes and as base64.
+    static let requestWishes = FuzzTarget("request-wishes", longest: 4096) {
+        let vector =
+            "MEEGCSqGSIb3DQEJBzASBgcqhkjOPQIBMQcGBSuBBAAiMBYGCSqGSIb3DQEJDjEJBgcrBgEBAQEWBggqhkjOPQQDAw=="
+        let policies = "MCUwIwYJKoZIhvcNAQkOMRYwFDASBgNVHSAECzAJMAcGBSoDBAUGAA=="
+        let all = [vector, policies, "MAA="]
+        return all.map { Array($0.utf8) } + all.compactMap { Data(base64Encoded: $0).map(Array.init) }
+    } check: { input in
+        for kind in [KeyKind.ecP256, .rsa3072] {
+            for wishes in [
+                try? RequestWishes(in: input, configured: kind), try? RequestWishes(inBase64: input, configured: kind),
+            ] {
+                guard let wishes else { continue }
+                try promise([.ecP256, .ecP384, .rsa3072].contains(wishes.keyKind), "a key of \(wishes.keyKind)")
+                try promise(wishes.unmet.count <= RequestWishes.countLimit, "\(wishes.unmet.count) words")
+                try promise(wishes.unmet.allSatisfy { $0.utf8.count <= 120 }, "a word without end")
+                let names = wishes.details.extensions.map(\.identifier)
+                try promise(Set(names).count == names.count && names.count <= 8, "extensions \(names)")
+                try promise(!names.contains("2.5.29.17"), "a server's own names")
+            }
+        }
+    }
+
+    /// A `Location` header.
+    static let redirect = FuzzTarget("redirect", longest: 512) {
+        ["/est/a", "https://plane:8443/est?x#y", "//plane:8443/x", "https://a@plane:8443/", "https://plane:8443.b/"]
+            .map { Array($0.utf8) }
+    } check: { input in
+        let location = String(decoding: input, as: UTF8.self)
+        let url = "https://plane:8443/.well-known/est/a/simpleenroll"
+        guard let target = try? Redirect.target(location, from: url, doing: "ask") else { return }
+        let isThere = target.lowercased().hasPrefix("https://plane:8443/")
+        try promise(isThere || target.lowercased() == "https://plane:8443", "it leads to \(target)")
+        try promise(target.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }, "an address with a break in it")
     }
 
     /// A peer's certificate, before anything about it is known.

@@ -290,6 +290,6 @@ import Testing
         let managed = try NodeConfiguration.parse(
             "node: { name: a, state: /s }\nmanagement: { url: 'https://plane:1/' }", path: "test")
         #expect(managed.management?.join == "/s/join/bundle")
-        #expect(managed.management?.est == ManagementSection.EST(url: "https://plane:1", label: nil))
+        #expect(managed.management?.est == ManagementSection.EST(url: "https://plane:1", label: nil, user: ""))
     }
 }

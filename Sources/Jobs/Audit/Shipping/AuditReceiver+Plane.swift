@@ -34,11 +34,12 @@ extension ShippingAnswer {
             switch error.kind {
             case .conflict(let next): .conflict(next: next)
             case .tooLarge: .tooLarge
-            case .throttled: .busy(retryAfter: error.retryAfter)
+            case .throttled, .busy: .busy(retryAfter: error.retryAfter)
             case .request where error.reason == "key-not-registered": .keyUnknown
             case .request: .invalid(reason: error.detail)
             case .pending: .busy(retryAfter: error.retryAfter)
-            case .unreachable, .untrusted, .identityRefused, .unauthorized, .denied, .configuration, .protocolError:
+            case .unreachable, .failing, .untrusted, .identityRefused, .unauthorized, .denied, .configuration,
+                .redirect, .protocolError:
                 .unavailable(reason: error.detail)
             }
     }

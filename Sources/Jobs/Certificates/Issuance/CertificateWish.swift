@@ -30,10 +30,10 @@ package struct CertificateWish: Sendable, Equatable {
             server: false, client: true)
     }
 
-    func request(key: PrivateKey) throws(OpenSSLError) -> [UInt8] {
+    func request(key: PrivateKey, details: RequestDetails = .standard) throws(OpenSSLError) -> [UInt8] {
         try SigningRequest.make(
             key: key, commonName: commonName, organization: organization, dnsNames: dnsNames, addresses: addresses,
-            uris: uris, serverAuth: server, clientAuth: client)
+            uris: uris, serverAuth: server, clientAuth: client, details: details)
     }
 
     /// The first difference; nil if the certificate says what was wished. Names are compared byte by byte.

@@ -41,7 +41,8 @@ package struct IssuedCertificateCheck {
         case .failure(let reason): return .refused(reason.text)
         case .success(let chain):
             // Dates last: everything else is known to be good, and time will mend this.
-            guard leaf.notBefore <= now else { return .notYetValid(seconds: leaf.notBefore - now) }
+            // A whole second later, because OpenSSL's clock may be a tick behind ours (time(2), CLOCK_REALTIME_COARSE).
+            guard leaf.notBefore < now else { return .notYetValid(seconds: leaf.notBefore - now + 1) }
             do {
                 return .accepted(try TLSIdentity(chain: chain, key: key))
             } catch {

@@ -9,6 +9,10 @@ package struct RenewalStateMachine: Sendable {
 
     package enum Phase: String, Sendable, CaseIterable {
         case unenrolled, bootstrapping, enrolling, active, renewing, expired, rejected
+        /// The server wants the same request again, later.
+        case pending
+        /// Certificates came faster than they are needed: no more for a while.
+        case limited
     }
 
     package enum Action: Sendable, Equatable {
@@ -21,33 +25,6 @@ package struct RenewalStateMachine: Sendable {
         case renew
     }
 
-    package enum Failure: Sendable, Equatable, CaseIterable {
-        case unreachable, throttled, local
-        /// The plane is not certified by whom we trust, or its root is not the pinned one.
-        case untrusted, pinMismatch
-        case identityRefused, denied
-        /// 401 for the token; `tokenSpent` when the plane says that it will never take it.
-        case tokenRefused, tokenSpent
-        case request, configuration
-        /// An answer that is not EST, or a certificate that is not what was asked for.
-        case unusableAnswer, unusableCertificate
-
-        fileprivate var isRejection: Bool {
-            [.identityRefused, .denied, .tokenRefused, .tokenSpent].contains(self)
-        }
-
-        /// No pause is longer.
-        fileprivate var limit: Double {
-            switch self {
-            case .unreachable, .throttled, .local: 900
-            case .untrusted, .pinMismatch, .identityRefused, .denied, .tokenRefused, .tokenSpent, .unusableAnswer,
-                .unusableCertificate:
-                3600
-            case .request, .configuration: 6 * 3600
-            }
-        }
-    }
-
     /// A token that was refused this often is not sent again.
     package static let tokenLimit = 5
     /// Bounds of what a server may ask for (libest, est_locl.h).
@@ -56,20 +33,30 @@ package struct RenewalStateMachine: Sendable {
     private let subject: Subject
     /// The first pause; doubled with each failure.
     private let base: Double
+    private let limits: IssuanceLimits
     private var hasCredentials = false
     private var isPinned = false
     private var validity: Validity?
     private var dueTime = 0.0
     private var isDemanded = false
     private var isRejected = false
+    private var isDeferred = false
+    /// An operator asked: one certificate beyond the limits.
+    private var isExempt = false
     private var failureCount = 0
+    private var requestFailures = 0
     private var tokenRefusals = 0
+    /// When certificates were issued, oldest first.
+    package private(set) var issuances: [Double] = []
+    /// The last one that came was due again when it came.
+    package private(set) var isOldOnArrival = false
     private var retry: (time: Double, pause: Double)?
     private var underWay: Phase?
 
-    package init(_ subject: Subject, base: Double = 5) {
+    package init(_ subject: Subject, base: Double = 5, limits: IssuanceLimits = .standard) {
         self.subject = subject
         self.base = base
+        self.limits = limits
     }
 
     // MARK: what is to be done
@@ -89,10 +76,18 @@ package struct RenewalStateMachine: Sendable {
     package func phase(at now: Double) -> Phase {
         if let underWay { return underWay }
         if isRejected { return .rejected }
+        if isDeferred, pauseEnd(at: now) != nil { return .pending }
+        if limitEnd(at: now) != nil, isWanted(at: now) { return .limited }
         guard let validity else { return hasCredentials ? .enrolling : .unenrolled }
         if now >= validity.notAfter { return .expired }
         return isDemanded || now >= dueTime ? .renewing : .active
     }
+
+    /// Nobody asks before then, because of so many certificates as came lately; nil where that is not so.
+    package func limitedUntil(at now: Double) -> Double? { isWanted(at: now) ? limitEnd(at: now) : nil }
+
+    /// Whether the last refusal of the request itself is the first: once, it is made anew.
+    package var wantsNewRequest: Bool { requestFailures == 1 }
 
     /// When the certificate is renewed next if nothing happens; nil without one.
     package var nextRenewal: Double? {
@@ -104,16 +99,27 @@ package struct RenewalStateMachine: Sendable {
         if let validity, now < validity.notAfter, !mustRejoin {
             guard isDemanded || now >= dueTime else { return .wait(until: min(dueTime, validity.notAfter)) }
             guard subject == .node || hasCredentials else { return .wait(until: validity.notAfter) }
-            if let time = pauseEnd(at: now) { return .wait(until: min(time, validity.notAfter)) }
+            if let time = pauseEnd(at: now) ?? limitEnd(at: now) {
+                return .wait(until: min(time, validity.notAfter))
+            }
             return .renew
         }
         guard hasCredentials else { return .waitForCredentials }
-        if let time = pauseEnd(at: now) { return .wait(until: time) }
+        if let time = pauseEnd(at: now) ?? limitEnd(at: now) { return .wait(until: time) }
         return subject == .node && !isPinned ? .bootstrap : .enroll
     }
 
     /// An identity that the plane no longer takes gives way to a new bundle.
     private var mustRejoin: Bool { subject == .node && isRejected && hasCredentials }
+
+    private func isWanted(at now: Double) -> Bool {
+        guard let validity, now < validity.notAfter else { return hasCredentials }
+        return isDemanded || mustRejoin || now >= dueTime
+    }
+
+    private func limitEnd(at now: Double) -> Double? {
+        isExempt ? nil : limits.end(after: issuances, life: validity?.life, at: now)
+    }
 
     /// nil when it is over, or when the clock was set back behind its beginning.
     private func pauseEnd(at now: Double) -> Double? {
@@ -123,13 +129,19 @@ package struct RenewalStateMachine: Sendable {
 
     // MARK: what happened
 
-    /// A join bundle (another one than before), or the node identity.
-    package mutating func credentialsArrived() {
-        hasCredentials = true
+    /// A join bundle (another one than before), or the node identity. `refusals`: how often this token was refused
+    /// already, before a restart.
+    package mutating func credentialsArrived(refusals: Int = 0) {
+        hasCredentials = refusals < Self.tokenLimit
         isPinned = false
-        tokenRefusals = 0
-        retry = nil
+        tokenRefusals = refusals
+        // A role's server still wants to be asked later, whatever became of the node identity.
+        if subject == .node || !isDeferred {
+            retry = nil
+            isDeferred = false
+        }
         failureCount = 0
+        requestFailures = 0
         if validity == nil { isRejected = false }
     }
 
@@ -153,10 +165,13 @@ package struct RenewalStateMachine: Sendable {
         dueTime = new.renewalTime(jitter: jitter)
         if isNew {
             // Old on arrival must not become a loop (smallstep/cli#523).
+            isOldOnArrival = dueTime <= now
             dueTime = max(dueTime, now + max(1, left / 10))
             isDemanded = false
             isRejected = false
+            isDeferred = false
             failureCount = 0
+            requestFailures = 0
             tokenRefusals = 0
             retry = nil
         } else if dueTime < now {
@@ -166,34 +181,62 @@ package struct RenewalStateMachine: Sendable {
         underWay = nil
     }
 
-    package mutating func renewalDemanded() {
+    /// `byOperator`: at once, whatever the limits say.
+    package mutating func renewalDemanded(byOperator: Bool = false) {
         isDemanded = true
-        retry = nil
+        if byOperator { isExempt = true }
+        // Whoever asked to be asked later is asked before by an operator alone.
+        if !isDeferred || byOperator { retry = nil }
     }
 
-    /// 202: not a failure; the same request again.
-    package mutating func requestDeferred(by seconds: Double, random: Double, at now: Double) {
+    /// A server has issued a certificate for our request, good or not.
+    package mutating func certificateIssued(at now: Double) {
+        isExempt = false
+        issuances = limits.kept(issuances + [now], at: now)
+    }
+
+    /// What was issued before a restart.
+    package mutating func issuancesRestored(_ times: [Double], at now: Double) {
+        issuances = limits.kept(times.sorted(), at: now)
+    }
+
+    /// 202: not a failure; the same request again. Says when.
+    @discardableResult
+    package mutating func requestDeferred(by seconds: Double, random: Double, at now: Double) -> Double {
         underWay = nil
-        pause(Self.clamped(seconds) * (1 + random / 4), at: now)
+        isDeferred = true
+        let seconds = Self.clamped(seconds) * (1 + random / 4)
+        pause(seconds, at: now)
+        return now + seconds
+    }
+
+    /// A request that was deferred before a restart.
+    package mutating func deferralRestored(until time: Double, at now: Double) {
+        let seconds = time - now
+        guard seconds > 0, seconds <= Self.retryAfterLimits.upperBound * 1.25 else { return }
+        isDeferred = true
+        pause(seconds, at: now)
     }
 
     package mutating func requestFailed(
         _ failure: Failure, retryAfter: Double? = nil, random: Double, at now: Double
     ) {
         underWay = nil
+        isDeferred = false
         failureCount = min(failureCount + 1, 20)
         if failure.isRejection { isRejected = true }
         switch failure {
-        case .tokenRefused:
+        case .request: requestFailures += 1
+        case .tokenRefused, .tokenDenied:
             tokenRefusals += 1
             if tokenRefusals >= Self.tokenLimit { credentialsLost() }
         case .tokenSpent: credentialsLost()
         case .untrusted, .pinMismatch: isPinned = false
         default: break
         }
-        // Full jitter, applied after all limits: at the limit, too, the fleet stays spread (fleetdm/fleet#53357).
+        // Jitter after all limits: at the limit, too, the fleet stays spread (fleetdm/fleet#53357).
         let ceiling = min(base * Double(1 << (failureCount - 1)), failure.limit, expiryLimit(at: now))
-        var seconds = max(ceiling * random, min(base, ceiling) / 10)
+        var seconds = ceiling * (1 + random) / 2
         if let retryAfter { seconds = max(seconds, Self.clamped(retryAfter) * (1 + random / 4)) }
         pause(seconds, at: now)
     }

@@ -16,11 +16,11 @@ final class CertificateReports: Sendable {
         let leaf: Certificate?
         let generation: Int
         let nextRenewal: Double?
-        let lastError: String?
+        let lastProblem: CertificateProblem?
         let isFromFiles: Bool
     }
 
-    private let board: HealthBoard
+    let board: HealthBoard
     private let audit: AuditReporter
     private let figures: CertificateFigures
     /// The code that is up for each subject.
@@ -62,6 +62,17 @@ final class CertificateReports: Sendable {
         audit.report(AuditEvent(.trustChanged, fields: ["fingerprints": .strings(fingerprints)]))
     }
 
+    func quarantined(reason: String, place: String, what: String) {
+        audit.report(
+            AuditEvent(
+                .stateQuarantined, .failure,
+                fields: ["what": .string(what), "reason": .string(reason), "folder": .string(place)]))
+        board.raise(
+            HealthReason(
+                "CERTIFICATE_QUARANTINED", .warn, subject: what, detail: "\(what) cannot be used: \(reason)",
+                action: "look into \(place), find out what damaged it, and remove it"))
+    }
+
     func quarantined(_ damage: GenerationFolder.Damage, what: String) {
         audit.report(
             AuditEvent(
@@ -80,8 +91,12 @@ final class CertificateReports: Sendable {
         figures.failed(role: role)
         audit.report(
             AuditEvent(
-                .certificateFailed, .failure, fields: ["role": .string(role), "reason": .string(problem.detail)]))
-        let isAboutPlane = [.unreachable, .throttled, .untrusted].contains(problem.failure)
+                .certificateFailed, .failure,
+                fields: [
+                    "role": .string(role), "class": .string(problem.failure.rawValue),
+                    "reason": .string(problem.detail),
+                ]))
+        let isAboutPlane = problem.failure.isAboutPlane
         if !isAboutPlane, problem.failure != .local { planeAnswered() }
         raise(
             HealthReason(
@@ -199,7 +214,10 @@ final class CertificateReports: Sendable {
             members["generation"] = .count(row.generation)
         }
         if let next = row.nextRenewal { members["next_renewal"] = .string(Timestamp(seconds: Int64(next)).description) }
-        if let error = row.lastError { members["last_error"] = .string(error) }
+        if let problem = row.lastProblem {
+            members["last_error"] = .string(problem.detail)
+            members["last_error_class"] = .string(problem.failure.rawValue)
+        }
         return .object(members)
     }
 }
