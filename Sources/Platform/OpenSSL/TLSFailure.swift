@@ -53,7 +53,7 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
         }
         for reason in reasons {
             // Above the alerts, which are a byte, lie reasons that all of OpenSSL's libraries have in common.
-            if reason > SSL_AD_REASON_OFFSET, reason <= SSL_AD_REASON_OFFSET + 255 {
+            if reason >= SSL_AD_REASON_OFFSET, reason <= SSL_AD_REASON_OFFSET + 255 {
                 let name = String(cString: SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET))
                 self.init(.peerAlert, "the peer's alert: \(name)", alert: name)
                 return
