@@ -97,6 +97,7 @@ enum Lifecycle {
             group.addTask { await answer(status, stop, failure) }
             group.addTask { await node.audit.run() }
             group.addTask { await node.certificates.run() }
+            group.addTask { await node.publisher.run() }
             group.addTask { await reload.run() }
             group.addTask { await Pulse(node: node, manager: manager, log: log).run() }
             await stop.wait()
@@ -138,6 +139,7 @@ enum Lifecycle {
         await node.proxy.stop()
         await node.backups.stop()
         await node.certificates.stop()
+        await node.publisher.stop()
         node.reporter.report(AuditEvent(.agentStopped))
         await node.audit.stop()
         await node.plane?.close()

@@ -8,6 +8,7 @@ import PlaneClient
 import Proxy
 import Reports
 import Status
+import Systemd
 
 /// One node: every job, made from the configuration and joined by closures. The only file that sees them all.
 struct Node {
@@ -20,6 +21,7 @@ struct Node {
     /// Where every job reports: to the log and to the spool.
     let reporter: AuditReporter
     let certificates: CertificateRenewer
+    let publisher: CertificatePublisher
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
@@ -49,15 +51,22 @@ struct Node {
             try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter, keeper: keeper)
         self.proxy = proxy
         let clusterTrust = ClusterTrust()
+        let (states, roles) = (PublicationStates(), configuration.certificatesConfiguration())
+        let publisher = CertificatePublisher(
+            roles, isSupervised: ServiceManager().isPresent, states: states, health: health, metrics: metrics,
+            audit: reporter)
+        self.publisher = publisher
         certificates = CertificateRenewer(
-            configuration.certificatesConfiguration(), plane: plane,
+            roles, plane: plane,
             receiver: CertificateReceiver(
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
+                inService: { role, identity in publisher.taken(identity, ofRole: role) },
                 trust: { trust in
+                    publisher.taken(trust)
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
                 },
                 filesDue: { [filesDue] in filesDue.ring() }),
-            health: health, metrics: metrics, audit: reporter)
+            publications: states, health: health, metrics: metrics, audit: reporter)
         backups = try BackupJob(
             BackupsConfiguration(
                 node: configuration.node.name, cluster: cluster, version: Nodeguard.version,

@@ -100,6 +100,22 @@ package struct RenewalStateMachine: Sendable {
         return max(dueTime, retry?.time ?? dueTime)
     }
 
+    package enum Cause: String, Sendable, CaseIterable {
+        /// Two thirds of its life, less its jitter.
+        case age
+        /// Asked for, or it is not what the configuration asks for.
+        case demand
+        /// The last request came to nothing.
+        case retry
+    }
+
+    /// Why then; nil without a certificate.
+    package var renewalCause: Cause? {
+        guard validity != nil else { return nil }
+        if let retry, retry.time > dueTime || isDemanded { return .retry }
+        return isDemanded ? .demand : .age
+    }
+
     private func decide(at now: Double) -> Action {
         if let validity, now < validity.notAfter, !mustRejoin {
             guard isDemanded || now >= dueTime else { return .wait(until: min(dueTime, validity.notAfter)) }
