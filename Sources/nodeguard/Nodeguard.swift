@@ -15,7 +15,8 @@ import ArgumentParser
         subcommands: [
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
             BansCommand.self, CertificatesCommand.self, PublishCommand.self, BackupCommand.self, AuditCommand.self,
-            DrainCommand.self, UndrainCommand.self, ReloadCommand.self, ExplainCommand.self, ConfigCommand.self, VersionCommand.self,
+            DrainCommand.self, UndrainCommand.self, ReloadCommand.self, ExplainCommand.self, ConfigCommand.self,
+            VersionCommand.self,
         ])
 }
 

@@ -35,7 +35,9 @@ struct PublishUnitDropIn {
         if state != NodeSection.defaultState { lines.append("ReadWritePaths=\(Self.word("-" + state + "/publish"))") }
         lines += folders.map { "ReadWritePaths=\(Self.word($0))" }
         if folders.contains(where: Self.isHome) {
-            lines += ["# Homes can be seen, and nothing there but these folders can be changed.", "ProtectHome=read-only"]
+            lines += [
+                "# Homes can be seen, and nothing there but these folders can be changed.", "ProtectHome=read-only",
+            ]
         }
         let programs = Self.distinct(roles.compactMap(\.publication.reload.first).filter { !Self.isSystemctl($0) })
         if !programs.isEmpty {
@@ -55,7 +57,9 @@ struct PublishUnitDropIn {
     }
 
     /// It asks the service manager, who has rights of its own.
-    private static func isSystemctl(_ program: String) -> Bool { program == "systemctl" || program.hasSuffix("/systemctl") }
+    private static func isSystemctl(_ program: String) -> Bool {
+        program == "systemctl" || program.hasSuffix("/systemctl")
+    }
 
     private static func isHome(_ folder: String) -> Bool {
         ["/home/", "/root/", "/run/user/"].contains { (folder + "/").hasPrefix($0) }

@@ -29,6 +29,7 @@ final class ManagedCertificate {
     func row(at now: Double) -> CertificateReports.Row {
         CertificateReports.Row(
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
-            nextRenewal: machine.nextRenewal, renewalCause: machine.renewalCause, lastError: lastError, isFromFiles: false)
+            nextRenewal: machine.nextRenewal, renewalCause: machine.renewalCause, lastError: lastError,
+            isFromFiles: false)
     }
 }

@@ -84,7 +84,9 @@ final class LocalCalls: Sendable {
     /// Beside the certificates stands what each port shows of them.
     private func section(_ name: String) -> JSONValue {
         let sections = source.health.snapshot.sections
-        guard name == "certificates", case .object(var members)? = sections[name] else { return sections[name] ?? .null }
+        guard name == "certificates", case .object(var members)? = sections[name] else {
+            return sections[name] ?? .null
+        }
         for kind in ["listeners", "tunnels"] {
             guard case .object(let proxy)? = sections["proxy"], case .array(let ports)? = proxy[kind] else { continue }
             members[kind] = .array(

@@ -63,9 +63,8 @@ package struct OpenFolder: ~Copyable, Sendable {
         var status = stat()
         let isLink =
             fstatat(folder.rawValue, step, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_mode & S_IFMT == S_IFLNK
-        throw IOError(
-            "open the folder \(path)", code: code,
-            words: isLink ? "'\(step)' is a symbolic link, which somebody could turn elsewhere: name the real path" : nil)
+        let words = "'\(step)' is a symbolic link, which somebody could turn elsewhere: name the real path"
+        throw IOError("open the folder \(path)", code: code, words: isLink ? words : nil)
     }
 
     /// The folder `name` in it, which must be no link.

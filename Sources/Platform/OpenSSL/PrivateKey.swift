@@ -51,12 +51,14 @@ package final class PrivateKey: Sendable, CustomStringConvertible {
 
     /// `path`: where it was read, for errors.
     package convenience init(pem text: SecretReference, _ path: String) throws(OpenSSLError) {
-        let pointer: OpaquePointer? = text.withSecret { secret in secret.withUnsafeBytes { raw in
-            let input = MemoryBIO(reading: raw)
-            ErrorStack.clear()
-            // Answers for the pass phrase, lest OpenSSL ask the terminal for it.
-            return PEM_read_bio_PrivateKey(input.pointer, nil, { _, _, _, _ in -1 }, nil)
-        } }
+        let pointer: OpaquePointer? = text.withSecret { secret in
+            secret.withUnsafeBytes { raw in
+                let input = MemoryBIO(reading: raw)
+                ErrorStack.clear()
+                // Answers for the pass phrase, lest OpenSSL ask the terminal for it.
+                return PEM_read_bio_PrivateKey(input.pointer, nil, { _, _, _, _ in -1 }, nil)
+            }
+        }
         guard let pointer else { throw OpenSSLError(stackAfter: "read the private key \(path)") }
         self.init(adopting: pointer)
     }

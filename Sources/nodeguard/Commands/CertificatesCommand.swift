@@ -21,7 +21,8 @@ struct CertificatesCommand: AsyncParsableCommand {
             let status = try location.read().status
             let (body, document) = try await LocalQuestions(configuration: status).document(
                 "/v1/certificates", at: status.socket)
-            Console.say(form.json ? body : CertificatesText(document, now: Timestamp.now.seconds).text(width: Console.width))
+            let list = CertificatesText(document, now: Timestamp.now.seconds)
+            Console.say(form.json ? body : list.text(width: Console.width))
             return .ready
         }
     }

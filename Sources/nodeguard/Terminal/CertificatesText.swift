@@ -10,7 +10,8 @@ struct CertificatesText {
 
     func text(width: Int) -> String {
         let blocks = (document["roles"]?.items ?? []).map { block($0, width) }
-        return blocks.isEmpty ? "no certificate yet" : blocks.map { $0.joined(separator: "\n") }.joined(separator: "\n\n")
+        if blocks.isEmpty { return "no certificate yet" }
+        return blocks.map { $0.joined(separator: "\n") }.joined(separator: "\n\n")
     }
 
     private func block(_ role: JSONValue, _ width: Int) -> [String] {
@@ -38,7 +39,8 @@ struct CertificatesText {
     private func moment(_ time: JSONValue?) -> String? {
         guard let text = time?.string else { return nil }
         guard let then = Measures.seconds(text) else { return text.printable }
-        return text.printable + (then >= now ? ", in \(Measures.span(then - now))" : ", \(Measures.span(now - then)) ago")
+        let distance = then >= now ? "in \(Measures.span(then - now))" : "\(Measures.span(now - then)) ago"
+        return "\(text.printable), \(distance)"
     }
 
     private func renewal(_ role: JSONValue) -> String? {

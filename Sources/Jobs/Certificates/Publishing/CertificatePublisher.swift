@@ -22,8 +22,9 @@ package actor CertificatePublisher: QueueConfined {
 
     /// `isSupervised`: by systemd, which has units.
     package init(
-        _ configuration: CertificatesConfiguration, isSupervised: Bool, states: PublicationStates, health: HealthBoard,
-        metrics: Metrics, audit: AuditReporter
+        _ configuration: CertificatesConfiguration, isSupervised: Bool, states: PublicationStates,
+        times: PublicationStateMachine.Times = PublicationStateMachine.Times(), health: HealthBoard, metrics: Metrics,
+        audit: AuditReporter
     ) {
         stateDirectory = configuration.stateDirectory
         self.states = states
@@ -32,7 +33,7 @@ package actor CertificatePublisher: QueueConfined {
             role.publication.map { publication in
                 let isByUnit = publication.publisher == .auto ? isSupervised : publication.publisher == .unit
                 let patience = Double(publication.reloadTimeout.components.seconds) + Self.slack
-                return PublishedRole(role, publication, isByUnit: isByUnit, patience: patience)
+                return PublishedRole(role, publication, isByUnit: isByUnit, patience: patience, times)
             }
         }
     }
@@ -134,7 +135,9 @@ package actor CertificatePublisher: QueueConfined {
 
     /// Whoever published has written down how it went.
     private func hear(_ role: PublishedRole) {
-        guard let mark = FileMark(of: path(role)), mark != role.mark, let folder = try? OpenFolder(folder) else { return }
+        guard let mark = FileMark(of: path(role)), mark != role.mark, let folder = try? OpenFolder(folder) else {
+            return
+        }
         role.mark = mark
         if let record = PublicationRecord.read(role.role.name, in: folder) { take(record, of: role) }
     }
@@ -206,9 +209,12 @@ private final class PublishedRole {
     /// When it was published last, in seconds since 1970.
     var time: Int64?
 
-    init(_ role: RoleConfiguration, _ configuration: PublicationConfiguration, isByUnit: Bool, patience: Double) {
+    init(
+        _ role: RoleConfiguration, _ configuration: PublicationConfiguration, isByUnit: Bool, patience: Double,
+        _ times: PublicationStateMachine.Times
+    ) {
         (self.role, self.configuration, self.isByUnit) = (role, configuration, isByUnit)
-        machine = PublicationStateMachine(hasCheck: configuration.check != nil, patience: patience)
+        machine = PublicationStateMachine(hasCheck: configuration.check != nil, patience: patience, times: times)
     }
 
     /// nil: something of it is not there yet.

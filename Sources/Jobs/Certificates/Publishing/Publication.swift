@@ -104,7 +104,8 @@ package struct Publication: Sendable {
         case .signalled(let number): throw PublicationError("reload: \(program) was ended by signal \(number)")
         case nil:
             throw PublicationError(
-                "reload: \(program) did not end within \(configuration.reloadTimeout.components.seconds) s, and was killed")
+                "reload: \(program) did not end within \(configuration.reloadTimeout.components.seconds) s, and was killed"
+            )
         }
     }
 }

@@ -31,13 +31,20 @@ package struct PublicationStateMachine: Sendable {
         case silent
     }
 
-    /// No look is further away: somebody may have published or undone by hand.
-    package static let interval = 30.0
-    /// How long a reader may take until it serves what it was told of.
-    package static let grace = 30.0
-    private static let firstPause = 10.0
-    private static let longestPause = 900.0
+    /// In seconds.
+    package struct Times: Sendable {
+        /// No look is further away: somebody may have published or undone by hand.
+        package var interval = 30.0
+        /// How long a reader may take until it serves what it was told of.
+        package var grace = 30.0
+        /// After a failure; each one more doubles it.
+        package var firstPause = 10.0
+        package var longestPause = 900.0
 
+        package init() {}
+    }
+
+    private let times: Times
     private let hasCheck: Bool
     /// How long whoever publishes may take.
     private let patience: Double
@@ -51,7 +58,9 @@ package struct PublicationStateMachine: Sendable {
     private var graceEnd = 0.0
     private var isServed = false
 
-    package init(hasCheck: Bool, patience: Double) { (self.hasCheck, self.patience) = (hasCheck, patience) }
+    package init(hasCheck: Bool, patience: Double, times: Times = Times()) {
+        (self.hasCheck, self.patience, self.times) = (hasCheck, patience, times)
+    }
 
     package var phase: Phase {
         guard let wanted else { return .waiting }
@@ -61,7 +70,7 @@ package struct PublicationStateMachine: Sendable {
     }
 
     package func nextAction(at now: Double) -> Action {
-        let later = now + Self.interval
+        let later = now + times.interval
         guard let wanted, withheld != wanted else { return .wait(until: later) }
         if published == wanted {
             if !hasCheck { return .wait(until: later) }
@@ -97,7 +106,7 @@ package struct PublicationStateMachine: Sendable {
             }
             askedTime = nil
             isServed = false
-            (checkTime, graceEnd) = (now, now + Self.grace)
+            (checkTime, graceEnd) = (now, now + times.grace)
             if !hasCheck { failureCount = 0 }
         case .withheld:
             (withheld, published, isServed) = (digest, nil, false)
@@ -117,11 +126,11 @@ package struct PublicationStateMachine: Sendable {
         switch finding {
         case .served:
             (isServed, failureCount) = (true, 0)
-            checkTime = now + Self.interval
+            checkTime = now + times.interval
             return false
         case .silent:
             isServed = false
-            checkTime = now + (now < graceEnd ? 1 : Self.interval)
+            checkTime = now + (now < graceEnd ? 1 : times.interval)
             return now >= graceEnd
         case .other:
             if now < graceEnd, !isServed {
@@ -137,7 +146,7 @@ package struct PublicationStateMachine: Sendable {
     private mutating func failed(random: Double, at now: Double) {
         failureCount = min(failureCount + 1, 20)
         (published, askedTime, isServed) = (nil, nil, false)
-        let pause = min(Self.firstPause * Double(1 << (failureCount - 1)), Self.longestPause)
+        let pause = min(times.firstPause * Double(1 << (failureCount - 1)), times.longestPause)
         retryTime = now + pause * (0.5 + random / 2)
     }
 }

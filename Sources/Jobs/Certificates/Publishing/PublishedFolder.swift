@@ -82,7 +82,9 @@ struct PublishedFolder: ~Copyable {
                 let entry = found.entry
                 let isAsWished = (entry.owner, entry.group, entry.mode) == (owner, group, file.mode)
                 let path = "\(folder.path)/\(file.name)"
-                guard isAsWished, try SecretReference.contents(of: found.descriptor, path) == file.text else { return false }
+                guard isAsWished, try SecretReference.contents(of: found.descriptor, path) == file.text else {
+                    return false
+                }
             } catch {
                 // Not there, a link, empty or too large: it is replaced.
                 return false
