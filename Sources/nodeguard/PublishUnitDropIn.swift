@@ -62,7 +62,7 @@ struct PublishUnitDropIn {
     }
 
     private static func isHome(_ folder: String) -> Bool {
-        ["/home/", "/root/", "/run/user/"].contains { (folder + "/").hasPrefix($0) }
+        ["/home", "/root", "/run/user"].contains { folder == $0 || folder.hasPrefix($0 + "/") }
     }
 
     /// Quoted where systemd would see more than one word or a specifier (systemd.syntax(7)).

@@ -29,8 +29,8 @@ package final class ChildProcess: Sendable {
     /// Starts `program`: a path, or a name that is looked up in PATH. It has the descriptors that it is given, its
     /// caller's in place of nil, and no others; no signal is blocked or ignored.
     ///
-    /// `environment`: nil for the caller's. `leadsGroup`: it gets a process group of its own, which its signals reach as
-    /// a whole. Throws if there is no such program.
+    /// `environment`: nil for the caller's. `leadsGroup`: it gets a process group of its own, all of which `signal`
+    /// reaches. Throws if there is no such program.
     package init(
         _ program: String, _ arguments: [String] = [], environment: [String: String]? = nil,
         directory: String? = nil, input: Int32? = nil, output: Int32? = nil, errors: Int32? = nil,

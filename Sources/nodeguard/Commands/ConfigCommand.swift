@@ -14,7 +14,8 @@ struct ConfigCommand: AsyncParsableCommand {
 
         func perform() async throws(VerbFailure) -> VerbStatus {
             let read = try location.read()
-            if let error = read.places.error(read.fileMistakes + read.certificateMistakes + read.expiryMistakes) {
+            let mistakes = read.fileMistakes + read.certificateMistakes + read.publicationMistakes
+            if let error = read.places.error(mistakes + read.expiryMistakes) {
                 throw VerbFailure(.configuration, error.description)
             }
             Console.say("\(location.config): no mistake")

@@ -7,7 +7,7 @@ struct PublishSection: Sendable, Equatable {
     enum Layout: String, Sendable, CaseIterable {
         case pair, postgresql, yugabytedb
 
-        /// `host`: how a YugabyteDB node is called in the names of its files (`--certs_dir`, server_broadcast_addresses).
+        /// `host`: how a YugabyteDB node is called in the names of the files in its `--certs_dir`.
         func names(host: String) -> PublicationConfiguration.Names {
             switch self {
             case .pair: .init(chain: "chain.pem", key: "key.pem", authorities: "ca.pem")

@@ -48,7 +48,7 @@ private final class PublishingNode: Sendable {
     }
 
     func comes(to condition: (PublishingNode) -> Bool) async throws {
-        if await eventually(within: 30, { condition(self) }) { return }
+        if await eventually(within: 120, { condition(self) }) { return }
         throw TestSupportError("it did not come to that: \(states["database"]?.text ?? "") \(health.snapshot.reasons)")
     }
 
@@ -135,7 +135,7 @@ private final class PublishingNode: Sendable {
         let first = try fixture.renew()
         node.publisher.taken(first, ofRole: "database")
         let request = fixture.statePath + "/publish/request"
-        #expect(await eventually(within: 30) { Files.exists(request) })
+        #expect(await eventually(within: 120) { Files.exists(request) })
         #expect(try Files.list(fixture.directory).isEmpty, "the daemon has no business there")
         #expect(node.member("state") == "publishing" && node.member("by") == "unit")
         #expect(try fixture.publication(configuration).run().outcome == .published)
@@ -145,7 +145,7 @@ private final class PublishingNode: Sendable {
         // Somebody goes back by hand: the daemon hears that, too, and does not ask again.
         let mark = FileMark(of: request)
         node.publisher.taken(try fixture.renew(), ofRole: "database")
-        #expect(await eventually(within: 30) { FileMark(of: request) != mark })
+        #expect(await eventually(within: 120) { FileMark(of: request) != mark })
         _ = try fixture.publication(configuration).run()
         try await node.comes { $0.member("state") == "written" }
         _ = try fixture.publication(configuration).undo()

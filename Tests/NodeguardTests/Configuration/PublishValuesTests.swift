@@ -1,4 +1,5 @@
 import Certificates
+import IO
 import Testing
 
 @testable import nodeguard
@@ -95,6 +96,17 @@ import Testing
     ])
     func `says what is wrong`(keys: String, words: String) {
         #expect(mistakes(Self.text(keys)).contains { $0.contains(words) }, "\(mistakes(Self.text(keys)))")
+    }
+
+    @Test func `has its folder and its owner looked for, each where it is named`() throws {
+        let keys = "directory: /no/such, owner: no-such-user, group: no-such-group"
+        let found = try NodeConfiguration.parse(Self.text(keys), path: "test").publicationMistakes
+        #expect(found.map(\.text).contains("role files: there is no user no-such-user"), "\(found)")
+        #expect(found.map(\.text).contains("role files: there is no group no-such-group"))
+        #expect(found.allSatisfy { $0.position.line == 3 && $0.position.column > 60 })
+        #expect(found.count == (Account.own == 0 ? 3 : 2))
+        let right = try NodeConfiguration.parse(Self.text("directory: /tmp, owner: root, group: root"), path: "test")
+        #expect(right.publicationMistakes == [])
     }
 
     @Test func `of YugabyteDB needs the host that its files are named by`() {

@@ -48,7 +48,7 @@ import Testing
 
                 own: expired, in files
                   serial     0C
-                  expires    1969-12-31T00:00:00Z, 1 d ago
+                  expires    1969-12-31T00:00:00Z, 24 h ago
                   renewal    by whoever brings the files
                   problem    the plane said no
                   served by  ysql (0.0.0.0:5433, [::]:5433)

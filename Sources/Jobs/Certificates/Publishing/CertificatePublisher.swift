@@ -11,6 +11,8 @@ package actor CertificatePublisher: QueueConfined {
     /// What a unit may take beyond the reload command.
     private static let slack = 30.0
     private static let checkLimit = Duration.seconds(10)
+    /// How often it is looked whether somebody else has published.
+    private static let hearing = 2.0
 
     private let stateDirectory: String
     private let roles: [PublishedRole]
@@ -62,7 +64,7 @@ package actor CertificatePublisher: QueueConfined {
     package func run() async {
         if !roles.isEmpty { prepare() }
         while !isStopped, !Task.isCancelled {
-            var next = now + 3600
+            var next = now + (roles.isEmpty ? 3600 : Self.hearing)
             for role in roles { next = min(next, advance(role)) }
             if await alarm.wait(for: .seconds(max(0.05, next - now))) == .cancelled { return }
         }

@@ -103,9 +103,8 @@ package struct Publication: Sendable {
         case .exited(let status): throw PublicationError("reload: \(program) ended with exit status \(status)")
         case .signalled(let number): throw PublicationError("reload: \(program) was ended by signal \(number)")
         case nil:
-            throw PublicationError(
-                "reload: \(program) did not end within \(configuration.reloadTimeout.components.seconds) s, and was killed"
-            )
+            let limit = configuration.reloadTimeout.components.seconds
+            throw PublicationError("reload: \(program) did not end within \(limit) s, and was killed")
         }
     }
 }

@@ -15,9 +15,8 @@ package final class PublicationStates: Sendable {
 
 /// What is said of publications: one place for their codes, events and words.
 final class PublicationReports: Sendable {
-    private static let codes = [
-        "CERTIFICATE_NOT_PUBLISHED", "CERTIFICATE_NOT_SERVED", "CERTIFICATE_NOT_CHECKED", "CERTIFICATE_WITHHELD",
-    ]
+    private static let aboutFiles = ["CERTIFICATE_NOT_PUBLISHED", "CERTIFICATE_WITHHELD"]
+    private static let aboutReader = ["CERTIFICATE_NOT_SERVED", "CERTIFICATE_NOT_CHECKED"]
 
     private let board: HealthBoard
     private let audit: AuditReporter
@@ -41,7 +40,8 @@ final class PublicationReports: Sendable {
         let role = record.role
         switch record.outcome {
         case .published:
-            keep(nil, role)
+            // What is served is the check's to say: told again and again, a node would seem well in between.
+            clear(Self.aboutFiles, role)
             guard record.hasChanged else { return }
             counter(role, "success").add()
             tell(.success, role, configuration, ["serial": .string(record.serial ?? "")])
@@ -73,7 +73,7 @@ final class PublicationReports: Sendable {
 
     /// The reader serves what it should; `isNew`: it did not before.
     func served(_ leaf: Certificate, _ role: String, _ configuration: PublicationConfiguration, isNew: Bool) {
-        keep(nil, role)
+        clear(Self.aboutFiles + Self.aboutReader, role)
         guard isNew else { return }
         tell(.success, role, configuration, members(leaf, configuration))
     }
@@ -111,14 +111,14 @@ final class PublicationReports: Sendable {
 
     // MARK: reasons
 
+    /// One problem at a time for each role: the newest.
     private func raise(_ code: String, _ severity: Severity, _ role: String, _ detail: String, _ action: String) {
-        keep(code, role)
+        clear((Self.aboutFiles + Self.aboutReader).filter { $0 != code }, role)
         board.raise(HealthReason(code, severity, subject: Self.subject(role), detail: detail, action: action))
     }
 
-    /// One problem at a time for each role: the newest.
-    private func keep(_ code: String?, _ role: String) {
-        for other in Self.codes where other != code { board.clear(other, subject: Self.subject(role)) }
+    private func clear(_ codes: [String], _ role: String) {
+        for code in codes { board.clear(code, subject: Self.subject(role)) }
     }
 
     private static func subject(_ role: String) -> String { "publication of \(role)" }
