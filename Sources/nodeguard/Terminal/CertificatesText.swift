@@ -45,7 +45,9 @@ struct CertificatesText {
 
     private func renewal(_ role: JSONValue) -> String? {
         if role["source"]?.string == "files" { return "by whoever brings the files" }
-        guard let moment = moment(role["next_renewal"]) else { return nil }
+        guard let moment = moment(role["next_renewal"]) ?? (role["renewal_cause"] == nil ? nil : "at once") else {
+            return nil
+        }
         let cause: String? =
             switch role["renewal_cause"]?.string {
             case "age": "about two thirds of its life are over then"

@@ -66,6 +66,8 @@ import Testing
         ]
         let text = CertificatesText(["roles": [role]], now: 0).text(width: 200)
         #expect(text.contains("1970-01-05T00:00:00Z, in 4 d: "), "\(text)")
+        let now: JSONValue = ["role": "a", "renewal_cause": .string(cause)]
+        #expect(CertificatesText(["roles": [now]], now: 0).text(width: 200).contains("  renewal    at once: "))
     }
 
     @Test func `fits its width, and obeys nobody's control characters`() {

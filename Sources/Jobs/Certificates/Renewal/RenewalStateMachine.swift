@@ -94,9 +94,10 @@ package struct RenewalStateMachine: Sendable {
         return isDemanded || now >= dueTime ? .renewing : .active
     }
 
-    /// When the certificate is renewed next if nothing happens; nil without one.
+    /// When the certificate is renewed next if nothing happens; nil without one, or if it is to be at once.
     package var nextRenewal: Double? {
         guard validity != nil else { return nil }
+        if isDemanded { return retry?.time }
         return max(dueTime, retry?.time ?? dueTime)
     }
 
