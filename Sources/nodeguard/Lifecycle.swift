@@ -93,18 +93,19 @@ enum Lifecycle {
 
         let failure = Failure()
         let streams = Task { await node.backups.run() }
+        let publishing = Task { await node.publisher.run() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await answer(status, stop, failure) }
             group.addTask { await node.audit.run() }
             group.addTask { await node.certificates.run() }
-            group.addTask { await node.publisher.run() }
             group.addTask { await reload.run() }
             group.addTask { await Pulse(node: node, manager: manager, log: log).run() }
             await stop.wait()
             await end(node, configuration, manager, log)
             group.cancelAll()
         }
-        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time.
+        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time; a reload command may hang.
+        publishing.cancel()
         withExtendedLifetime(streams) {}
         await status.close()
         return failure.reason.withLock(\.self)
@@ -139,7 +140,6 @@ enum Lifecycle {
         await node.proxy.stop()
         await node.backups.stop()
         await node.certificates.stop()
-        await node.publisher.stop()
         node.reporter.report(AuditEvent(.agentStopped))
         await node.audit.stop()
         await node.plane?.close()

@@ -33,8 +33,9 @@ private final class PublishingNode: Sendable {
     }
 
     func stop() async {
-        await publisher.stop()
-        await running.withLock { $0 }?.value
+        let task = running.withLock { $0 }
+        task?.cancel()
+        await task?.value
     }
 
     var codes: [String] { health.snapshot.reasons.map(\.code) }

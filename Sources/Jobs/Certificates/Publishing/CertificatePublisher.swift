@@ -20,7 +20,6 @@ package actor CertificatePublisher: QueueConfined {
     private let reports: PublicationReports
     private nonisolated let alarm = Alarm(label: "publish")
     private let origin = ContinuousClock.now
-    private var isStopped = false
 
     /// `isSupervised`: by systemd, which has units.
     package init(
@@ -60,19 +59,14 @@ package actor CertificatePublisher: QueueConfined {
 
     // MARK: life
 
-    /// Until `stop` is called or the task is cancelled.
+    /// Until the task is cancelled; not before a reload command or a check that has begun is over.
     package func run() async {
         if !roles.isEmpty { prepare() }
-        while !isStopped, !Task.isCancelled {
+        while !Task.isCancelled {
             var next = now + (roles.isEmpty ? 3600 : Self.hearing)
             for role in roles { next = min(next, advance(role)) }
             if await alarm.wait(for: .seconds(max(0.05, next - now))) == .cancelled { return }
         }
-    }
-
-    package func stop() {
-        isStopped = true
-        alarm.ring()
     }
 
     private var now: Double {
