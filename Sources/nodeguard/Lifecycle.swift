@@ -104,7 +104,7 @@ enum Lifecycle {
             await end(node, configuration, manager, log)
             group.cancelAll()
         }
-        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time; a reload command may hang.
+        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time; so may a reload command.
         publishing.cancel()
         withExtendedLifetime(streams) {}
         await status.close()
