@@ -132,8 +132,8 @@ let package = Package(
         tests(
             "Nodeguard",
             uses: [
-                "nodeguard", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports", "TestSupport", logging,
-                nio,
+                "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
+                "TestSupport", logging, nio,
             ]),
         tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "IO", "OpenSSL", "TestSupport", grdb, crypto]),
         .testTarget(

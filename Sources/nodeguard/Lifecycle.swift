@@ -93,6 +93,7 @@ enum Lifecycle {
 
         let failure = Failure()
         let streams = Task { await node.backups.run() }
+        let publishing = Task { await node.publisher.run() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await answer(status, stop, failure) }
             group.addTask { await node.audit.run() }
@@ -104,7 +105,8 @@ enum Lifecycle {
             await end(node, configuration, manager, log)
             group.cancelAll()
         }
-        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time.
+        // Not awaited: a stream may hang in a target's disk, and `stop` has given it its time; so may a reload command.
+        publishing.cancel()
         withExtendedLifetime(streams) {}
         await status.close()
         return failure.reason.withLock(\.self)

@@ -8,6 +8,7 @@ import PlaneClient
 import Proxy
 import Reports
 import Status
+import Systemd
 
 /// One node: every job, made from the configuration and joined by closures. The only file that sees them all.
 struct Node {
@@ -22,6 +23,7 @@ struct Node {
     let certificates: CertificateRenewer
     /// nil: no listener asks for the cluster's CRLs.
     let revocation: RevocationFetcher?
+    let publisher: CertificatePublisher
     let proxy: DatabaseProxy
     let backups: BackupJob
     let plane: PlaneClient?
@@ -59,17 +61,24 @@ struct Node {
         }
         revocation = fetcher
         let clusterTrust = ClusterTrust()
+        let (states, roles) = (PublicationStates(), configuration.certificatesConfiguration())
+        let publisher = CertificatePublisher(
+            roles, isSupervised: ServiceManager().isPresent, states: states, health: health, metrics: metrics,
+            audit: reporter)
+        self.publisher = publisher
         certificates = CertificateRenewer(
-            configuration.certificatesConfiguration(), plane: plane,
+            roles, plane: plane,
             receiver: CertificateReceiver(
                 nodeIdentity: { [revocation] _, _ in revocation?.identityChanged() },
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
+                inService: { role, identity in publisher.taken(identity, ofRole: role) },
                 trust: { [revocation] trust in
+                    publisher.taken(trust)
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
                     revocation?.publish(trust: trust)
                 },
                 filesDue: { [filesDue] in filesDue.ring() }),
-            health: health, metrics: metrics, audit: reporter)
+            publications: states, health: health, metrics: metrics, audit: reporter)
         backups = try BackupJob(
             BackupsConfiguration(
                 node: configuration.node.name, cluster: cluster, version: Nodeguard.version,

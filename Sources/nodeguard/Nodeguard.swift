@@ -14,8 +14,9 @@ import ArgumentParser
         version: "nodeguard \(version)",
         subcommands: [
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
-            BansCommand.self, CertificatesCommand.self, BackupCommand.self, AuditCommand.self, DrainCommand.self,
-            UndrainCommand.self, ReloadCommand.self, ExplainCommand.self, ConfigCommand.self, VersionCommand.self,
+            BansCommand.self, CertificatesCommand.self, PublishCommand.self, BackupCommand.self, AuditCommand.self,
+            DrainCommand.self, UndrainCommand.self, ReloadCommand.self, ExplainCommand.self, ConfigCommand.self,
+            VersionCommand.self,
         ])
 }
 

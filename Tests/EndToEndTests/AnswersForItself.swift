@@ -53,7 +53,7 @@ import Testing
         let expected =
             slots + [
                 "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "exposure",
-                "files", "plane", "reload",
+                "files", "plane", "publish", "reload",
             ]
         // Each generation of credentials has a lane of its own; the one before may be ending.
         #expect(labels.filter { !$0.hasPrefix("plane-") }.sorted() == expected.sorted())

@@ -1,5 +1,6 @@
 import Foundation
 import IO
+import TestSupport
 import Testing
 
 @Suite struct `A child process` {
@@ -43,6 +44,29 @@ import Testing
         #expect(killed.ending == nil)
         killed.signal(SIGTERM)
         #expect(killed.wait() == .signalled(SIGTERM) && killed.ending?.status == 128 + SIGTERM)
+    }
+
+    @Test func `that takes too long is killed with all that it has started`() async throws {
+        let pipe = Foundation.Pipe()
+        let child = try ChildProcess(
+            "sh", ["-c", "sleep 600 & echo $!; sleep 600"], output: pipe.fileHandleForWriting.fileDescriptor,
+            leadsGroup: true)
+        try pipe.fileHandleForWriting.close()
+        let started = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
+        let grandchild = try #require(Int32(started.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(child.wait(within: .milliseconds(200)) == nil)
+        // The pipe's last writer was the grandchild.
+        #expect(pipe.fileHandleForReading.readDataToEndOfFile().isEmpty)
+        #expect(await eventually(within: 20) { kill(grandchild, 0) != 0 || isZombie(grandchild) })
+        #expect(try ChildProcess("sh", ["-c", "exit 4"], leadsGroup: true).wait(within: .seconds(60)) == .exited(4))
+        let other = try ChildProcess("sh", ["-c", "kill -KILL $$"], leadsGroup: true)
+        #expect(other.wait(within: .seconds(60)) == .signalled(SIGKILL), "killed by somebody else, not for its time")
+    }
+
+    /// Nobody may wait for it here: its parent is gone.
+    private func isZombie(_ process: Int32) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return status.isEmpty || status.contains(") Z ")
     }
 
     @Test func `that is not there is an error`() {

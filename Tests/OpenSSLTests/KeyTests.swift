@@ -1,4 +1,5 @@
 import Glibc
+import IO
 import OpenSSL
 import TestSupport
 import Testing
@@ -20,6 +21,24 @@ import Testing
         #expect((key.rawPublicKey != nil) == (kind == .ed25519))
         try Subprocess.check("openssl", ["pkey", "-check", "-noout", "-in", path])
         #expect("\(key)" == "private key")
+    }
+
+    @Test(arguments: KeyKind.allCases)
+    func `is the same text each time, and is read from it again`(kind: KeyKind) throws {
+        let folder = try temporaryDirectory()
+        let key = try PrivateKey.generate(kind)
+        let text = try key.pem()
+        #expect(try key.pem() == text)
+        #expect(try PrivateKey.generate(kind).pem() != text)
+        try key.writePEM(to: folder.file("key.pem"))
+        let file = try OpenFolder(folder.path).open("key.pem")
+        let read = try SecretReference.contents(of: file.descriptor, "key.pem")
+        #expect(read == text)
+        #expect(try PrivateKey(pem: read, "key.pem").publicKeyDER == key.publicKeyDER)
+        let error = #expect(throws: OpenSSLError.self) {
+            try PrivateKey(pem: SecretReference(copying: Array("no key".utf8)), "such.pem")
+        }
+        #expect(error?.description.contains("such.pem") == true)
     }
 
     @Test func `replaces its file whole and leaves nothing else in the folder`() throws {

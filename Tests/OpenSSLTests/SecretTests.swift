@@ -67,6 +67,10 @@ import Testing
     }
 
     @Test func `is compared byte by byte`() {
+        #expect(SecretReference(copying: [1, 2]) == SecretReference(copying: [1, 2]))
+        #expect(SecretReference(copying: [1, 2]) != SecretReference(copying: [1, 3]))
+        #expect(SecretReference(copying: [1, 2]) != SecretReference(copying: [1]))
+        #expect(SecretReference(copying: []) == SecretReference(copying: []))
         #expect(MessageAuthentication.equal([1, 2, 3], [1, 2, 3]))
         #expect(!MessageAuthentication.equal([1, 2, 3], [1, 2, 4]))
         #expect(!MessageAuthentication.equal([1, 2, 3], [1, 2]))

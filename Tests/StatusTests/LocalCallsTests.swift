@@ -24,6 +24,22 @@ import Testing
         #expect(answer.body == "lane audit: no answer for 15 s\n")
     }
 
+    @Test func `have beside the certificates what each port shows of them, and nothing else of it`() async {
+        fixture.health.publish(section: "certificates", ["roles": [["role": "database"]]])
+        #expect(await ask("/v1/certificates").body.contains("listeners") == false, "before the proxy has said anything")
+        let port: JSONValue = [
+            "name": "ysql", "addresses": ["127.0.0.1:1"], "state": "open", "open": 7,
+            "certificates": [["serial": "0A", "names": ["a"]]],
+        ]
+        fixture.health.publish(section: "proxy", ["listeners": [port], "tunnels": []])
+        let shown: JSONValue = [
+            "name": "ysql", "addresses": ["127.0.0.1:1"], "state": "open",
+            "certificates": [["serial": "0A", "names": ["a"]]],
+        ]
+        let expected: JSONValue = ["roles": [["role": "database"]], "listeners": [shown], "tunnels": []]
+        #expect(await ask("/v1/certificates").body.contains(expected.text))
+    }
+
     @Test func `say what is missing until the node is ready`() async {
         let before = await ask("/readyz")
         #expect(before.status == 503)

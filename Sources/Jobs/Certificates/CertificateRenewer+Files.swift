@@ -37,6 +37,7 @@ extension CertificateRenewer {
         for file in files {
             guard let identity = found.new[file.role] else { continue }
             file.adopt(identity)
+            receiver.inService(file.role, identity)
             reports.published(identity.leaf, role: file.role, generation: file.generation)
         }
         report()

@@ -40,14 +40,15 @@ package actor CertificateRenewer: QueueConfined {
     /// `plane`: this job alone replaces its credentials; nil exactly if the configuration has no management.
     package init(
         _ configuration: CertificatesConfiguration, plane: PlaneClient?, receiver: CertificateReceiver,
-        health: HealthBoard, metrics: Metrics, audit: AuditReporter
+        publications: PublicationStates = PublicationStates(), health: HealthBoard, metrics: Metrics,
+        audit: AuditReporter
     ) {
         precondition(
             (plane == nil) == (configuration.management == nil), "a plane's client goes with its configuration")
         self.configuration = configuration
         self.plane = plane
         self.receiver = receiver
-        reports = CertificateReports(health, audit, metrics)
+        reports = CertificateReports(health, audit, metrics, publications)
         let state = configuration.stateDirectory
         trustStore = TrustStore(stateDirectory: state)
         ledger = IssuanceLedger(stateDirectory: state)
@@ -237,7 +238,10 @@ package actor CertificateRenewer: QueueConfined {
             Validity(leaf), jitter: RenewalJitter.fraction(node: configuration.node, serial: leaf.serial),
             random: .random(in: 0..<1), isNew: isNew, at: now)
         guard Double(leaf.notAfter) > now else { return }
-        if !certificate.isNode { receiver.identity(certificate.role, stored.identity) }
+        if !certificate.isNode {
+            receiver.identity(certificate.role, stored.identity)
+            receiver.inService(certificate.role, stored.identity)
+        }
         reports.published(leaf, role: certificate.role, generation: stored.generation)
         reports.arrived(leaf, role: certificate.role, isOld: certificate.machine.isOldOnArrival)
     }
@@ -247,7 +251,7 @@ package actor CertificateRenewer: QueueConfined {
         let fileRows = files.map { file in
             CertificateReports.Row(
                 role: file.role, phase: phase(of: file), leaf: file.identity?.leaf, generation: file.generation,
-                nextRenewal: nil, lastProblem: nil, isFromFiles: true)
+                nextRenewal: nil, renewalCause: nil, lastProblem: nil, isFromFiles: true)
         }
         let rows = managed.map { $0.row(at: now) } + fileRows
         for certificate in managed {

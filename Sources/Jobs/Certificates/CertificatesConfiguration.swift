@@ -58,11 +58,14 @@ package struct RoleConfiguration: Sendable {
 
     package var name: String
     package var source: Source
+    /// nil: no program but this one reads it.
+    package var publication: PublicationConfiguration?
 
-    package init(name: String, source: Source) {
+    package init(name: String, source: Source, publication: PublicationConfiguration? = nil) {
         precondition(name != Self.node, "'\(Self.node)' is the node's own identity")
         self.name = name
         self.source = source
+        self.publication = publication
     }
 }
 
@@ -71,6 +74,9 @@ package struct CertificateReceiver: Sendable {
     /// The node identity, and under whom the plane is verified.
     package var nodeIdentity: @Sendable (TLSIdentity, TrustAnchors) -> Void
     package var identity: @Sendable (_ role: String, TLSIdentity) -> Void
+    /// The role's certificate is in service: of one that was asked of the plane, it is on the disk; of one in files, it
+    /// has been adopted.
+    package var inService: @Sendable (_ role: String, TLSIdentity) -> Void
     /// The cluster's authorities.
     package var trust: @Sendable (TrustAnchors) -> Void
     /// To which cluster this node belongs.
@@ -81,12 +87,14 @@ package struct CertificateReceiver: Sendable {
     package init(
         nodeIdentity: @escaping @Sendable (TLSIdentity, TrustAnchors) -> Void = { _, _ in },
         identity: @escaping @Sendable (_ role: String, TLSIdentity) -> Void = { _, _ in },
+        inService: @escaping @Sendable (_ role: String, TLSIdentity) -> Void = { _, _ in },
         trust: @escaping @Sendable (TrustAnchors) -> Void = { _ in },
         membership: @escaping @Sendable (Membership) -> Void = { _ in },
         filesDue: @escaping @Sendable () -> Void = {}
     ) {
         self.nodeIdentity = nodeIdentity
         self.identity = identity
+        self.inService = inService
         self.trust = trust
         self.membership = membership
         self.filesDue = filesDue

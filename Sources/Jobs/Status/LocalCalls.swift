@@ -68,7 +68,7 @@ final class LocalCalls: Sendable {
                 isVerbose ? report.checklist : report.health.state.rawValue + "\n", status: isWell ? 200 : 503)
         case .status: return .json(report().document)
         case .metrics: return LocalAnswer(status: 200, form: .openMetrics, body: source.metrics.openMetricsText)
-        case .section(let name): return .json(source.health.snapshot.sections[name] ?? .null)
+        case .section(let name): return .json(section(name))
         case .connections(let after, let limit): return .json(await source.control.connections(after, limit))
         case .events(let count): return .json(await source.control.events(count))
         case .renew(let role): return LocalAnswer(await source.control.renew(role))
@@ -79,6 +79,23 @@ final class LocalCalls: Sendable {
         case .reload(let waits): return LocalAnswer(await source.control.reload(waits))
         case .undrain: return LocalAnswer(await source.control.undrain())
         }
+    }
+
+    /// Beside the certificates stands what each port shows of them.
+    private func section(_ name: String) -> JSONValue {
+        let sections = source.health.snapshot.sections
+        guard name == "certificates", case .object(var members)? = sections[name] else {
+            return sections[name] ?? .null
+        }
+        for kind in ["listeners", "tunnels"] {
+            guard case .object(let proxy)? = sections["proxy"], case .array(let ports)? = proxy[kind] else { continue }
+            members[kind] = .array(
+                ports.compactMap { port in
+                    guard case .object(let all) = port else { return nil }
+                    return .object(all.filter { ["name", "addresses", "state", "certificates"].contains($0.key) })
+                })
+        }
+        return .object(members)
     }
 
     private func report() -> StatusReport {

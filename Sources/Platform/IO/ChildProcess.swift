@@ -1,4 +1,5 @@
 import CLinux
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -22,15 +23,18 @@ package final class ChildProcess: Sendable {
     }
 
     package let identifier: Int32
+    private let leadsGroup: Bool
     private let reaped = Mutex<Ending?>(nil)
 
     /// Starts `program`: a path, or a name that is looked up in PATH. It has the descriptors that it is given, its
     /// caller's in place of nil, and no others; no signal is blocked or ignored.
     ///
-    /// `environment`: nil for the caller's. Throws if there is no such program.
+    /// `environment`: nil for the caller's. `leadsGroup`: it gets a process group of its own, all of which `signal`
+    /// reaches. Throws if there is no such program.
     package init(
         _ program: String, _ arguments: [String] = [], environment: [String: String]? = nil,
-        directory: String? = nil, input: Int32? = nil, output: Int32? = nil, errors: Int32? = nil
+        directory: String? = nil, input: Int32? = nil, output: Int32? = nil, errors: Int32? = nil,
+        leadsGroup: Bool = false
     ) throws(IOError) {
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
@@ -46,7 +50,7 @@ package final class ChildProcess: Sendable {
         _ = CLinux_spawn_closing_from(&actions, STDERR_FILENO + 1)
         if let directory { _ = CLinux_spawn_in(&actions, directory) }
         CLinux_heed_children()
-        Self.resetSignals(&attributes)
+        Self.prepare(&attributes, leadsGroup: leadsGroup)
         let variables = environment.map { $0.map { "\($0)=\($1)" } }
         var process: pid_t = 0
         let failure = Self.withStrings([program] + arguments) { words in
@@ -59,9 +63,10 @@ package final class ChildProcess: Sendable {
         }
         guard failure == 0 else { throw IOError("start \(program)", code: failure) }
         identifier = process
+        self.leadsGroup = leadsGroup
     }
 
-    private static func resetSignals(_ attributes: inout posix_spawnattr_t) {
+    private static func prepare(_ attributes: inout posix_spawnattr_t, leadsGroup: Bool) {
         var none = sigset_t()
         var all = sigset_t()
         sigemptyset(&none)
@@ -69,7 +74,9 @@ package final class ChildProcess: Sendable {
         for fixed in [SIGKILL, SIGSTOP] { sigdelset(&all, fixed) }
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (leadsGroup ? POSIX_SPAWN_SETPGROUP : 0)
+        posix_spawnattr_setflags(&attributes, Int16(flags))
     }
 
     private static func withStrings<Result>(
@@ -106,10 +113,23 @@ package final class ChildProcess: Sendable {
         }
     }
 
+    /// The same, for no longer than `limit`: then it is killed, with its group. nil: it was.
+    package func wait(within limit: Duration) -> Ending? {
+        let ran = DispatchSemaphore(value: 0)
+        let overdue = DispatchWorkItem {
+            self.signal(SIGKILL)
+            ran.signal()
+        }
+        DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds, execute: overdue)
+        let ending = wait()
+        overdue.cancel()
+        return ran.wait(timeout: .now()) == .success && ending == .signalled(SIGKILL) ? nil : ending
+    }
+
     /// Nothing, once its end is known: its number may be another's.
     package func signal(_ number: Int32) {
         reaped.withLock { known in
-            if reap(&known) == nil { kill(identifier, number) }
+            if reap(&known) == nil { kill(leadsGroup ? -identifier : identifier, number) }
         }
     }
 }

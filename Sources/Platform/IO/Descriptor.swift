@@ -60,6 +60,18 @@ package struct Descriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Of a secret, too: nothing is copied.
+    package borrowing func writeAll(_ bytes: Span<UInt8>) throws(IOError) {
+        var start = 0
+        while start < bytes.count {
+            let written = bytes.withUnsafeBufferPointer { all in
+                retrying { Glibc.write(rawValue, all.baseAddress.map { $0 + start }, all.count - start) }
+            }
+            guard written >= 0 else { throw IOError("write") }
+            start += written
+        }
+    }
+
     /// Returns when the data are on the disk (fsync(2)).
     package borrowing func synchronize() throws(IOError) {
         guard retrying({ fsync(rawValue) }) == 0 else { throw IOError("fsync") }

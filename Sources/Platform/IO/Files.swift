@@ -102,11 +102,11 @@ package enum Files {
     }
 
     /// Whether there is a group of this name (group(5)).
-    package static func isGroup(_ name: String) -> Bool { groupNumber(name) != nil }
+    package static func isGroup(_ name: String) -> Bool { Account.group(name) != nil }
 
     /// `group`: a name of group(5).
     package static func setGroup(of path: String, to group: String?) throws(IOError) {
-        guard let number = group.map({ groupNumber($0) }) ?? getegid() else {
+        guard let number = group.map({ Account.group($0) }) ?? getegid() else {
             throw IOError("give \(path) to the group \(group ?? ""), which does not exist", code: ENOENT)
         }
         guard chown(path, uid_t.max, number) == 0 else {
@@ -118,15 +118,7 @@ package enum Files {
     package static func isOwnOfOtherGroup(_ path: String, than group: String?) -> Bool {
         var state = stat()
         guard stat(path, &state) == 0, state.st_uid == geteuid() else { return false }
-        return state.st_gid != (group.map { groupNumber($0) } ?? getegid())
-    }
-
-    private static func groupNumber(_ name: String) -> gid_t? {
-        var entry = Glibc.group()
-        var found: UnsafeMutablePointer<Glibc.group>?
-        var space = [CChar](repeating: 0, count: 64 << 10)
-        guard getgrnam_r(name, &entry, &space, space.count, &found) == 0, found != nil else { return nil }
-        return entry.gr_gid
+        return state.st_gid != (group.map { Account.group($0) } ?? getegid())
     }
 
     /// Names in the folder, sorted, without `.` and `..`.

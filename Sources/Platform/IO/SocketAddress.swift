@@ -67,6 +67,11 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Of 4 or 16 bytes.
+    package static func host(_ bytes: [UInt8]) -> String? {
+        (bytes.count == 4 ? SocketAddress.ipv4(bytes, port: 0) : .ipv6(bytes, port: 0)).host
+    }
+
     package var port: UInt16? {
         switch self {
         case .ipv4(_, let port), .ipv6(_, let port): port

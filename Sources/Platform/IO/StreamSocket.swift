@@ -110,6 +110,20 @@ package struct StreamSocket: ~Copyable, Sendable {
         return .bytes(count)
     }
 
+    /// Blocks the thread until it can be read or written, or has failed; ETIMEDOUT when `deadline` comes first. For
+    /// queues that may wait, never for a lane.
+    package borrowing func wait(forWriting: Bool, until deadline: ContinuousClock.Instant) throws(IOError) {
+        var wish = pollfd(fd: rawValue, events: Int16(forWriting ? POLLOUT : POLLIN), revents: 0)
+        while true {
+            let left = ContinuousClock.now.duration(to: deadline).seconds
+            if left <= 0 { throw IOError("wait for the peer", code: ETIMEDOUT) }
+            // Rounded up, or the last millisecond would be a busy loop.
+            let count = poll(&wish, 1, Int32(min(left * 1000 + 1, 60_000)))
+            if count > 0 { return }
+            guard count == 0 || errno == EINTR else { throw IOError("wait for the peer") }
+        }
+    }
+
     package borrowing func shutdownWriting() { _ = shutdown(rawValue, Int32(SHUT_WR)) }
 
     /// The close that follows sends RST instead of FIN: the peer learns that it did not get everything.

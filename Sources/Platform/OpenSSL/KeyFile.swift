@@ -9,6 +9,11 @@ enum KeyFile {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else { throw OpenSSLError(systemCall: "open \(path)") }
         defer { close(descriptor) }
+        return try read(descriptor, path)
+    }
+
+    /// `path`: what it is called in errors.
+    static func read(_ descriptor: Int32, _ path: String) throws(OpenSSLError) -> SecretBytes {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw OpenSSLError(systemCall: "look at \(path)") }
         guard status.st_mode & S_IFMT == S_IFREG, (1...sizeLimit).contains(Int(status.st_size)) else {

@@ -46,12 +46,18 @@ package final class PrivateKey: Sendable, CustomStringConvertible {
 
     /// Reads an unencrypted PEM file; the text passes through secure memory only.
     package convenience init(pemFile path: String) throws(OpenSSLError) {
-        let text = try KeyFile.read(path)
-        let pointer: OpaquePointer? = text.withUnsafeBytes { raw in
-            let input = MemoryBIO(reading: raw)
-            ErrorStack.clear()
-            // Answers for the pass phrase, lest OpenSSL ask the terminal for it.
-            return PEM_read_bio_PrivateKey(input.pointer, nil, { _, _, _, _ in -1 }, nil)
+        try self.init(pem: try SecretReference.contents(of: path), path)
+    }
+
+    /// `path`: where it was read, for errors.
+    package convenience init(pem text: SecretReference, _ path: String) throws(OpenSSLError) {
+        let pointer: OpaquePointer? = text.withSecret { secret in
+            secret.withUnsafeBytes { raw in
+                let input = MemoryBIO(reading: raw)
+                ErrorStack.clear()
+                // Answers for the pass phrase, lest OpenSSL ask the terminal for it.
+                return PEM_read_bio_PrivateKey(input.pointer, nil, { _, _, _, _ in -1 }, nil)
+            }
         }
         guard let pointer else { throw OpenSSLError(stackAfter: "read the private key \(path)") }
         self.init(adopting: pointer)
@@ -59,17 +65,29 @@ package final class PrivateKey: Sendable, CustomStringConvertible {
 
     /// Replaces the file durably: a new file of mode 0600, fsync, rename, fsync of its folder.
     package func writePEM(to path: String) throws(OpenSSLError) {
+        let output = try encodedPEM()
+        var failure: OpenSSLError?
+        output.withBytes { bytes in
+            do throws(OpenSSLError) { try KeyFile.write(bytes, to: path) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// PKCS#8, unencrypted; the same bytes each time.
+    package func pem() throws(OpenSSLError) -> SecretReference {
+        try encodedPEM().withBytes { bytes in
+            SecretReference(SecretBytes(count: bytes.count) { $0.copyMemory(from: bytes) })
+        }
+    }
+
+    private func encodedPEM() throws(OpenSSLError) -> MemoryBIO {
         let output = MemoryBIO(isSecret: true)
         try openSSL(
             "encode a private key",
             isOne: {
                 PEM_write_bio_PKCS8PrivateKey(output.pointer, pointer, nil, nil, 0, nil, nil)
             })
-        var failure: OpenSSLError?
-        output.withBytes { bytes in
-            do throws(OpenSSLError) { try KeyFile.write(bytes, to: path) } catch { failure = error }
-        }
-        if let failure { throw failure }
+        return output
     }
 
     package func matches(_ certificate: Certificate) -> Bool {

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import IO
 
 /// Secret bytes with one owner: kept out of swap and core dumps, wiped in `deinit`, without a description.
 ///
@@ -116,6 +117,13 @@ package final class SecretReference: Sendable, CustomStringConvertible, CustomRe
         SecretReference(try KeyFile.read(path))
     }
 
+    /// The same of a file that is open, from where it stands; `path` is what it is called in errors.
+    package static func contents(
+        of file: borrowing Descriptor, _ path: String
+    ) throws(OpenSSLError) -> SecretReference {
+        SecretReference(try KeyFile.read(file.rawValue, path))
+    }
+
     package var count: Int { secret.count }
     package var description: String { "secret" }
     package var customMirror: Mirror { Mirror(self, children: []) }
@@ -130,6 +138,17 @@ package final class SecretReference: Sendable, CustomStringConvertible, CustomRe
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try secret.withBytes(body)
+    }
+}
+
+extension SecretReference: Equatable {
+    /// In a time that tells nothing but their lengths.
+    package static func == (one: SecretReference, other: SecretReference) -> Bool {
+        one.secret.withUnsafeBytes { left in
+            other.secret.withUnsafeBytes { right in
+                left.count == right.count && CRYPTO_memcmp(left.baseAddress, right.baseAddress, left.count) == 0
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case certificateRenewed = "certificate.renewed"
     case certificateFailed = "certificate.failed"
     case certificatePublished = "certificate.published"
+    case certificateDelivered = "certificate.delivered"
     case trustChanged = "trust.changed"
     case revocationListAdopted = "revocation.list-adopted"
     case revocationListAged = "revocation.list-aged"

@@ -11,7 +11,8 @@ struct CertificatesCommand: AsyncParsableCommand {
 
     struct List: Verb {
         static let configuration = CommandConfiguration(
-            commandName: "list", abstract: "List the certificates with their subjects, serials and dates.")
+            commandName: "list",
+            abstract: "List the certificates: their names and dates, the next renewal and why, and who serves them.")
 
         @OptionGroup var location: ConfigurationOption
         @OptionGroup var form: JSONFlag
@@ -20,13 +21,9 @@ struct CertificatesCommand: AsyncParsableCommand {
             let status = try location.read().status
             let (body, document) = try await LocalQuestions(configuration: status).document(
                 "/v1/certificates", at: status.socket)
-            Console.say(form.json ? body : Self.text(document, Timestamp.now.seconds))
+            let list = CertificatesText(document, now: Timestamp.now.seconds)
+            Console.say(form.json ? body : list.text(width: Console.width))
             return .ready
-        }
-
-        static func text(_ section: JSONValue, _ now: Int64) -> String {
-            let lines = StatusText.certificateTable(section, now).lines(width: Console.width)
-            return lines.isEmpty ? "no certificate yet" : lines.joined(separator: "\n")
         }
     }
 

@@ -4,7 +4,7 @@ import ArgumentParser
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Check, show or begin a configuration.",
-        subcommands: [Check.self, Show.self, Example.self, SocketUnit.self])
+        subcommands: [Check.self, Show.self, Example.self, SocketUnit.self, PublishUnit.self])
 
     struct Check: Verb {
         static let configuration = CommandConfiguration(
@@ -14,7 +14,8 @@ struct ConfigCommand: AsyncParsableCommand {
 
         func perform() async throws(VerbFailure) -> VerbStatus {
             let read = try location.read()
-            if let error = read.places.error(read.fileMistakes + read.certificateMistakes + read.expiryMistakes) {
+            let mistakes = read.fileMistakes + read.certificateMistakes + read.publicationMistakes
+            if let error = read.places.error(mistakes + read.expiryMistakes) {
                 throw VerbFailure(.configuration, error.description)
             }
             Console.say("\(location.config): no mistake")
@@ -62,6 +63,23 @@ struct ConfigCommand: AsyncParsableCommand {
             guard let unit = units.first(where: { $0.name == listener }) else {
                 let names = units.map(\.name).joined(separator: ", ")
                 throw VerbFailure(.usage, "there is no listener \(listener); the configuration has: \(names)")
+            }
+            Console.say(unit.text)
+            return .ready
+        }
+    }
+    struct PublishUnit: Verb {
+        static let configuration = CommandConfiguration(
+            commandName: "publish-unit",
+            abstract: "Print what nodeguard-publish.service needs to write into the folders of roles with 'publish'.")
+
+        @OptionGroup var location: ConfigurationOption
+
+        func perform() async throws(VerbFailure) -> VerbStatus {
+            let configuration = try location.read()
+            let unit = PublishUnitDropIn(configuration, path: location.config)
+            guard !unit.isEmpty else {
+                throw VerbFailure(.usage, "no role of \(location.config) is published by the unit")
             }
             Console.say(unit.text)
             return .ready

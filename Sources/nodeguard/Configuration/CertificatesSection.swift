@@ -1,3 +1,5 @@
+import IO
+
 /// `certificates:`: the kind of key to make, and the roles beside the node's own identity.
 struct CertificatesSection: Sendable, Equatable {
     enum KeyKind: String, Sendable, CaseIterable {
@@ -45,9 +47,10 @@ struct RoleSection: Sendable, Equatable {
 
     let name: String
     let source: Source
+    /// nil: no program but this one reads it.
+    let publication: PublishSection?
 
     static func read(_ section: Section, isManaged: Bool) -> RoleSection? {
-        section.refuse("publish")
         let name = section.value("name", .roleName, isRequired: true)
         let names = section.list("names", .dnsName)?.map(\.value)
         let addresses = section.list("addresses", .ipAddress)?.map(\.value)
@@ -59,6 +62,10 @@ struct RoleSection: Sendable, Equatable {
             guard let chain, let key else { return nil }
             return .files(chain: chain, key: key)
         }
+        let host = names?.first ?? addresses?.first.flatMap(SocketAddress.host)
+        let publication = section.section("publish") {
+            PublishSection.read($0, host: host, trustsCluster: isManaged)
+        }
         guard let name else { return nil }
         if section.has("files") {
             for key in ["names", "addresses", "uris", "usage"] where section.has(key) {
@@ -66,7 +73,7 @@ struct RoleSection: Sendable, Equatable {
                     "'\(key)' does not go with 'files': the certificate in them has its names already",
                     at: section.place(of: key))
             }
-            return files.map { RoleSection(name: name, source: $0) }
+            return files.map { RoleSection(name: name, source: $0, publication: publication) }
         }
         if !isManaged {
             section.add(
@@ -82,7 +89,8 @@ struct RoleSection: Sendable, Equatable {
             name: name,
             source: .enrolled(
                 names: names ?? [], addresses: addresses ?? [], uris: uris ?? [],
-                usage: Usage.allCases.filter((usage ?? [.server]).contains)))
+                usage: Usage.allCases.filter((usage ?? [.server]).contains)),
+            publication: publication)
     }
 }
 

@@ -36,6 +36,28 @@ enum ConfigurationExample {
               files:
                 chain: /etc/nodeguard/own/chain.pem   # the leaf first
                 key: /etc/nodeguard/own/key.pem
+            - name: postgres-files        # written for a program that reads files, here PostgreSQL's own ssl=on
+              names: [db-1.cluster-a.example]
+              publish:                    # by nodeguard-publish.path where systemd runs the daemon: see nodeguard(1)
+                directory: /etc/postgresql/tls
+                layout: postgresql        # server.crt, server.key, root.crt; or yugabytedb, or pair, the default
+                owner: postgres           # default: the folder's, as the next
+                group: postgres
+                mode: 0644                # of chain and authorities
+                key-mode: 0600
+                reload: [pg_ctlcluster, "15", main, reload]   # run without a shell; default: nothing is run
+                reload-timeout: 30s
+                check: { address: "127.0.0.1:5432", protocol: postgres }    # who must serve it then; or protocol tls
+                by: auto                  # or daemon, or unit
+            - name: yugabyte-files
+              addresses: [10.0.0.5]
+              publish:
+                directory: /opt/yugabyte/certs
+                layout: yugabytedb        # node.HOST.crt, node.HOST.key, ca.crt
+                host: 10.0.0.5            # default: the first of names or addresses
+                chain-file: node.10.0.0.5.crt         # each file may have another name
+                key-file: node.10.0.0.5.key
+                authorities-file: ca.crt  # or off
 
         proxy:
           defaults:

@@ -144,19 +144,18 @@ extension CertificatesSection {
 
 extension RoleSection {
     fileprivate var shown: ConfigurationText.Members {
+        let published: ConfigurationText.Members = publication.map { [("publish", .section($0.shown))] } ?? []
         switch source {
         case .files(let chain, let key):
             return [
                 ("name", .text(name)), ("files", .section([("chain", .text(chain)), ("key", .text(key))])),
-            ]
+            ] + published
         case .enrolled(let names, let addresses, let uris, let usage):
-            let hosts = addresses.compactMap { bytes in
-                (bytes.count == 4 ? SocketAddress.ipv4(bytes, port: 0) : .ipv6(bytes, port: 0)).host
-            }
+            let hosts = addresses.compactMap(SocketAddress.host)
             return [
                 ("name", .text(name)), ("names", .list(names)), ("addresses", .list(hosts)), ("uris", .list(uris)),
                 ("usage", .list(usage.map(\.rawValue))),
-            ]
+            ] + published
         }
     }
 }

@@ -61,15 +61,15 @@ extension CertificatesSection.KeyKind {
 
 extension RoleSection {
     fileprivate var configuration: RoleConfiguration {
-        switch source {
-        case .files(let chain, let key): RoleConfiguration(name: name, source: .files(chain: chain, key: key))
-        case .enrolled(let names, let addresses, let uris, let usage):
-            RoleConfiguration(
-                name: name,
-                source: .enrolled(
+        let source: RoleConfiguration.Source =
+            switch source {
+            case .files(let chain, let key): .files(chain: chain, key: key)
+            case .enrolled(let names, let addresses, let uris, let usage):
+                .enrolled(
                     dnsNames: names, addresses: addresses, uris: uris, server: usage.contains(.server),
-                    client: usage.contains(.client)))
-        }
+                    client: usage.contains(.client))
+            }
+        return RoleConfiguration(name: name, source: source, publication: publication?.publication)
     }
 }
 

@@ -40,6 +40,25 @@ extension NodeConfiguration {
         }
     }
 
+    /// Of what is to be written for others: a daemon reports it when it comes to that.
+    var publicationMistakes: [ConfigurationMistake] {
+        certificates.roles.enumerated().flatMap { index, role -> [ConfigurationMistake] in
+            guard let publication = role.publication?.publication else { return [] }
+            // Only root sees all folders.
+            let isMissing = Account.own == 0 && !Files.isDirectory(publication.directory, through: true)
+            let wrong: [(key: String, value: String?, words: String)] = [
+                ("directory", isMissing ? publication.directory : nil, "there is no folder"),
+                ("owner", publication.owner.flatMap { Account.user($0) == nil ? $0 : nil }, "there is no user"),
+                ("group", publication.group.flatMap { Account.group($0) == nil ? $0 : nil }, "there is no group"),
+            ]
+            return wrong.flatMap { key, value, words -> [ConfigurationMistake] in
+                guard let value else { return [] }
+                return places.mistakes(
+                    "role \(role.name): \(words) \(value)", at: "certificates.roles[\(index)].publish.\(key)", value)
+            }
+        }
+    }
+
     func mistakes(ofRole name: String, _ flaw: String) -> [ConfigurationMistake] {
         let index = certificates.roles.firstIndex { $0.name == name }
         return places.mistakes("role \(name): \(flaw)", at: "certificates.roles[\(index ?? -1)].name", name)

@@ -46,6 +46,20 @@ import Testing
         #expect(machine.phase(at: due) == .renewing)
     }
 
+    @Test func `has a time and a cause that can be told`() {
+        #expect(RenewalStateMachine(.node).nextRenewal == nil && RenewalStateMachine(.node).renewalCause == nil)
+        var machine = active(.role, month)
+        #expect(machine.nextRenewal == 20 * 86_400 && machine.renewalCause == .age)
+        machine.requestFailed(.unreachable, random: 0.5, at: 20 * 86_400)
+        #expect(machine.nextRenewal == 20 * 86_400 + 3.75 && machine.renewalCause == .retry)
+        machine.renewalDemanded()
+        #expect(machine.nextRenewal == nil && machine.renewalCause == .demand, "at once")
+        machine.requestFailed(.denied, random: 0.5, at: 100)
+        #expect(machine.nextRenewal == 107.5 && machine.renewalCause == .retry, "after two failures")
+        machine.certificateTaken(month, jitter: 0, random: 0, isNew: true, at: 0)
+        #expect(machine.nextRenewal == 20 * 86_400 && machine.renewalCause == .age)
+    }
+
     @Test func `that failed is tried again after pauses that double up to a quarter of an hour, with jitter`() {
         for random in [0.0, 0.5, 0.75] {
             var machine = RenewalStateMachine(.role)

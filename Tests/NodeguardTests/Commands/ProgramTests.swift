@@ -164,7 +164,7 @@ final class ProgramFixture: Sendable {
             #expect(try await fixture.run(["connections", "--kill", "7"]).output == "connection 7 was ended\n")
             #expect(fixture.killed.withLock { $0 } == ["7"])
             let certificates = try await fixture.run(["certificates", "list"]).output
-            #expect(certificates == "  ROLE      SUBJECT\n  database  CN=db-1\n")
+            #expect(certificates == "database\n  subject    CN=db-1\n")
             #expect(try await fixture.run(["certificates", "renew", "database"]).output == "renewal begun\n")
             let unknown = try await fixture.run(["certificates", "renew", "other"])
             #expect(unknown.status == 2 && unknown.errors == "there is no role other\n")

@@ -73,7 +73,6 @@ import Testing
         ("addresses: ['127.0.0.1:80']", "is no IP address"), ("uris: [nothing]", "is no URI"),
         ("uris: ['spiffe://a/*']", "has no wildcard"), ("usage: [serve]", "did you mean 'server'?"), ("names: []", ""),
         ("usage: [server]", "needs 'names', 'addresses' or 'uris'"),
-        ("names: [a], publish: { directory: /x }", "'publish' is not supported by this version"),
     ])
     func `of a role are names that a certificate can have`(role: String, expected: String) {
         let found = mistakes(

@@ -23,8 +23,9 @@ package enum AuditClass: Int64, Sendable, CaseIterable {
 extension AuditEventName {
     package var auditClass: AuditClass {
         switch self {
-        case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished, .trustChanged,
-            .configurationLoaded, .controlCall, .backupRead, .backupDeleted, .stateQuarantined, .auditGap,
+        case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished,
+            .certificateDelivered, .trustChanged, .configurationLoaded, .controlCall, .backupRead, .backupDeleted,
+            .stateQuarantined, .auditGap,
             .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
             .security
         case .connectionAccepted, .connectionRefused, .connectionTolerated, .connectionClosed, .cancelDropped,

@@ -89,10 +89,27 @@ package struct RenewalStateMachine: Sendable {
     /// Whether the last refusal of the request itself is the first: once, it is made anew.
     package var wantsNewRequest: Bool { requestFailures == 1 }
 
-    /// When the certificate is renewed next if nothing happens; nil without one.
+    /// When the certificate is renewed next if nothing happens; nil without one, or if it is to be at once.
     package var nextRenewal: Double? {
         guard validity != nil else { return nil }
+        if isDemanded { return retry?.time }
         return max(dueTime, retry?.time ?? dueTime)
+    }
+
+    package enum Cause: String, Sendable, CaseIterable {
+        /// Two thirds of its life, less its jitter.
+        case age
+        /// Asked for, or it is not what the configuration asks for.
+        case demand
+        /// The last request came to nothing.
+        case retry
+    }
+
+    /// Why then; nil without a certificate.
+    package var renewalCause: Cause? {
+        guard validity != nil else { return nil }
+        if let retry, retry.time > dueTime || isDemanded { return .retry }
+        return isDemanded ? .demand : .age
     }
 
     private func decide(at now: Double) -> Action {

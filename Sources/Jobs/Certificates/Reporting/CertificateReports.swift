@@ -1,3 +1,4 @@
+import IO
 import OpenSSL
 import Reports
 import Synchronization
@@ -16,6 +17,7 @@ final class CertificateReports: Sendable {
         let leaf: Certificate?
         let generation: Int
         let nextRenewal: Double?
+        let renewalCause: RenewalStateMachine.Cause?
         let lastProblem: CertificateProblem?
         let isFromFiles: Bool
     }
@@ -23,12 +25,14 @@ final class CertificateReports: Sendable {
     let board: HealthBoard
     private let audit: AuditReporter
     private let figures: CertificateFigures
+    private let publications: PublicationStates
     /// The code that is up for each subject.
     private let problems = Mutex<[String: String]>([:])
 
-    init(_ board: HealthBoard, _ audit: AuditReporter, _ metrics: Metrics) {
+    init(_ board: HealthBoard, _ audit: AuditReporter, _ metrics: Metrics, _ publications: PublicationStates) {
         self.board = board
         self.audit = audit
+        self.publications = publications
         figures = CertificateFigures(metrics)
     }
 
@@ -150,7 +154,7 @@ final class CertificateReports: Sendable {
         board.publish(
             section: Self.section,
             [
-                "roles": .array(rows.map(Self.json)),
+                "roles": .array(rows.map(json)),
                 "trust": .array((trust?.certificates ?? []).map { .string($0.subject) }),
             ])
     }
@@ -200,13 +204,15 @@ final class CertificateReports: Sendable {
         return seconds >= 3600 ? "less than \(seconds / 3600 + 1) hours" : "less than an hour"
     }
 
-    private static func json(_ row: Row) -> JSONValue {
+    private func json(_ row: Row) -> JSONValue {
         var members: [String: JSONValue] = [
             "role": .string(row.role), "state": .string(row.phase.rawValue),
             "source": .string(row.isFromFiles ? "files" : "plane"),
         ]
         if let leaf = row.leaf {
             members["subject"] = .string(leaf.subject)
+            members["names"] = .strings(leaf.allNames)
+            members["fingerprint"] = .string(Hexadecimal.text(leaf.fingerprint))
             members["serial"] = .string(leaf.serial)
             members["issuer"] = .string(leaf.issuer)
             members["not_before"] = .string(Timestamp(seconds: leaf.notBefore).description)
@@ -214,11 +220,20 @@ final class CertificateReports: Sendable {
             members["generation"] = .count(row.generation)
         }
         if let next = row.nextRenewal { members["next_renewal"] = .string(Timestamp(seconds: Int64(next)).description) }
+        if let cause = row.renewalCause { members["renewal_cause"] = .string(cause.rawValue) }
         if let problem = row.lastProblem {
             members["last_error"] = .string(problem.detail)
             members["last_error_class"] = .string(problem.failure.rawValue)
         }
+        if let publication = publications[row.role] { members["publication"] = publication }
         return .object(members)
+    }
+}
+
+extension Certificate {
+    /// DNS names, addresses and URIs, as people write them.
+    fileprivate var allNames: [String] {
+        dnsNames + addresses.compactMap(SocketAddress.host) + uris
     }
 }
 

@@ -1,0 +1,64 @@
+import FoundationEssentials
+import IO
+import OpenSSL
+import PlaneAPI
+import Reports
+
+/// How the last publication of a role went: `publish/<role>.json` in the state folder, written by whoever published and
+/// read by the daemon.
+package struct PublicationRecord: Codable, Sendable, Equatable {
+    package enum Outcome: String, Codable, Sendable {
+        /// The files are there, and their reader was told.
+        case published
+        /// The files may be there; their reader may not know.
+        case failed
+        /// Somebody put the files of before back: this certificate is not published by itself again.
+        case withheld
+    }
+
+    package static let folder = "publish"
+    private static let sizeLimit = 64 << 10
+
+    private(set) var schema = 1
+    package let role: String
+    package let outcome: Outcome
+    /// Of `PublishedMaterial`; nil where there was none.
+    package let digest: String?
+    package let serial: String?
+    package let reason: String?
+    /// Whether files were written or their reader was told this time.
+    package let hasChanged: Bool
+    /// Seconds since 1970.
+    package let time: Int64
+
+    init(
+        role: String, _ outcome: Outcome, _ material: PublishedMaterial?, reason: String? = nil,
+        hasChanged: Bool = false, time: Int64 = Timestamp.now.seconds
+    ) {
+        (self.role, self.outcome, self.reason, self.time) = (role, outcome, reason, time)
+        (digest, serial) = (material?.digest, material?.identity.leaf.serial)
+        self.hasChanged = hasChanged
+    }
+
+    package static func name(of role: String) -> String { "\(role).json" }
+
+    /// nil: there is none that could be read; then its role counts as never published.
+    static func read(_ role: String, in folder: borrowing OpenFolder) -> PublicationRecord? {
+        guard let bytes = try? folder.read(name(of: role), limit: sizeLimit).bytes else { return nil }
+        return try? JSONDecoder().decode(PublicationRecord.self, from: Data(bytes))
+    }
+
+    /// For the owner of the folder, the daemon.
+    func write(in folder: borrowing OpenFolder) throws(PublicationError) {
+        do {
+            let bytes = try StateJSON.encode(self)
+            let entry = try folder.look()
+            try folder.draft(
+                Self.name(of: role), bytes.span, mode: 0o600, owner: entry.owner, group: entry.group)
+            try folder.adopt(Self.name(of: role))
+            try folder.synchronize()
+        } catch {
+            throw PublicationError("how it went cannot be written down: \(error)")
+        }
+    }
+}

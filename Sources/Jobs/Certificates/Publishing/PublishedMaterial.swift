@@ -1,0 +1,98 @@
+import IO
+import OpenSSL
+import Reports
+
+/// What is written for others: a certificate with its key, and whom its peers are certified by.
+package struct PublishedMaterial: Sendable {
+    private static let sizeLimit = 1 << 20
+
+    package let identity: TLSIdentity
+    /// nil: they are not written.
+    package let authorities: [Certificate]?
+
+    package init(identity: TLSIdentity, authorities: [Certificate]?) {
+        (self.identity, self.authorities) = (identity, authorities)
+    }
+
+    /// Of chain and authorities, whatever the authorities' order.
+    package var digest: String { Self.digest(chain: identity.chain, authorities: authorities) }
+
+    static func digest(chain: [Certificate], authorities: [Certificate]?) -> String {
+        let trusted = authorities.map { $0.map { Hexadecimal.text($0.fingerprint) }.sorted() }
+        let words = chain.map { Hexadecimal.text($0.fingerprint) } + (trusted.map { ["trusts"] + $0 } ?? [])
+        return Hexadecimal.text(Digest.sha256(Array(words.joined(separator: " ").utf8)))
+    }
+
+    /// What the daemon has in service now, or what lies in the files of the role. Changes nothing, whoever reads.
+    static func current(
+        of role: RoleConfiguration, _ publication: PublicationConfiguration, state: borrowing OpenFolder
+    ) throws(PublicationError) -> PublishedMaterial {
+        let now = Timestamp.now.seconds
+        let identity: TLSIdentity
+        switch role.source {
+        case .enrolled: identity = try stored(role.name, state)
+        case .files(let chain, let key):
+            let file = FileCertificate(role: role.name, chainPath: chain, keyPath: key)
+            guard case .new(let found) = file.look(at: now) else {
+                throw PublicationError(CertificateFiles.flaw(chain: chain, key: key, at: now) ?? "\(chain) changes now")
+            }
+            identity = found
+        }
+        guard identity.leaf.notAfter > now else {
+            throw PublicationError("the certificate of \(role.name) has expired")
+        }
+        return PublishedMaterial(
+            identity: identity, authorities: publication.names.authorities == nil ? nil : try trusted(state))
+    }
+
+    private static func stored(
+        _ role: String, _ state: borrowing OpenFolder
+    ) throws(PublicationError) -> TLSIdentity {
+        do {
+            let owner = try state.look().owner
+            let folder = try generation(try state.folder("certificates").folder(role))
+            let chain = try Certificate.parsePEM(try text("chain.pem", folder, of: owner))
+            let path = "\(folder.path)/key.pem"
+            let file = try folder.open("key.pem")
+            guard file.entry.owner == owner else { throw foreign(path) }
+            let key = try PrivateKey(pem: try SecretReference.contents(of: file.descriptor, path), path)
+            let identity = try TLSIdentity(chain: chain, key: key)
+            guard !identity.leaf.isAuthority else { throw PublicationError("\(path) belongs to an authority") }
+            return identity
+        } catch {
+            throw PublicationError("there is no certificate of \(role) that could be published: \(error)")
+        }
+    }
+
+    private static func trusted(_ state: borrowing OpenFolder) throws(PublicationError) -> [Certificate] {
+        do {
+            let owner = try state.look().owner
+            return try Certificate.parsePEM(
+                try text("anchors.pem", try generation(try state.folder("trust")), of: owner))
+        } catch {
+            throw PublicationError("the cluster's authorities cannot be read: \(error)")
+        }
+    }
+
+    /// `current` is a link, of which only the number counts.
+    private static func generation(_ folder: consuming OpenFolder) throws -> OpenFolder {
+        let target = folder.linkTarget("current") ?? ""
+        guard let number = Int(target.dropFirst()), target == "g\(number)" else {
+            throw PublicationError("\(folder.path) has none that is in use yet")
+        }
+        return try folder.folder(target)
+    }
+
+    private static func text(
+        _ name: String, _ folder: borrowing OpenFolder, of owner: UInt32
+    ) throws -> [UInt8] {
+        let (bytes, entry) = try folder.read(name, limit: sizeLimit)
+        guard entry.owner == owner else { throw foreign("\(folder.path)/\(name)") }
+        return bytes
+    }
+
+    /// A link to a file of somebody else, whom the daemon's user could not read otherwise.
+    private static func foreign(_ path: String) -> PublicationError {
+        PublicationError("\(path) does not belong to the owner of the state folder")
+    }
+}
