@@ -77,13 +77,13 @@ struct RevocationBenchmark {
         try await runPlane(round: round, into: &results)
     }
 
+    /// Clients first: the subject would wait for them.
     private func end(_ subject: Subject) async throws {
+        await client.end()
+        let deadline = ContinuousClock.now + Self.patience
+        while client.progress.open.value > 0 { try await pause(until: deadline, subject) }
         subject.process?.signal(SIGTERM)
         _ = try await subject.process?.waitForEnd(within: 20)
-        let deadline = ContinuousClock.now + Self.patience
-        while client.progress.open.value > 0, ContinuousClock.now < deadline {
-            _ = await alarm.wait(for: Self.shortPause)
-        }
         _ = await client.takeEndings()
     }
 

@@ -11,7 +11,8 @@ struct RevocationListBenchmark {
     private static let peak = Metric(name: "memory, reading", unit: "MiB")
     private static let kept = Metric(name: "memory, kept", unit: "MiB")
     private static let lookUp = Metric(name: "look-up", unit: "µs")
-    private static let limits = [(loading, 2.0), (peak, 64.0), (kept, 64.0), (lookUp, 5.0)]
+    /// While it is read, the file is in memory too: its size is the authority's.
+    private static let limits = [(loading, 2.0), (kept, 64.0), (lookUp, 5.0)]
 
     private let count: Int
     private let lookUps: Int
