@@ -104,7 +104,7 @@ private final class NearNode: Sendable {
         }
         #expect(isRenewed)
         #expect(try near.psql("select 1").output == "1\n")
-        _ = await long.waitForExit(within: 20)
+        _ = await long.waitForExit(within: 60)
         #expect(long.log.contains("still here"), "\(long.log)")
         #expect(await near.audits("remote.serial"))
     }

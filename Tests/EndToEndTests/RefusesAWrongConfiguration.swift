@@ -53,7 +53,7 @@ import Testing
         }
         #expect(isTaken)
         try fleet.startAgent()
-        let status = await fleet.agent.waitForExit(within: 15)
+        let status = await fleet.agent.waitForExit(within: 60)
         #expect(status != nil && status != 0, "\(fleet.agent.log)")
         #expect(fleet.agent.log.contains(/127\.0\.0\.1:\d+.*in use/), "\(fleet.agent.log)")
         #expect(!fleet.agent.log.contains("VerbFailure"), "the reason is told in words: \(fleet.agent.log)")

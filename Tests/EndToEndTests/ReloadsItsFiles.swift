@@ -167,7 +167,7 @@ import Testing
         #expect(reload.status == 0, "\(reload)")
         let live = try fleet.nodeguard(["connections"]).output
         #expect(live == "no connection\n", "\(live)")
-        #expect(await held.waitForExit(within: 10) != 0)
+        #expect(await held.waitForExit(within: 60) != 0)
         #expect(Self.isServed(fleet, port, as: "two", by: "one"))
     }
 }

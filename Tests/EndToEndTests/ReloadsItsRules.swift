@@ -23,7 +23,7 @@ import Testing
         #expect(isHeld)
         let reload = try fleet.nodeguard(["reload"])
         #expect(reload.status == 0 && reload.output.contains("in effect: proxy.listeners.ysql.allow"), "\(reload)")
-        let status = await held.waitForExit(within: 10)
+        let status = await held.waitForExit(within: 60)
         #expect(status != 0)
         #expect(held.log.contains("no longer allowed"), "\(held.log)")
         #expect(try fleet.psql("select 1", as: "shop").status != 0)

@@ -67,8 +67,13 @@ import Testing
                 == true
         }
         #expect(isListed)
+        let count = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
+        let isAsleep = await eventually(within: 20) {
+            (try? fleet.psql(count, as: "shop", "sslmode=verify-full port=\(front)").output) == "1\n"
+        }
+        #expect(isAsleep)
         kill(sleeping.identifier, SIGINT)
-        _ = await sleeping.waitForExit(within: 10)
+        _ = await sleeping.waitForExit(within: 60)
         #expect(sleeping.log.contains("canceling statement due to user request"), "\(sleeping.log)")
 
         // Whoever is in the balancer's network and says nothing is not let in.

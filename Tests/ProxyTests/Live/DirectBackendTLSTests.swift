@@ -73,7 +73,7 @@ extension LiveTests {
             let running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'"
             #expect(await eventually(within: 20) { (try? postgres.direct(running)) == "1\n" })
             psql.signal(SIGINT)
-            let outcome = try await psql.waitForEnd(within: 10)
+            let outcome = try await psql.waitForEnd(within: 60)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             // Over TLS, and so as the same identity.
             let cancelled = try #require(back.events.named(.cancelForwarded).first)

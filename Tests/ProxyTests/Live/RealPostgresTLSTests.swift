@@ -65,7 +65,7 @@ extension LiveTests {
                         "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'")) == "1\n"
                 })
             psql.signal(SIGINT)
-            let outcome = try await psql.waitForEnd(within: 10)
+            let outcome = try await psql.waitForEnd(within: 60)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(stage.events.named(.cancelForwarded).count == 1)
             #expect(await eventually(within: 20) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })

@@ -62,7 +62,7 @@ extension LiveTests {
             #expect(await eventually(within: 20) { stage.events.named(.cancelDropped).count == 1 })
             #expect(psql.isRunning)
             psql.signal(SIGINT)
-            let outcome = try await psql.waitForEnd(within: 10)
+            let outcome = try await psql.waitForEnd(within: 60)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(stage.events.named(.cancelForwarded).count == 1)
             #expect(await eventually(within: 20) { stage.proxy.house.cancels.count == 0 && stage.unauthenticated == 0 })

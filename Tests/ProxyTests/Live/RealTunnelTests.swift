@@ -86,7 +86,7 @@ extension LiveTests {
             #expect(await eventually(within: 20) { near.events.named(.cancelDropped).count == 1 })
             #expect(psql.isRunning)
             psql.signal(SIGINT)
-            let outcome = try await psql.waitForEnd(within: 10)
+            let outcome = try await psql.waitForEnd(within: 60)
             #expect(outcome.errors.contains("canceling statement due to user request"), "\(outcome)")
             #expect(near.events.named(.cancelForwarded).first?.fields["tunnel"] == "out")
             #expect(far.events.named(.cancelForwarded).count == 1)

@@ -89,7 +89,7 @@ final class TestPostgres: Sendable {
     func stop() async -> String {
         let old = server.withLock { $0 }
         old?.signal(SIGQUIT)
-        return (try? await old?.waitForEnd(within: 10))?.errors ?? ""
+        return (try? await old?.waitForEnd(within: 60))?.errors ?? ""
     }
 
     /// psql's connection string through a proxy.
