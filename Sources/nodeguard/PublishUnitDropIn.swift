@@ -30,7 +30,7 @@ struct PublishUnitDropIn {
         }
         lines.append("[Service]")
         if path != NodeConfiguration.defaultPath {
-            lines += ["ExecStart=", "ExecStart=/usr/bin/nodeguard publish --config \(Self.word(path))"]
+            lines += ["ExecStart=", "ExecStart=/usr/bin/nodeguard publish --config \(Self.argument(path))"]
         }
         if state != NodeSection.defaultState { lines.append("ReadWritePaths=\(Self.word("-" + state + "/publish"))") }
         lines += folders.map { "ReadWritePaths=\(Self.word($0))" }
@@ -64,6 +64,9 @@ struct PublishUnitDropIn {
     private static func isHome(_ folder: String) -> Bool {
         ["/home", "/root", "/run/user"].contains { folder == $0 || folder.hasPrefix($0 + "/") }
     }
+
+    /// In a command line a dollar begins a variable, too (systemd.service(5)).
+    private static func argument(_ text: String) -> String { word(text).replacing("$", with: "$$") }
 
     /// Quoted where systemd would see more than one word or a specifier (systemd.syntax(7)).
     private static func word(_ text: String) -> String {

@@ -62,7 +62,7 @@ import Testing
         #expect(areHeld)
         try fleet.command(["revoke", try serial(fleet, "shop")])
         try fetchList(fleet)
-        let status = await shop.waitForExit(within: 60)
+        let status = await shop.waitForExit(within: 30)
         #expect(status != nil && shop.log.contains("has been revoked"), "\(shop.log)")
         let refused = try fleet.psql("select 1", as: "shop")
         #expect(refused.status != 0 && refused.errors.contains("revoked"), "\(refused)")
@@ -89,7 +89,7 @@ import Testing
         #expect(isHeld)
         try "uri spiffe://\(Fleet.cluster)/app/shop\n"
             .write(toFile: fleet.folder + "/denied", atomically: true, encoding: .utf8)
-        let exit = await shop.waitForExit(within: 60)
+        let exit = await shop.waitForExit(within: 30)
         #expect(exit != nil && shop.log.contains("is denied"), "\(shop.log)")
         #expect(try fleet.psql("select 1", as: "shop").errors.contains("denied"))
         let explained = try explain(fleet, "shop")

@@ -94,6 +94,8 @@ import Testing
         #expect(try Files.foreignWriter(of: path) == nil)
         #expect(chmod(path, 0o664) == 0)
         #expect(try Files.foreignWriter(of: path) == "others than root may write to \(path)")
+        #expect(chmod(path, 0o1664) == 0)
+        #expect(try Files.foreignWriter(of: path) == "others than root may write to \(path)", "no folder")
         #expect(chmod(path, 0o644) == 0 && chmod(place.path, 0o777) == 0)
         #expect(try Files.foreignWriter(of: path)?.hasPrefix("others than root may write to") == true)
         #expect(chmod(place.path, 0o755) == 0 && chown(place.path, Account.user("nobody") ?? 0, 0) == 0)

@@ -239,14 +239,18 @@ import Testing
         }
     }
 
-    @Test func `is known until the first list ends`() throws {
+    @Test func `is known until its list ends, and each that ends counts`() throws {
         let scene = try Self.scene.get()
         let lists = try RevocationList.parse(
             scene.root() + scene.intermediate { $0.validity = -3600...600 })
         let end = try #require(lists.last?.nextUpdate)
-        #expect(Revocation(lists, RevocationRules()).validUntil == end)
-        #expect(Revocation(lists, RevocationRules(freshness: .grace(seconds: 60))).validUntil == end + 60)
-        #expect(Revocation(lists, RevocationRules(freshness: .lastKnown)).validUntil == nil)
+        let revocation = Revocation(lists, RevocationRules())
+        #expect(revocation.lastEnd(at: end - 1) == nil && revocation.lastEnd(at: end) == end)
+        let last = try #require(lists.map(\.nextUpdate).max())
+        #expect(last > end + 60 && revocation.lastEnd(at: last - 1) == end && revocation.lastEnd(at: last) == last)
+        let graceful = Revocation(lists, RevocationRules(freshness: .grace(seconds: 60)))
+        #expect(graceful.lastEnd(at: end + 59) == nil && graceful.lastEnd(at: end + 60) == end + 60)
+        #expect(Revocation(lists, RevocationRules(freshness: .lastKnown)).lastEnd(at: .max) == nil)
         let chain = try Certificate.parsePEM(scene.client.chainPEM) + [scene.authority.root.certificate()]
         let trust = try TrustAnchors(
             [scene.authority.root.certificate()], revocation: Revocation(lists, RevocationRules()))

@@ -5,10 +5,11 @@ import Testing
 
 @Suite struct `An answer about CRLs` {
     private func answer(
-        _ status: Int, _ headers: [(name: String, value: String)] = [], _ body: [UInt8] = []
+        _ status: Int, _ headers: [(name: String, value: String)] = [], _ body: [UInt8] = [],
+        after known: String? = "\"1-2\""
     ) throws(PlaneError) -> RevocationAnswer {
         try RevocationAnswer(
-            HTTPResponse(status: status, headers: headers, body: body, secret: nil, peerChain: []))
+            HTTPResponse(status: status, headers: headers, body: body, secret: nil, peerChain: []), after: known)
     }
 
     @Test func `has the lists, or says that they are known`() throws {
@@ -27,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (404, PlaneError.Kind.configuration), (503, .throttled), (500, .unreachable), (302, .configuration),
+        (404, PlaneError.Kind.configuration), (503, .throttled), (500, .failing), (302, .redirect),
     ])
     func `may be none`(status: Int, kind: PlaneError.Kind) {
         #expect(throws: PlaneError.self) { try answer(status) }
@@ -36,7 +37,8 @@ import Testing
         #expect(failure.kind == kind)
     }
 
-    @Test func `that is empty is none`() {
+    @Test func `that is empty, or says that they are known where none was named, is none`() {
         #expect(throws: PlaneError.self) { try answer(200, [("ETag", "\"1\"")]) }
+        #expect(throws: PlaneError.self) { try answer(304, [("ETag", "\"1\"")], after: nil) }
     }
 }

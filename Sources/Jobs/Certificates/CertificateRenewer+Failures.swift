@@ -3,16 +3,19 @@ import PlaneClient
 import Reports
 
 extension CertificateRenewer {
-    func failed(_ certificate: ManagedCertificate, _ problem: CertificateProblem) async {
+    /// `attempt`: with which bundle it was tried, if with one.
+    func failed(_ certificate: ManagedCertificate, _ problem: CertificateProblem, of attempt: Joining? = nil) async {
         let random = Double.random(in: 0..<1)
         if problem.isPending { return postpone(certificate, problem, random) }
         let problem = await explained(problem)
+        if problem.failure.isAboutToken, let attempt { recordRefusal(of: attempt.digest) }
+        // Another bundle that came meanwhile has its own token and pin: it is tried, whatever became of this one.
+        if let attempt, let joining, joining.offer != attempt.offer { return }
         certificate.lastProblem = problem
         certificate.machine.requestFailed(
             problem.failure, retryAfter: problem.retryAfter, random: random, at: now)
         // The request itself was wrong: once, it is made anew.
         if problem.failure == .request, certificate.machine.wantsNewRequest { certificate.store.draft.discard() }
-        if problem.failure.isAboutToken, let digest = joining?.digest { recordRefusal(of: digest) }
         reports.failed(problem, role: certificate.role)
         report()
     }

@@ -121,7 +121,7 @@ extension CertificateRenewer {
             joining?.hints = PlaneTrust.hints(among: verified.certificates)
             node.machine.authoritiesConfirmed()
         } catch {
-            await failed(node, error)
+            await failed(node, error, of: attempt)
         }
     }
 

@@ -21,6 +21,7 @@ private struct RequestPlan {
 extension CertificateRenewer {
     /// Asks for the certificate, checks the answer, puts it on the disk and into service.
     func request(_ certificate: ManagedCertificate, isRenewal: Bool) async {
+        let attempt = certificate.isNode && !isRenewal ? joining : nil
         do throws(CertificateProblem) {
             try storing { () throws(StoreError) in try certificate.store.folder.preflight() }
             if isRenewal || !certificate.isNode {
@@ -36,7 +37,7 @@ extension CertificateRenewer {
             guard let identity = try await check(issued, plan, draft, certificate) else { return }
             try await publish(identity, plan, certificate)
         } catch {
-            await failed(certificate, error)
+            await failed(certificate, error, of: attempt)
         }
     }
 

@@ -35,7 +35,7 @@ final class ManagedCertificate {
     func row(at now: Double) -> CertificateReports.Row {
         CertificateReports.Row(
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
-            nextRenewal: machine.nextRenewal, renewalCause: machine.renewalCause, lastProblem: lastProblem,
-            isFromFiles: false)
+            nextRenewal: machine.nextRenewal(at: now), renewalCause: machine.renewalCause(at: now),
+            lastProblem: lastProblem, isFromFiles: false)
     }
 }

@@ -41,8 +41,9 @@ extension Files {
         while true {
             var status = stat()
             guard lstat(place, &status) == 0 else { throw IOError("look at \(place)") }
-            // In a sticky folder nobody replaces what is another's.
-            let isShared = status.st_mode & 0o022 != 0 && status.st_mode & S_ISVTX == 0
+            // In a sticky folder nobody replaces what is another's; on a file the bit says nothing (inode(7)).
+            let isKept = status.st_mode & S_IFMT == S_IFDIR && status.st_mode & S_ISVTX != 0
+            let isShared = status.st_mode & 0o022 != 0 && !isKept
             if status.st_uid != 0 { return "\(place) does not belong to root" }
             if isShared { return "others than root may write to \(place)" }
             if place == "/" { return nil }

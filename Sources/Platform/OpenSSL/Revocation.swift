@@ -58,8 +58,11 @@ package struct Revocation: Sendable {
         self.signers = signers
     }
 
-    /// From this second on some list lets nobody in, and what was verified before must be judged again.
-    package var validUntil: Int64? { lists.compactMap(rules.end).min() }
+    /// When a list has begun to let nobody in, the last one before or at `unixSeconds`: what was verified earlier must
+    /// be judged again. nil: none has.
+    package func lastEnd(at unixSeconds: Int64) -> Int64? {
+        lists.compactMap(rules.end).filter { $0 <= unixSeconds }.max()
+    }
 
     /// `chain`: verified, leaf first, anchor last. `anchors`: all that are trusted.
     func refusal(of chain: [Certificate], under anchors: [Certificate], at unixSeconds: Int64) -> TLSFailure? {

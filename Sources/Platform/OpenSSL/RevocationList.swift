@@ -35,7 +35,7 @@ package final class RevocationList: Sendable {
 
     /// Of one file.
     package static let sizeLimit = 64 << 20
-    static let countLimit = 64
+    package static let countLimit = 64
     private static let signerLimit = 64
 
     /// All lists of a file: in DER, one behind the other, or PEM blocks. Their signatures are checked under those of
@@ -63,6 +63,22 @@ package final class RevocationList: Sendable {
                     lists.append(try RevocationList(try file.next().whole, issuers))
                 }
                 return lists
+            }
+        }.get()
+    }
+
+    /// The lists of a file that `parse` takes, each in DER.
+    package static func encodings(in bytes: [UInt8]) throws(OpenSSLError) -> [[UInt8]] {
+        guard bytes.first == DERCursor.Tag.sequence else {
+            return try PEMBlocks(label: "X509 CRL", of: "CRL", countLimit: countLimit)
+                .read(bytes, limit: sizeLimit).map(\.der)
+        }
+        return try bytes.withUnsafeBytes { raw in
+            Result { () throws(OpenSSLError) in
+                var file = DERCursor(raw)
+                var encodings: [[UInt8]] = []
+                while !file.isAtEnd { encodings.append(Array(try file.next().whole)) }
+                return encodings
             }
         }.get()
     }

@@ -116,8 +116,8 @@ package final class TrustAnchors: Sendable {
         revocation?.refusal(of: chain, under: certificates, at: unixSeconds)
     }
 
-    /// From this second on, since 1970, what was verified before must be verified again; nil: never for its own sake.
-    package var validUntil: Int64? { revocation?.validUntil }
+    /// What was verified before this second, since 1970, must be verified again at `unixSeconds`; nil: none of it.
+    package func lastEnd(at unixSeconds: Int64) -> Int64? { revocation?.lastEnd(at: unixSeconds) }
 
     /// The rules of every verification under these anchors.
     func configure(_ parameters: OpaquePointer?, purpose: CertificatePurpose) {

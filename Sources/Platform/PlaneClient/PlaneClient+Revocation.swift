@@ -12,11 +12,16 @@ package struct RevocationAnswer: Sendable {
 
     private static let tagLimit = 256
 
-    init(_ response: HTTPResponse) throws(PlaneError) {
+    /// `known`: the tag that was named in the question.
+    init(_ response: HTTPResponse, after known: String?) throws(PlaneError) {
         let what = "fetch the cluster's CRLs"
         isAwaited = response.header("preference-applied")?.lowercased().contains("wait") ?? false
         switch response.status {
-        case 304: lists = nil
+        case 304:
+            guard known != nil else {
+                throw PlaneError(.protocolError, "\(what): the plane says that they are known, and none was named")
+            }
+            lists = nil
         case 200:
             guard !response.body.isEmpty else {
                 throw PlaneError(.protocolError, "\(what): the plane's answer is empty")
@@ -47,6 +52,6 @@ extension PlaneClient {
             headers: [("Accept", RevocationLists.contentType), ("Prefer", "wait=\(RevocationLists.longestWait)")],
             timeout: .seconds(RevocationLists.longestWait + Self.slack), responseLimit: limit)
         if let tag { request.headers.append(("If-None-Match", tag)) }
-        return try RevocationAnswer(try await sendRequest(request, try current()))
+        return try RevocationAnswer(try await sendRequest(request, try current()), after: tag)
     }
 }

@@ -24,6 +24,9 @@ extension Form where Value == String {
             guard text.hasPrefix("/"), !text.utf8.contains(0), text.utf8.count <= 4096 else {
                 throw Flaw("'\(text)' is no path: it must begin with /")
             }
+            guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+                throw Flaw("control characters are not allowed in a path")
+            }
             return text
         }
     }

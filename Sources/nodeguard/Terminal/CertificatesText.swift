@@ -53,6 +53,8 @@ struct CertificatesText {
             case "age": "about two thirds of its life are over then"
             case "demand": "it was asked for, or is not what the configuration asks for"
             case "retry": "the last request came to nothing"
+            case "pending": "the EST server has not decided yet"
+            case "limit": "too many were issued lately"
             default: nil
             }
         return moment + (cause.map { ": \($0)" } ?? "")

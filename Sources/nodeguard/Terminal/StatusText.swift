@@ -11,7 +11,9 @@ struct StatusText {
     let isColoured: Bool
 
     func render() -> String {
-        let blocks = [head, reasons, listeners, tunnels, certificates, backups, audit, lanes].filter { !$0.isEmpty }
+        let blocks = [head, reasons, listeners, tunnels, certificates, lists, backups, audit, lanes].filter {
+            !$0.isEmpty
+        }
         return blocks.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -105,6 +107,25 @@ struct StatusText {
             ]
         }
         return table
+    }
+
+    /// The plane's CRLs, where a listener asks for them.
+    private var lists: [String] {
+        guard let section = document["revocation"] else { return [] }
+        let fetched = age(of: section["fetched"]).map { "the plane has answered \($0) ago" }
+        var table = TextTable(columns: [
+            .init(title: "ISSUER"), .init(title: "NUMBER", isNumber: true), .init(title: "REVOKED", isNumber: true),
+            .init(title: "ENDS IN"),
+        ])
+        table.rows = (section["lists"]?.items ?? []).map { list in
+            [
+                list["issuer"]?.shown ?? "", list["number"]?.string?.printable ?? "",
+                list["revoked"]?.number.map(Measures.count) ?? "", Self.ahead(list["next_update"], now),
+            ]
+        }
+        let none = table.rows.isEmpty ? ["  none yet"] : []
+        return [title("CRLs of the cluster")] + table.lines(width: Self.width) + none
+            + ["  " + (fetched ?? "the plane has not answered yet")]
     }
 
     private var backups: [String] {

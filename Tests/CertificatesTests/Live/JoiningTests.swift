@@ -104,6 +104,20 @@ import Testing
         await node.stop()
     }
 
+    @Test func `holds nothing against a bundle that came while an earlier one was refused`() async throws {
+        let (server, node) = try await joined(["modes": ["alpha": "held"]])
+        try await node.waits { _ in server.requests.contains(where: \.hasPassword) }
+        let first = try #require(await node.renewer.joining?.digest)
+        try node.state.write(try server.bundle(token: "another"), to: "bundle")
+        let isTaken = await eventually(within: 30) { await node.renewer.joining.map { $0.digest != first } == true }
+        #expect(isTaken)
+        try server.set(["token": "another", "modes": [:]])
+        try await node.waits { $0.isReady }
+        #expect(!node.codes.contains("JOIN_TOKEN_REFUSED"))
+        #expect(await node.renewer.ledger.refusals(ofToken: first) == 1)
+        await node.stop()
+    }
+
     @Test func `repeats the same key when the answer is lost, so that the spent token still works`() async throws {
         let (server, node) = try await joined(["modes": ["alpha": "lost"]])
         try await node.waits { _ in server.count("simpleenroll") >= 2 }

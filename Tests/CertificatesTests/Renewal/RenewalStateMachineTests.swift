@@ -47,17 +47,30 @@ import Testing
     }
 
     @Test func `has a time and a cause that can be told`() {
-        #expect(RenewalStateMachine(.node).nextRenewal == nil && RenewalStateMachine(.node).renewalCause == nil)
+        func tells(
+            _ machine: RenewalStateMachine, _ time: Double?, _ cause: RenewalStateMachine.Cause?, at now: Double = 0
+        ) -> Bool { machine.nextRenewal(at: now) == time && machine.renewalCause(at: now) == cause }
+        #expect(tells(RenewalStateMachine(.node), nil, nil))
         var machine = active(.role, month)
-        #expect(machine.nextRenewal == 20 * 86_400 && machine.renewalCause == .age)
+        #expect(tells(machine, 20 * 86_400, .age))
         machine.requestFailed(.unreachable, random: 0.5, at: 20 * 86_400)
-        #expect(machine.nextRenewal == 20 * 86_400 + 3.75 && machine.renewalCause == .retry)
+        #expect(tells(machine, 20 * 86_400 + 3.75, .retry))
         machine.renewalDemanded()
-        #expect(machine.nextRenewal == nil && machine.renewalCause == .demand, "at once")
+        #expect(tells(machine, nil, .demand), "at once")
         machine.requestFailed(.denied, random: 0.5, at: 100)
-        #expect(machine.nextRenewal == 107.5 && machine.renewalCause == .retry, "after two failures")
+        #expect(tells(machine, 107.5, .retry), "after two failures")
+        machine.requestDeferred(by: 1000, random: 0, at: 100)
+        #expect(tells(machine, 1100, .pending))
         machine.certificateTaken(month, jitter: 0, random: 0, isNew: true, at: 0)
-        #expect(machine.nextRenewal == 20 * 86_400 && machine.renewalCause == .age)
+        #expect(tells(machine, 20 * 86_400, .age))
+        for _ in 0..<3 { machine.certificateIssued(at: 200) }
+        #expect(tells(machine, 20 * 86_400, .age, at: 200), "by then they count no more")
+        machine.renewalDemanded()
+        #expect(tells(machine, 3800, .limit, at: 200) && machine.nextAction(at: 200) == .wait(until: 3800))
+        machine.requestFailed(.unusableCertificate, random: 0, at: 200)
+        #expect(tells(machine, 3800, .limit, at: 200), "a pause that is over before")
+        machine.renewalDemanded(byOperator: true)
+        #expect(tells(machine, nil, .demand, at: 200))
     }
 
     @Test func `that failed is tried again after pauses that double up to a quarter of an hour, with jitter`() {

@@ -59,7 +59,7 @@ import Testing
                 """)
     }
 
-    @Test(arguments: ["age", "demand", "retry"])
+    @Test(arguments: ["age", "demand", "retry", "pending", "limit"])
     func `knows every cause of a renewal`(cause: String) {
         let role: JSONValue = [
             "role": "a", "next_renewal": "1970-01-05T00:00:00Z", "renewal_cause": .string(cause),

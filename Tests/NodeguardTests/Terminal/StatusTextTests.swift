@@ -84,6 +84,32 @@ import Testing
                 """)
     }
 
+    @Test func `shows the plane's CRLs, how long they count, and how long ago the plane has answered`() {
+        let list: JSONValue = [
+            "issuer": "CN=alpha", "number": "1800000000", "this_update": "2027-01-15T07:00:00Z",
+            "next_update": "2027-01-20T08:00:00Z", "revoked": 12,
+        ]
+        let other: JSONValue = [
+            "issuer": "CN=root", "number": .null, "next_update": "2027-01-15T07:00:00Z", "revoked": 0,
+        ]
+        let section: JSONValue = ["cluster": "alpha", "fetched": "2027-01-15T07:59:30Z", "lists": [list, other]]
+        let text = page(document(state: "ready", ["revocation": section]))
+        #expect(
+            text.contains(
+                """
+
+                CRLs of the cluster
+                  ISSUER        NUMBER  REVOKED  ENDS IN
+                  CN=alpha  1800000000       12  5 d
+                  CN=root                     0  60 min ago
+                  the plane has answered 30 s ago
+
+                """), "\(text)")
+        let empty = page(document(state: "ready", ["revocation": ["fetched": .null, "lists": []]]))
+        #expect(
+            empty.contains("CRLs of the cluster\n  none yet\n  the plane has not answered yet\n"), "\(empty)")
+    }
+
     @Test func `shows many lanes in two columns`() {
         let lanes = (0..<9).map { number -> JSONValue in
             [

@@ -83,7 +83,9 @@ extension LiveTests {
         }
 
         private func fields(_ client: TestClient) throws -> [Character: String] {
-            `A PostgreSQL port`.errorFields(try client.receiveAll())
+            // Until a list ends.
+            client.socket.waitsForLong()
+            return `A PostgreSQL port`.errorFields(try client.receiveAll())
         }
 
         @Test func `cuts a live session when its certificate is revoked, and no other`() async throws {
@@ -171,7 +173,7 @@ extension LiveTests {
         }
 
         @Test func `ends every session with its list, if it is to be strict`() async throws {
-            try put("crl") { $0.validity = -3600...4 }
+            try put("crl") { $0.validity = -3600...10 }
             let stage = try stage()
             let shop = try session(stage, Stage.client.get())
             #expect(try fields(shop)["C"] == "57P01")
@@ -186,6 +188,15 @@ extension LiveTests {
                 !stage.health.snapshot.reasons.contains { $0.code == "CRL_EXPIRED" }
             }
             #expect(isCleared)
+            await stage.proxy.stop()
+        }
+
+        @Test func `ends every session with its list, though another has ended before`() async throws {
+            try put("root", by: Stage.authority.get().root) { $0.validity = -7200 ... -3600 }
+            try put("crl") { $0.validity = -3600...10 }
+            let stage = try stage(RevocationRules(depth: .leaf))
+            let shop = try session(stage, Stage.client.get())
+            #expect(try fields(shop)["C"] == "57P01")
             await stage.proxy.stop()
         }
 

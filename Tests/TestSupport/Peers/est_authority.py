@@ -363,7 +363,15 @@ def busy(handler, choice):
     handler.refuse(503, "unavailable", "later", **handler.later(choice))
 
 
+def held(handler, choice):
+    """Refuses the token, but only once it is told something else."""
+    while "held" in settings().get("modes", {}).values():
+        time.sleep(0.02)
+    handler.refuse(401, "token-spent", "this join token was used before")
+
+
 MISBEHAVIOUR = {
+    "held": held,
     "denied": lambda handler, choice: handler.refuse(403, "role-not-allowed", "may not be certified"),
     "echo": lambda handler, choice: handler.refuse(401, "strange", "you sent " + (handler.credentials()[1] or "nothing")),
     "busy": busy,

@@ -90,11 +90,19 @@ package struct RenewalStateMachine: Sendable {
     package var wantsNewRequest: Bool { requestFailures == 1 }
 
     /// When the certificate is renewed next if nothing happens; nil without one, or if it is to be at once.
-    package var nextRenewal: Double? {
+    package func nextRenewal(at now: Double) -> Double? {
         guard validity != nil else { return nil }
+        return limitOfNext(at: now) ?? plannedRenewal
+    }
+
+    /// nil: at once. As if nothing had been issued lately.
+    private var plannedRenewal: Double? {
         if isDemanded { return retry?.time }
         return max(dueTime, retry?.time ?? dueTime)
     }
+
+    /// When the next one may be asked for, if that is later than it is planned.
+    private func limitOfNext(at now: Double) -> Double? { limitEnd(at: max(now, plannedRenewal ?? now)) }
 
     package enum Cause: String, Sendable, CaseIterable {
         /// Two thirds of its life, less its jitter.
@@ -103,12 +111,17 @@ package struct RenewalStateMachine: Sendable {
         case demand
         /// The last request came to nothing.
         case retry
+        /// The server has not decided about the last request.
+        case pending
+        /// Certificates came faster than they are needed.
+        case limit
     }
 
     /// Why then; nil without a certificate.
-    package var renewalCause: Cause? {
+    package func renewalCause(at now: Double) -> Cause? {
         guard validity != nil else { return nil }
-        if let retry, retry.time > dueTime || isDemanded { return .retry }
+        if limitOfNext(at: now) != nil { return .limit }
+        if let retry, retry.time > dueTime || isDemanded { return isDeferred ? .pending : .retry }
         return isDemanded ? .demand : .age
     }
 

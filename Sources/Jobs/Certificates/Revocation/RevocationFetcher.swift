@@ -115,19 +115,43 @@ package actor RevocationFetcher: QueueConfined {
     /// False, and nothing has changed, if they cannot be used.
     private func take(_ bytes: [UInt8], tag new: String?) -> Bool {
         guard let trust else { return false }
+        let whole: [UInt8]
         do throws(OpenSSLError) {
             let found = try RevocationList.parse(bytes, issuers: trust.certificates)
             if let reason = objection(to: found, under: trust) { throw OpenSSLError("take the cluster's CRLs", reason) }
-            lists = found
+            let missing = lists.filter { known in
+                known.isOf(trust.certificates) && !found.contains { $0.origin == known.origin }
+            }
+            whole = try joined(bytes, missing)
+            lists = found + missing
         } catch {
             reports.refused(error.description)
             return false
         }
         tag = new
-        save(bytes)
+        save(whole)
         handOut()
         reports.answered(isNew: true)
         return true
+    }
+
+    /// A list that is left out stays in force beside the new ones: whom an authority of the cluster has revoked is not
+    /// let in again because the plane says nothing of it.
+    private func joined(_ bytes: [UInt8], _ missing: [RevocationList]) throws(OpenSSLError) -> [UInt8] {
+        if missing.isEmpty { return bytes }
+        let wanted = Set(missing.map(\.fingerprint))
+        let before = unsaved ?? (try? store.load())?.bytes ?? []
+        let kept = try RevocationList.encodings(in: before).filter { wanted.contains(Digest.sha256($0)) }
+        guard kept.count == missing.count else {
+            let issuer = missing[0].issuer
+            throw OpenSSLError("take the cluster's CRLs", "that of \(issuer) is left out, and not on the disk")
+        }
+        let all = try RevocationList.encodings(in: bytes) + kept
+        let whole = Array(all.joined())
+        guard all.count <= RevocationList.countLimit, whole.count <= RevocationList.sizeLimit else {
+            throw OpenSSLError("take the cluster's CRLs", "with those that are left out they are too many or too large")
+        }
+        return whole
     }
 
     private func objection(to found: [RevocationList], under trust: TrustAnchors) -> String? {
@@ -136,7 +160,7 @@ package actor RevocationFetcher: QueueConfined {
         }
         let now = Timestamp.now.seconds
         for list in found {
-            if let known = lists.first(where: { $0.origin == list.origin }), list.isOlder(than: known) {
+            if let known = lists.first(where: { $0.origin == list.origin && list.isOlder(than: $0) }) {
                 return "\(list) is older than number \(known.number ?? "?"), which is in use"
             }
             if list.thisUpdate > now { return "\(list) is not valid before \(Timestamp(seconds: list.thisUpdate))" }

@@ -96,11 +96,12 @@ final class ListenerState: Sendable {
         }
     }
 
-    /// True once, when what was verified under the trust of now must be judged again because its time is over.
+    /// True once for each list that ends, when what was verified under the trust of now must be judged again.
     func trustEnded(at unixSeconds: Int64) -> Bool {
         changing.withLock { changing in
-            guard let end = changing.admission?.standing.trust.validUntil, unixSeconds >= end, changing.ended != end
-            else { return false }
+            guard let end = changing.admission?.standing.trust.lastEnd(at: unixSeconds), changing.ended != end else {
+                return false
+            }
             changing.ended = end
             // Who was verified before, and is on the way to a data lane, is judged when he comes.
             renew(&changing)
