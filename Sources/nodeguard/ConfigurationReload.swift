@@ -7,8 +7,8 @@ import Reports
 import Status
 import Systemd
 
-/// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, certificates in
-/// files, the log level.
+/// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, limits,
+/// certificates in files, the log level.
 ///
 /// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
 /// What else differs in the configuration needs a restart, and is named.
@@ -117,8 +117,10 @@ actor ConfigurationReload: QueueConfined {
         if let error = wanted.places.error(mistakes) { throw ReloadRefusal(description: error.description) }
         var change = ProxyChange()
         change.identities = found.new
+        change.limits = wanted.proxy.limits
         for listener in wanted.proxy.listeners {
             do {
+                change.listenerLimits[listener.name] = listener.limits
                 change.policies[listener.name] = try listener.policy()
                 change.trust[listener.name] = try listener.trust.current(for: .client)
                 change.backendTrust[listener.name] = try listener.currentBackendTrust()
@@ -174,11 +176,14 @@ actor ConfigurationReload: QueueConfined {
         return .taken(applied: applied, needsRestart: pending)
     }
 
-    /// Rules and trust of a listener that runs, trust of a tunnel, and the log level.
+    /// Rules, trust and limits of a listener that runs, trust of a tunnel, limits of all, and the log level.
     private static func isLive(_ key: String, listeners: Set<String>, tunnels: Set<String>) -> Bool {
-        if key == "log.level" || tunnels.contains(where: { key == "proxy.tunnels.\($0).trust" }) { return true }
+        if key == "log.level" || key.hasPrefix("proxy.limits.") { return true }
+        if tunnels.contains(where: { key == "proxy.tunnels.\($0).trust" }) { return true }
         return listeners.contains { name in
-            ["allow.", "deny.", "mode", "database-user-map"].contains { key.hasPrefix("proxy.listeners.\(name).\($0)") }
+            ["allow.", "deny.", "mode", "database-user-map", "limits."].contains {
+                key.hasPrefix("proxy.listeners.\(name).\($0)")
+            }
                 || ["trust", "backend-trust"].contains { key == "proxy.listeners.\(name).\($0)" }
         }
     }

@@ -49,6 +49,26 @@ import Testing
         #expect(!codes.contains("CONFIGURATION_REFUSED"), "the mistake is forgotten")
     }
 
+    @Test func `takes new limits over without a restart, and cuts nobody`() async throws {
+        let fleet = try await Fleet()
+        let held = try Program(
+            "/usr/bin/psql", ["-XAtq", "-d", fleet.connection(as: "shop"), "-c", "select pg_sleep(300)"],
+            log: fleet.folder + "/held.log")
+        let isHeld = await eventually(within: 30) { (try? fleet.status()).map(Self.open) == 1 }
+        #expect(isHeld)
+        try change(fleet, "proxy:\n", "proxy:\n  limits: { connections: 1 }\n")
+        let lowered = try fleet.nodeguard(["reload", "--json"])
+        #expect(lowered.output.contains("\"applied\":[\"proxy.limits.connections\"]"), "\(lowered)")
+        #expect(lowered.output.contains("\"needs_restart\":[]"), "\(lowered)")
+        let refused = try fleet.psql("select 1")
+        #expect(refused.status != 0 && refused.errors.contains("connections of the proxy: 1"), "\(refused)")
+        #expect(try Self.open(fleet.status()) == 1)
+        try change(fleet, "connections: 1 }", "connections: 2 }")
+        #expect(try fleet.nodeguard(["reload"]).output.contains("in effect: proxy.limits.connections"))
+        #expect(try fleet.psql("select 1").output == "1\n")
+        withExtendedLifetime(held) {}
+    }
+
     @Test func `is foretold by explain`() async throws {
         let fleet = try await Fleet(start: false)
         try fleet.clientCertificate("desk", uri: "spiffe://\(Fleet.cluster)/desk/a")

@@ -46,7 +46,9 @@ extension DatabaseProxy {
             }
         }
         guard mistakes.isEmpty else { throw ProxyError(description: mistakes.joined(separator: "\n")) }
-        return TestedChange(revision: present.revision, identities: change.identities, steps: steps)
+        return TestedChange(
+            revision: present.revision, identities: change.identities, steps: steps, limits: change.limits,
+            listenerLimits: change.listenerLimits)
     }
 
     private func step(
@@ -84,6 +86,7 @@ extension DatabaseProxy {
             return true
         }
         guard isAdopted else { return false }
+        if let limits = change.limits { take(limits, ofListeners: change.listenerLimits) }
         for step in change.steps {
             if step.changesStanding { review(step.listener) }
             guard step.contexts != nil else { continue }

@@ -123,15 +123,6 @@ extension DatabaseProxy {
                 action: "look at the other node; connections go there again once a probe succeeds"))
     }
 
-    func reportScarcity() {
-        health.raise(
-            HealthReason(
-                "DESCRIPTORS_SCARCE", limits.isScarce(beside: configuration.limits) ? .warn : .info,
-                detail: "the limit of open files allows \(limits.connections) of \(configuration.limits.connections) "
-                    + "connections and \(limits.unauthenticated) of \(configuration.limits.unauthenticated) strangers",
-                action: "raise LimitNOFILE= in the unit (ulimit -n), or lower proxy: limits:"))
-    }
-
     func reportAlgorithms() {
         guard configuration.algorithms == .trimmed, !AlgorithmSelection.isTrimmedUsable else { return }
         health.raise(

@@ -39,8 +39,8 @@ package final class DatabaseProxy: Sendable {
     }
 
     let configuration: ProxyConfiguration
-    /// Those of the configuration, or less if the process may not have enough files open.
-    let limits: ProxyLimits
+    /// How many the process may have; nil: without limit.
+    let descriptors = DescriptorLimit.current
     let listeners: [ListenerState]
     let house: ProxyHouse
     let handshakes: [Handshakes]
@@ -69,9 +69,7 @@ package final class DatabaseProxy: Sendable {
         self.configuration = configuration
         self.health = health
         listeners = configuration.listeners.enumerated().map { ListenerState($1, number: $0, metrics: metrics) }
-        let descriptors = DescriptorLimit.current
         let limits = descriptors.map(configuration.limits.fitting) ?? configuration.limits
-        self.limits = limits
         let house = ProxyHouse(
             admission: Admission(
                 limits: limits, listeners: configuration.listeners, descriptors: descriptors, emptied: emptied),
@@ -123,7 +121,7 @@ package final class DatabaseProxy: Sendable {
             lane.submit { [handshakes] in $0.begin(handshakes) }
         }
         open(ports)
-        if limits != configuration.limits { reportScarcity() }
+        reportScarcity(beside: configuration.limits)
         reportAlgorithms()
         let tick: @Sendable () -> Void = { [weak self] in self?.tick() }
         handshakes.first?.submit { $0.floor.tick(every: .seconds(1), tick) }

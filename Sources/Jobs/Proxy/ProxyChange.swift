@@ -22,6 +22,10 @@ package struct ProxyChange: Sendable {
     package var policies: [String: AccessPolicy] = [:]
     /// Who certifies the databases of listeners that verify it; by listener.
     package var backendTrust: [String: ListenerTrust] = [:]
+    /// As configured; nil: they stay.
+    package var limits: ProxyLimits?
+    /// Their own; by listener.
+    package var listenerLimits: [String: ProxyLimits.PerListener] = [:]
 
     package init() {}
 }
@@ -42,6 +46,8 @@ package struct TestedChange: Sendable {
     let revision: UInt64
     let identities: [String: TLSIdentity]
     let steps: [Step]
+    let limits: ProxyLimits?
+    let listenerLimits: [String: ProxyLimits.PerListener]
 
     /// Names of the listeners whose rules are others now.
     package var newPolicies: [String] {

@@ -18,6 +18,13 @@ import Testing
 
         init() {
             (machine, model) = (AdmissionStateMachine(limits: limits, listeners: []), AdmissionModel(limits, []))
+            draw()
+            machine = AdmissionStateMachine(
+                limits: limits, listeners: listeners.enumerated().map { ("l\($0)", $1) })
+            model = AdmissionModel(limits, listeners)
+        }
+
+        private mutating func draw() {
             limits.connections = Int.random(in: 1...12, using: &generator)
             limits.unauthenticated = Int.random(in: 1...12, using: &generator)
             limits.perAddress = .init(connections: maybe(1...4), unauthenticated: maybe(1...4), rate: maybe(1...4))
@@ -25,15 +32,22 @@ import Testing
             limits.perIdentity = .init(connections: maybe(1...3), rate: maybe(1...3))
             limits.reserved.unauthenticated = maybe(1...2) ?? 0
             limits.reserved.connections = maybe(1...2) ?? 0
-            if let failures = maybe(1...3) {
-                limits.ban = .init(failures: failures, within: .seconds(3), duration: .seconds(2))
-            }
-            for _ in 0..<3 {
-                listeners.append(.init(connections: maybe(1...6), unauthenticated: maybe(1...6)))
-            }
-            machine = AdmissionStateMachine(
-                limits: limits, listeners: listeners.enumerated().map { ("l\($0)", $1) })
-            model = AdmissionModel(limits, listeners)
+            limits.ban = maybe(1...3).map { .init(failures: $0, within: .seconds(3), duration: .seconds(2)) }
+            // Most tables are not there from the start.
+            if Bool.random(using: &generator) { (limits.perAddress, limits.ban) = (.init(), nil) }
+            if Bool.random(using: &generator) { limits.perPrefix = .init() }
+            if Bool.random(using: &generator) { limits.perIdentity = .init() }
+            listeners = (0..<3).map { _ in .init(connections: maybe(1...6), unauthenticated: maybe(1...6)) }
+        }
+
+        /// Nobody is cut by it: `disturb` compares who is there.
+        mutating func changeLimits() {
+            draw()
+            let named = listeners.enumerated().map { ("l\($0)", $1) }
+            machine.limitsChanged(to: limits, ofListeners: Dictionary(uniqueKeysWithValues: named), at: time)
+            model.changes(limits, listeners, at: time)
+            #expect(machine.authenticatedCount == model.clients.count(where: \.isAuthenticated))
+            #expect(machine.unauthenticatedCount == model.clients.count { !$0.isAuthenticated })
         }
 
         /// Addresses of three prefixes, a few of each.
@@ -88,10 +102,12 @@ import Testing
         }
     }
 
-    @Test func `decides alike after every order of events`() {
+    @Test(arguments: [false, true])
+    func `decides alike after every order of events`(changesLimits: Bool) {
         for _ in 0..<100 {
             var one = Case()
             for id: UInt64 in 1...300 {
+                if changesLimits, Int.random(in: 0..<15, using: &one.generator) == 0 { one.changeLimits() }
                 one.arrive(id)
                 for _ in 0..<3 { one.disturb(id) }
             }

@@ -9,8 +9,10 @@ struct AdmissionModel {
         var identity: PeerIdentity?
     }
 
-    let limits: ProxyLimits
-    let listeners: [ProxyLimits.PerListener]
+    private(set) var limits: ProxyLimits
+    private(set) var listeners: [ProxyLimits.PerListener]
+    /// Since the first limit of them: whom nobody asked is not known.
+    private var countsIdentities: Bool
     /// The one that has been silent longest first; proven ones too.
     var clients: [Client] = []
     private var addresses: [PeerNetwork: TokenBucket] = [:]
@@ -22,6 +24,24 @@ struct AdmissionModel {
     init(_ limits: ProxyLimits, _ listeners: [ProxyLimits.PerListener]) {
         self.limits = limits
         self.listeners = listeners
+        countsIdentities = !limits.perIdentity.isOff
+    }
+
+    mutating func changes(
+        _ new: ProxyLimits, _ newListeners: [ProxyLimits.PerListener], at time: Duration
+    ) {
+        Self.change(&addresses, new.perAddress.rate)
+        Self.change(&prefixes, new.perPrefix.rate)
+        Self.change(&identities, new.perIdentity.rate)
+        if let ban = new.ban { bans = bans.mapValues { min($0, time + ban.duration) } }
+        countsIdentities = countsIdentities || !new.perIdentity.isOff
+        (limits, listeners) = (new, newListeners)
+    }
+
+    /// Where there was no rate, all begin anew.
+    private static func change<Key: Hashable>(_ buckets: inout [Key: TokenBucket], _ rate: Int?) {
+        guard let rate else { return buckets.removeAll() }
+        for key in buckets.keys { buckets[key]?.change(rate: rate) }
     }
 
     /// Of those that stand in the budgets of everybody.
@@ -82,7 +102,7 @@ struct AdmissionModel {
         }
         clients[index].isReserved = !isAllowed
         clients[index].isAuthenticated = true
-        clients[index].identity = claim.identity
+        clients[index].identity = countsIdentities ? claim.identity : nil
         return true
     }
 

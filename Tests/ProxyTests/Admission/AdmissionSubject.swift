@@ -27,6 +27,15 @@ struct AdmissionSubject {
         return PeerNetwork(address)
     }
 
+    mutating func changes(
+        at time: Duration = .zero, ofListeners: [String: ProxyLimits.PerListener] = [:],
+        _ change: (inout ProxyLimits) -> Void
+    ) {
+        var limits = machine.limits
+        change(&limits)
+        machine.limitsChanged(to: limits, ofListeners: ofListeners, at: time)
+    }
+
     /// The numbers of those who had to go, or the reason.
     mutating func arrives(
         _ id: UInt64, from address: String?, on listener: Int = 0, isReserved: Bool = false,

@@ -86,6 +86,38 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `that changes counts who is there, cuts nobody, and holds for newcomers at once`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Self.stage(backend) { $0.perPrefix = .init() }
+            let held = try (1...3).map { try Self.session(stage, from: [127, 0, 7, UInt8($0)]) }
+            var change = ProxyChange()
+            var limits = stage.proxy.limits
+            limits.perPrefix.connections = 2
+            limits.ban = .init(failures: 1, within: .seconds(60), duration: .seconds(600))
+            change.limits = limits
+            #expect(stage.proxy.adopt(try stage.proxy.test(change)))
+            #expect(try Self.isTurnedAway(stage, from: [127, 0, 7, 9]))
+            #expect(stage.refusalDetails == ["per-prefix connections of 127.0.7.0/24: 2"])
+            _ = try Self.session(stage, from: [127, 0, 8, 1])
+            try Self.misbehave(stage, from: [127, 0, 9, 1])
+            #expect(await eventually(within: 20) { stage.proxy.bans.map(\.network) == ["127.0.9.1/32"] })
+            for client in held {
+                try client.send("x")
+                #expect(try client.receive(count: 1) == [UInt8(ascii: "x")])
+            }
+            change.limits?.perPrefix = .init()
+            change.limits?.connections = 1
+            change.listenerLimits["db"] = .init(connections: 100)
+            #expect(stage.proxy.adopt(try stage.proxy.test(change)))
+            let late = try TestClient(stage.port, as: try Stage.client.get(), .sslRequest, from: [127, 0, 7, 9])
+            try late.send(startup())
+            _ = try? late.receiveAll()
+            #expect(await eventually(within: 20) { stage.refused(.connectionLimit) == 1 })
+            #expect(stage.events.named(.connectionClosed).count <= 1, "the one of 127.0.8.1 has hung up")
+            withExtendedLifetime(held) {}
+            await stage.proxy.stop()
+        }
+
         // MARK: bans
 
         private static func misbehave(_ stage: Stage, from source: [UInt8]) throws {

@@ -5,8 +5,8 @@ import Synchronization
 /// The one admission of the proxy, asked from every handshake lane and told from every data lane.
 final class Admission: Sendable {
     private let machine: Mutex<AdmissionStateMachine>
-    private let asksWho: Bool
-    private let reserved: ProxyLimits.Reserved
+    /// Those in effect.
+    private let present: Mutex<ProxyLimits>
     private let origin = ContinuousClock.now
     /// Rung when the last connection has departed.
     private let emptied: Alarm
@@ -15,9 +15,16 @@ final class Admission: Sendable {
         machine = Mutex(
             AdmissionStateMachine(
                 limits: limits, listeners: listeners.map { ($0.name, $0.limits) }, descriptors: descriptors))
-        asksWho = !limits.perIdentity.isOff
-        reserved = limits.reserved
+        present = Mutex(limits)
         self.emptied = emptied
+    }
+
+    var limits: ProxyLimits { present.withLock { $0 } }
+
+    /// Newcomers are held to them; nobody who is there has to go. `ofListeners`: by name.
+    func change(_ limits: ProxyLimits, ofListeners: [String: ProxyLimits.PerListener]) {
+        present.withLock { $0 = limits }
+        machine.withLock { $0.limitsChanged(to: limits, ofListeners: ofListeners, at: now) }
     }
 
     /// `origin`: nil while a listed proxy has yet to announce it.
@@ -40,9 +47,10 @@ final class Admission: Sendable {
     }
 
     private func isReserved(_ address: SocketAddress) -> Bool {
-        if reserved.networks.isEmpty { return false }
+        let networks = present.withLock { $0.reserved.networks }
+        if networks.isEmpty { return false }
         let exact = PeerNetwork(exactly: address)
-        return reserved.networks.contains { $0.contains(exact) }
+        return networks.contains { $0.contains(exact) }
     }
 
     func spoke(_ id: UInt64) { machine.withLock { $0.spoke(id) } }
@@ -55,8 +63,9 @@ final class Admission: Sendable {
     func authenticated(_ id: UInt64, as peer: PeerAttributes?) -> AdmissionStateMachine.Verdict {
         var claim = AdmissionStateMachine.Claim()
         if let peer {
-            claim.identity = asksWho ? PeerIdentity(peer) : nil
-            claim.isReserved = reserved.identities.contains { $0.matches(peer) }
+            // Once one is counted, all are: a limit that comes back finds them.
+            claim.identity = machine.withLock { $0.identities != nil } ? PeerIdentity(peer) : nil
+            claim.isReserved = present.withLock { $0.reserved.identities }.contains { $0.matches(peer) }
         }
         return machine.withLock { $0.authenticated(id, as: claim, at: now) }
     }

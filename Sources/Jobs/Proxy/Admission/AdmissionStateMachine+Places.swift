@@ -17,7 +17,7 @@ extension AdmissionStateMachine {
 
     struct Listener {
         let name: String
-        let limits: ProxyLimits.PerListener
+        var limits: ProxyLimits.PerListener
         var silent = PlaceLists.List()
         var authenticated = 0
     }

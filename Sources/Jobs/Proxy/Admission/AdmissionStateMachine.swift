@@ -10,20 +10,23 @@ struct AdmissionStateMachine {
     /// Networks that are remembered beyond those with an open connection.
     static let spare = 4096
 
-    private let limits: ProxyLimits
-    private var connections: [Connection] = []
-    private var places: [UInt64: Int] = [:]
+    var limits: ProxyLimits
+    /// How many there may be of each budget at a time: no table may be smaller.
+    var most = Capacity()
+    var connections: [Connection] = []
+    private(set) var places: [UInt64: Int] = [:]
     private var free: [Int] = []
-    private var order = PlaceLists()
-    private var silent = PlaceLists.List()
-    private var listeners: [Listener]
+    private(set) var order = PlaceLists()
+    private(set) var silent = PlaceLists.List()
+    var listeners: [Listener]
     private var orderOfListeners = PlaceLists()
-    private var addresses: KeyedBudgets<PeerNetwork>?
-    private var prefixes: KeyedBudgets<PeerNetwork>?
-    private var identities: KeyedBudgets<PeerIdentity>?
-    private var handshakes: TokenBucket
+    /// nil: nothing was ever limited by it, as with the others.
+    var addresses: KeyedBudgets<PeerNetwork>?
+    var prefixes: KeyedBudgets<PeerNetwork>?
+    var identities: KeyedBudgets<PeerIdentity>?
+    var handshakes: TokenBucket
     var shedding: SheddingStateMachine
-    private(set) var bans = BanTable()
+    var bans = BanTable()
     private var unreservedCount = 0
     private(set) var reservedSilentCount = 0
     private(set) var reservedAuthenticatedCount = 0
@@ -36,16 +39,7 @@ struct AdmissionStateMachine {
         self.listeners = listeners.map { Listener(name: $0.name, limits: $0.limits) }
         handshakes = TokenBucket(rate: limits.handshakesPerSecond)
         shedding = SheddingStateMachine(descriptors: descriptors)
-        let capacity =
-            limits.connections + limits.unauthenticated + limits.reserved.connections
-            + limits.reserved.unauthenticated + Self.spare
-        if !limits.perAddress.isOff || limits.ban != nil {
-            addresses = KeyedBudgets(limits.perAddress, capacity: capacity) { .address($0) }
-        }
-        if !limits.perPrefix.isOff { prefixes = KeyedBudgets(limits.perPrefix, capacity: capacity) { .prefix($0) } }
-        if !limits.perIdentity.isOff {
-            identities = KeyedBudgets(limits.perIdentity, capacity: capacity) { .identity($0.name) }
-        }
+        makeTables()
     }
 
     var authenticatedCount: Int { unreservedCount + reservedAuthenticatedCount }

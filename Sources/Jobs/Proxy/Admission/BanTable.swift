@@ -48,7 +48,12 @@ struct BanTable {
         return bans[place].until - time
     }
 
-    /// All bans last equally long, so the newest ends last. One that misbehaves again starts again.
+    /// They last so long from now at the most, so that the newest still ends last.
+    mutating func shorten(to duration: Duration, at time: Duration) {
+        for place in places.values { bans[place].until = min(bans[place].until, time + duration) }
+    }
+
+    /// None that is there lasts longer than a new one, so the newest ends last. One that misbehaves again starts again.
     mutating func began(_ ban: Ban) -> [BanEvent] {
         if let place = places[ban.network] {
             bans[place].until = ban.until

@@ -1,6 +1,6 @@
 /// The budgets of each key of one kind: of each address, of each prefix, of each identity.
 struct KeyedBudgets<Key: Hashable & Sendable> {
-    private let limits: ProxyLimits.PerKey
+    private var limits: ProxyLimits.PerKey
     private let holder: @Sendable (Key) -> Excess.Holder
     private var table: LimitTable<Key>
     private var silence = PlaceLists()
@@ -9,6 +9,11 @@ struct KeyedBudgets<Key: Hashable & Sendable> {
         self.limits = limits
         self.holder = holder
         table = LimitTable(capacity: capacity, rate: limits.rate)
+    }
+
+    mutating func change(_ new: ProxyLimits.PerKey, capacity: Int) {
+        limits = new
+        table.change(capacity: capacity, rate: new.rate)
     }
 
     /// Keys that are remembered.

@@ -14,8 +14,8 @@ struct LimitTable<Key: Hashable & Sendable> {
         fileprivate var holders = 0
     }
 
-    private let capacity: Int
-    private let rate: Int?
+    private var capacity: Int
+    private var rate: Int?
     private var entries: [Entry] = []
     private var places: [Key: Int] = [:]
     private var order = PlaceLists()
@@ -32,6 +32,21 @@ struct LimitTable<Key: Hashable & Sendable> {
     subscript(place: Int) -> Entry {
         get { entries[place] }
         _modify { yield &entries[place] }
+    }
+
+    /// Never shrinks: those that are held keep their places.
+    mutating func change(capacity new: Int, rate newRate: Int?) {
+        capacity = max(capacity, new)
+        if newRate == rate { return }
+        rate = newRate
+        for place in entries.indices {
+            guard let newRate else {
+                entries[place].arrivals = nil
+                continue
+            }
+            if entries[place].arrivals == nil { entries[place].arrivals = TokenBucket(rate: newRate) }
+            entries[place].arrivals?.change(rate: newRate)
+        }
     }
 
     /// Its place, which is its own as long as it is held.

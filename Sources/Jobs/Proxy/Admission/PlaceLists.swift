@@ -15,6 +15,17 @@ struct PlaceLists {
     private var previous: [Int32] = []
     private var next: [Int32] = []
 
+    /// The first in front.
+    func places(in list: List) -> [Int] {
+        var all: [Int] = []
+        var place = list.first
+        while place != Self.none {
+            all.append(Int(place))
+            place = next[Int(place)]
+        }
+        return all
+    }
+
     mutating func append(_ place: Int, to list: inout List) {
         while next.count <= place {
             next.append(Self.none)

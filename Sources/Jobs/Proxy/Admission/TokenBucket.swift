@@ -2,13 +2,20 @@ import IO
 
 /// A rate with a burst of one second's worth; a reservation may run into debt and is then told how long to wait.
 struct TokenBucket {
-    private let rate: Double
+    private var rate: Double
     private var tokens: Double
     private var filledAt = Duration.zero
 
     init(rate: Int) {
         self.rate = Double(max(1, rate))
         tokens = self.rate
+    }
+
+    /// Who waits, waits as long as before: what is there, or owed, changes with the rate.
+    mutating func change(rate new: Int) {
+        let new = Double(max(1, new))
+        tokens = tokens * new / rate
+        rate = new
     }
 
     /// How long to wait before the reserved token may be used; nil, and nothing reserved, if longer than `limit`.
