@@ -25,7 +25,7 @@ package struct FleetSimulation: Sendable {
         return (0..<nodes).map { number in
             var certificate = SimulatedCertificate(.node, node: number, serial: seed)
             certificate.take(notBefore: 0, life: life, isServed: true)
-            return ((certificate.machine.nextRenewal ?? 0) - begin) / window
+            return ((certificate.machine.nextRenewal(at: 0) ?? 0) - begin) / window
         }.sorted()
     }
 
