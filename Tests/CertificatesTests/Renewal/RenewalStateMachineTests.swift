@@ -114,7 +114,7 @@ import Testing
             if isDemanded { machine.renewalDemanded() }
             return (0..<4).map { _ in
                 machine.requestFailed(failure, retryAfter: retryAfter, random: 0.5, at: now)
-                return (machine.nextRenewal ?? 0) - now
+                return (machine.nextRenewal(at: now) ?? 0) - now
             }
         }
         let due = 20 * 86_400.0
