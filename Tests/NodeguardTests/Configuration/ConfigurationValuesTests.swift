@@ -15,6 +15,7 @@ import Testing
         ("log: { destination: syslog }", "'syslog' is no log destination"),
         ("node: { name: a/b }", "'a/b' is no name"), ("node: { name: .. }", "'..' is no name"),
         ("node: { state: relative/path }", "'relative/path' is no path: it must begin with /"),
+        (#"node: { state: "/a\nb" }"#, "control characters are not allowed in a path"),
         ("management: { url: http://plane }", "is no URL that begins with https://"),
         ("management: { url: 'https://' }", "is no URL that begins with https://"),
         ("management: { url: 'https://u:p@plane' }", "no user, no query, no fragment"),

@@ -155,6 +155,8 @@ import Testing
         let found = try lines(
             "{ name: a, names: [a], publish: { directory: /etc/tls } }", state: "/srv/ng", path: "/srv/ng.yaml")
         #expect(found.contains("ExecStart=/usr/bin/nodeguard publish --config /srv/ng.yaml"))
+        let odd = try lines("{ name: a, names: [a], publish: { directory: /etc/tls } }", path: "/srv/a $b%.yaml")
+        #expect(odd.contains(#"ExecStart=/usr/bin/nodeguard publish --config "/srv/a $$b%%.yaml""#), "\(odd)")
         #expect(found.contains("ReadWritePaths=-/srv/ng/publish"))
         #expect(found.contains { $0.contains("PathChanged=/srv/ng/publish/request") })
     }

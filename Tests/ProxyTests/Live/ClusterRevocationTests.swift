@@ -113,6 +113,20 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `ends every session with its list, though another has ended before`() async throws {
+            let stage = try stage(RevocationRules(depth: .leaf))
+            let ended = try authority.revocationList(by: authority.root) { $0.validity = -7200 ... -3600 }
+            let own = try authority.revocationList { $0.validity = -3600...10 }
+            stage.proxy.publish(
+                revocation: ClusterRevocation(
+                    lists: try RevocationList.parse(ended) + RevocationList.parse(own), signers: []))
+            let shop = try session(stage, Stage.client.get())
+            shop.socket.waitsForLong()
+            #expect((try? shop.receiveAll()) ?? [] == [])
+            #expect(throws: (any Error).self) { try session(stage, Stage.client.get()) }
+            await stage.proxy.stop()
+        }
+
         @Test func `takes lists of files beside them`() async throws {
             let folder = try temporaryDirectory()
             try folder.write(

@@ -191,15 +191,6 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
-        @Test func `ends every session with its list, though another has ended before`() async throws {
-            try put("root", by: Stage.authority.get().root) { $0.validity = -7200 ... -3600 }
-            try put("crl") { $0.validity = -3600...10 }
-            let stage = try stage(RevocationRules(depth: .leaf))
-            let shop = try session(stage, Stage.client.get())
-            #expect(try fields(shop)["C"] == "57P01")
-            await stage.proxy.stop()
-        }
-
         @Test func `goes on with the last known list, if it is to, and says so`() async throws {
             try put("crl") { $0.validity = -3600...3 }
             let stage = try stage(RevocationRules(freshness: .lastKnown))
