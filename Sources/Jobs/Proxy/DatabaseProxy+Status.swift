@@ -47,6 +47,7 @@ extension DatabaseProxy {
             ReadinessCondition(
                 "listeners", isMet: unbound.isEmpty || isDraining,
                 detail: unbound.isEmpty ? "all bound" : "not bound: \(unbound.joined(separator: ", "))"))
+        authorityReports.looked(at: Timestamp.now.seconds) { [self] in trustedAuthorities }
         for listener in listeners {
             tellOfDryRun(listener)
             tellOfBackends(listener)

@@ -56,6 +56,7 @@ package final class DatabaseProxy: Sendable {
     /// nil: nobody asks.
     let exposureQueue: SerialQueue?
     let revocationReports: RevocationReports
+    let authorityReports: AuthorityReports
     /// nil: there are none of version 2.
     let controlGroup = ControlGroup()
     private let keeper: PortKeeper
@@ -92,6 +93,7 @@ package final class DatabaseProxy: Sendable {
         fileQueue = files.isEmpty ? nil : SerialQueue(label: "revocation", isPatient: true)
         exposureQueue = configuration.exposure == .off ? nil : SerialQueue(label: "exposure", isPatient: true)
         revocationReports = RevocationReports(metrics: metrics, health: health, audit: audit)
+        authorityReports = AuthorityReports(health: health)
         registerGauges(metrics)
     }
 

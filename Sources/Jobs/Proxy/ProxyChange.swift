@@ -6,10 +6,13 @@ package struct ListenerTrust: Sendable, Equatable {
     package var trustsCluster: Bool
     /// Anchors of its own, beside or instead of the cluster's.
     package var anchors: [Certificate]
+    /// Where these stand, for people.
+    package var files: [Certificate: String]
 
-    package init(trustsCluster: Bool, anchors: [Certificate]) {
+    package init(trustsCluster: Bool, anchors: [Certificate], files: [Certificate: String] = [:]) {
         self.trustsCluster = trustsCluster
         self.anchors = anchors
+        self.files = files
     }
 }
 

@@ -50,6 +50,8 @@ package struct ListenerConfiguration: Sendable {
     package var trustsCluster: Bool
     /// Anchors of its own, beside or instead of the cluster's.
     package var anchors: [Certificate]
+    /// Where these stand, for people.
+    package var anchorFiles: [Certificate: String] = [:]
     package var policy: AccessPolicy
     package var minimumTLS: TLSVersion
     package var timeouts: ProxyTimeouts

@@ -99,6 +99,7 @@ extension ListenerSection {
             certificateRole: certificates.roles[0], trustsCluster: trust.trustsCluster, anchors: trust.anchors,
             policy: try policy(), minimumTLS: defaults.oldestTLS, timeouts: defaults.timeouts,
             acknowledgesLocalTrust: acknowledgesLocalTrust, explainsCertificateRefusals: explainsCertificateRefusals)
+        configuration.anchorFiles = trust.files
         configuration.otherCertificateRoles = Array(certificates.roles.dropFirst())
         configuration.refusesUnknownNames = certificates.unknownName == .strict
         configuration.backendTLS = try backendSecurity()
@@ -132,6 +133,7 @@ extension TunnelSection {
             tunnel: settings, name: name, listen: listen, databaseProtocol: databaseProtocol,
             certificateRole: certificate, trustsCluster: trust.trustsCluster, anchors: trust.anchors,
             minimumTLS: defaults.oldestTLS, timeouts: timeouts)
+        configuration.anchorFiles = trust.files
         configuration.health = health
         configuration.revocation = revocation
         configuration.denyLists = denyLists(defaults)

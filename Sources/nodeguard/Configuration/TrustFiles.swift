@@ -38,8 +38,13 @@ extension [ListenerSection.Trust] {
 
     /// As the files are now. `purpose`: what those are that they are to certify.
     func current(for purpose: CertificatePurpose) throws -> ListenerTrust {
-        ListenerTrust(
-            trustsCluster: contains(.cluster),
-            anchors: try files.flatMap { try ListenerSection.Trust.authorities(in: $0, for: purpose) })
+        var trust = ListenerTrust(trustsCluster: contains(.cluster), anchors: [])
+        for path in files {
+            for authority in try ListenerSection.Trust.authorities(in: path, for: purpose) {
+                trust.anchors.append(authority)
+                trust.files[authority] = trust.files[authority] ?? path
+            }
+        }
+        return trust
     }
 }

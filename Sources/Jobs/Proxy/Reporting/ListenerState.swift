@@ -42,7 +42,9 @@ final class ListenerState: Sendable {
             guard SocketAddress(tunnel.remote) == nil else { return nil }
             return RemoteLookup(tunnel.remote, label: "lookup-\(configuration.name)") { health.adopt($0) }
         }
-        let trust = ListenerTrust(trustsCluster: configuration.trustsCluster, anchors: configuration.anchors)
+        let trust = ListenerTrust(
+            trustsCluster: configuration.trustsCluster, anchors: configuration.anchors,
+            files: configuration.anchorFiles)
         changing = Mutex(
             Changing(policy: configuration.policy, trust: trust, backendTrust: configuration.backendTLS?.trust))
         counters = ListenerCounters(
