@@ -140,7 +140,9 @@ let package = Package(
                 "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
                 "TestSupport", logging, nio,
             ]),
-        tests("NodeguardPlane", uses: ["nodeguard-plane", "PlaneAPI", "IO", "OpenSSL", "TestSupport", grdb, crypto]),
+        tests(
+            "NodeguardPlane",
+            uses: ["nodeguard-plane", "PlaneAPI", "IO", "OpenSSL", "TestSupport", grdb, crypto, logging]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["IO", "OpenSSL", "PlaneAPI", "TestSupport"],
             path: "Tests/EndToEndTests", exclude: ["Matrix", "Clients", "Floods", "Streams"], swiftSettings: house),

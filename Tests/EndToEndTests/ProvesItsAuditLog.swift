@@ -24,6 +24,18 @@ import Testing
         #expect(try verify(export, fleet, ["--key", String(witness), "--json"]).output.contains("\"signed\":null"))
         #expect(try verify(export, fleet, []).output.contains("its signature was not checked"))
         try checkChanges(of: export, fleet)
+        try checkThePlanesOwn(fleet)
+    }
+
+    /// The plane's log is verified by the agent's codec, with the keys that the plane names.
+    private func checkThePlanesOwn(_ fleet: Fleet) throws {
+        let export = try fleet.command(["audit", "export", "--plane"]).output
+        let options = ["--key", fleet.folder + "/keys"]
+        let intact = try verify(export, fleet, options)
+        #expect(intact.status == 0 && intact.output.contains(" events of nodeguard-plane/"), "\(intact)")
+        #expect(intact.output.contains("the plane's signature holds, the plane's cosignature holds"), "\(intact)")
+        let changed = export.replacing("token.create", with: "token.delete")
+        #expect(try changed != export && verify(changed, fleet, options).output.hasPrefix("BROKEN: "))
     }
 
     private func verify(_ export: String, _ fleet: Fleet, _ options: [String]) throws -> Outcome {

@@ -70,14 +70,20 @@ package struct AuditVerifier {
             return "event \(seq) was changed: it is not in canonical form"
         }
         guard members["seq"] == .count(seq) else { return Self.misplaced(members["seq"], seq) }
-        guard case .string(let node)? = members["node"], case .integer(let epoch)? = members["epoch"], epoch >= 0 else {
-            return "event \(seq) does not say whose it is"
-        }
-        let place = AuditBatches.origin(node: node, epoch: UInt64(epoch))
+        guard let place = Self.origin(of: members) else { return "event \(seq) does not say whose it is" }
         guard origin == nil || origin == place else { return "event \(seq) is of \(place), not of \(origin ?? "")" }
         origin = place
         tree.append(line)
         return nil
+    }
+
+    /// Of a node's log, or of a plane's own.
+    private static func origin(of event: [String: JSONValue]) -> String? {
+        if case .string(let plane)? = event["plane"], event["node"] == nil { return AuditBatches.planeOrigin(plane) }
+        guard case .string(let node)? = event["node"], case .integer(let epoch)? = event["epoch"], epoch >= 0 else {
+            return nil
+        }
+        return AuditBatches.origin(node: node, epoch: UInt64(epoch))
     }
 
     private static func misplaced(_ found: JSONValue?, _ seq: UInt64) -> String {

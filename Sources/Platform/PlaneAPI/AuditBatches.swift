@@ -21,6 +21,8 @@ package enum AuditBatches {
 
     package static func keyPath(epoch: UInt64) -> String { "/v1/nodes/self/audit/\(epoch)/key" }
     package static func origin(node: String, epoch: UInt64) -> String { "nodeguard/\(node)/\(epoch)" }
+    /// Of the plane's own log; `plane` is the id of its key.
+    package static func planeOrigin(_ plane: String) -> String { "nodeguard-plane/\(plane)" }
 }
 
 package struct AuditKey: Codable, Sendable {

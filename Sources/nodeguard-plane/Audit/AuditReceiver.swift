@@ -14,7 +14,7 @@ struct AuditReceiver: Sendable {
     }
 
     /// Once per log, idempotent; a log's key never changes.
-    func register(_ key: Data, for place: AuditPlace, now: Int64) throws {
+    func register(_ key: Data, for place: AuditPlace, by actor: PlaneEvent.Actor, now: Int64) throws {
         guard key.count == 32, (try? Curve25519.Signing.PublicKey(rawRepresentation: key)) != nil else {
             throw Refusal.unprocessable("key-malformed", "an audit key is the 32 raw bytes of an Ed25519 public key")
         }
@@ -29,9 +29,9 @@ struct AuditReceiver: Sendable {
             try database.execute(
                 sql: "INSERT INTO audit_logs (cluster, node, epoch, public_key, registered_at) VALUES (?, ?, ?, ?, ?)",
                 arguments: [place.cluster, place.node, Int64(place.epoch), key, now])
-            try Journal.record(
-                Journal.Entry(
-                    cluster: place.cluster, node: place.node, action: "audit.key", outcome: .granted, reason: nil,
+            try state.log.record(
+                PlaneEvent(
+                    name: "audit.key", actor: actor, cluster: place.cluster, node: place.node,
                     detail: "epoch \(place.epoch)"),
                 now: now, database)
         }

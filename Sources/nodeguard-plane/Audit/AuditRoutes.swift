@@ -17,7 +17,9 @@ struct AuditRoutes: Sendable {
             try await calls.answerNode("audit.key", context) { identity in
                 let key = try await calls.decode(AuditKey.self, from: request)
                 let place = try place(of: identity, context)
-                try await offLoop { try receiver.register(key.publicKey, for: place, now: UnixTime.now) }
+                try await offLoop {
+                    try receiver.register(key.publicKey, for: place, by: identity.actor, now: UnixTime.now)
+                }
                 return Response(status: .noContent)
             }
         }

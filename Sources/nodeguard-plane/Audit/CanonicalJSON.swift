@@ -21,6 +21,12 @@ indirect enum CanonicalJSON: Sendable, Equatable {
 
     static let depthLimit = 32
 
+    /// An object, its keys in their order.
+    init(sorting members: [String: CanonicalJSON]) {
+        let sorted = members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        self = .object(sorted.map { Member(key: $0.key, value: $0.value) })
+    }
+
     init(_ bytes: some Collection<UInt8>) throws(Flaw) {
         var reader = CanonicalJSONReader(Array(bytes))
         self = try reader.readDocument()
@@ -44,17 +50,32 @@ indirect enum CanonicalJSON: Sendable, Equatable {
         if case .string(let value) = self { value.map { $0.isNewline ? " " : String($0) }.joined() } else { jsonText }
     }
 
-    private var jsonText: String {
+    /// The canonical text itself.
+    var jsonText: String {
         switch self {
         case .null: "null"
         case .boolean(let value): String(value)
         case .integer(let value): String(value)
         case .number(let value): value
-        case .string(let value): "\"" + value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        case .string(let value): Self.quoted(value)
         case .array(let values): "[" + values.map(\.jsonText).joined(separator: ",") + "]"
         case .object(let members):
-            "{" + members.map { "\"\($0.key)\":\($0.value.jsonText)" }.joined(separator: ",") + "}"
+            "{" + members.map { Self.quoted($0.key) + ":" + $0.value.jsonText }.joined(separator: ",") + "}"
         }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar -> String in
+            switch scalar {
+            case "\"", "\\": "\\\(scalar)"
+            case "\n": "\\n"
+            case "\r": "\\r"
+            case "\t": "\\t"
+            case "\0"..<" ": "\\u00" + Hex.lower([UInt8(truncatingIfNeeded: scalar.value)])
+            default: String(scalar)
+            }
+        }
+        return "\"" + escaped.joined() + "\""
     }
 }
 

@@ -88,6 +88,14 @@ struct Checkpoint: Sendable, Equatable {
     let size: UInt64
     let root: [UInt8]
 
+    init(origin: String, size: UInt64, root: [UInt8]) {
+        self.origin = origin
+        self.size = size
+        self.root = root
+    }
+
+    var text: String { "\(origin)\n\(size)\n\(Data(root).base64EncodedString())\n" }
+
     init(_ text: String) throws(SignedNote.Flaw) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 4, lines[3].isEmpty, let size = UInt64(lines[1]), String(size) == lines[1],

@@ -21,8 +21,10 @@ struct PublishedLists: Sendable {
         guard try state.database.read({ try state.clusterNames($0) }).contains(cluster) else { return nil }
         return try state.database.write { database in
             guard let authority = try state.authority(of: cluster, database) else { return nil }
-            try renew(cluster, authority, try RevokedCertificate.all(in: cluster, now: now, database), now, database)
-            try renew(root, state.root, [], now, database)
+            try renew(
+                cluster, authority, try RevokedCertificate.all(in: cluster, now: now, database), state.log, now,
+                database)
+            try renew(root, state.root, [], state.log, now, database)
             return try self.stored(cluster, state, now, database)
         }
     }
@@ -66,8 +68,8 @@ struct PublishedLists: Sendable {
 
     /// Numbers are times, so that they grow even if the state comes from an old copy.
     private static func renew(
-        _ row: String, _ authority: CertificateAuthority, _ revoked: [RevokedCertificate], _ now: Int64,
-        _ database: Database
+        _ row: String, _ authority: CertificateAuthority, _ revoked: [RevokedCertificate],
+        _ log: PlaneLog, _ now: Int64, _ database: Database
     ) throws {
         if try number(row, authority.der, now, database) != nil { return }
         let last = try Int64.fetchOne(
@@ -80,9 +82,9 @@ struct PublishedLists: Sendable {
                 VALUES (?, ?, ?, coalesce((SELECT count FROM revocations WHERE cluster = ?), 0), ?, ?)
                 """,
             arguments: [row, Data(authority.der), number, row, now, Data(der)])
-        let entry = Journal.Entry(
-            cluster: row == root ? nil : row, action: "crl.issue", outcome: .granted,
+        let event = PlaneEvent(
+            name: "crl.issue", actor: .plane, cluster: row == root ? nil : row,
             detail: "number \(number), \(revoked.count) revoked")
-        try Journal.record(entry, now: now, database)
+        try log.record(event, now: now, database)
     }
 }

@@ -30,6 +30,7 @@ struct ClientCertificateCommand: ParsableCommand {
     func run() throws {
         let state = try state.open()
         let key = P256.Signing.PrivateKey()
+        let uri = uri ?? "spiffe://\(cluster)/app/\(name)"
         let profile = CertificateProfile(
             subject: try DistinguishedName {
                 OrganizationName(cluster)
@@ -37,7 +38,7 @@ struct ClientCertificateCommand: ParsableCommand {
             },
             publicKey: Certificate.PublicKey(key.publicKey), keyEncipherment: false,
             alternativeNames: try Certificate.Extension(
-                SubjectAlternativeNames([.uniformResourceIdentifier(uri ?? "spiffe://\(cluster)/app/\(name)")]),
+                SubjectAlternativeNames([.uniformResourceIdentifier(uri)]),
                 critical: false),
             usages: [.client], lifetime: Int64(days) * 86_400)
         let (certificate, issuer) = try state.database.write { database in
@@ -48,6 +49,12 @@ struct ClientCertificateCommand: ParsableCommand {
             let certificate = try authority.issue(profile, now: UnixTime.now)
             try IssuedCertificates.record(
                 certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), database)
+            try state.log.record(
+                PlaneEvent(
+                    name: "client-certificate.issue", actor: .caller, cluster: cluster,
+                    detail: "\(certificate.subject), \(uri), serial \(certificate.serialText), "
+                        + "until \(UnixTime.text(certificate.notAfterSeconds))"),
+                now: UnixTime.now, database)
             return (certificate, authority)
         }
         try StateFile.makeFolder(out)
@@ -92,6 +99,11 @@ struct RevokeCommand: ParsableCommand {
                     "no certificate \(digits) that could be revoked",
                     remedy: "`nodeguard-plane nodes` shows the serials")
             }
+            try state.log.record(
+                PlaneEvent(
+                    name: "certificate.revoke", actor: .caller, cluster: cluster,
+                    detail: "serial \(digits)"),
+                now: UnixTime.now, database)
             return (cluster, try PlaneState.setting(PlaneState.urlSetting, database))
         }
         let plane = url.map { String(decoding: $0, as: UTF8.self) } ?? "https://PLANE"

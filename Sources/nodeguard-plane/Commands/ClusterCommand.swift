@@ -26,6 +26,11 @@ struct ClusterCommand: ParsableCommand {
                     throw PlaneProblem("the cluster \(name) exists", remedy: "nothing was changed")
                 }
                 try state.createCluster(name, now: UnixTime.now, database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "cluster.create", actor: .caller, cluster: name,
+                        detail: "an issuing authority of its own is made"),
+                    now: UnixTime.now, database)
             }
             print("cluster \(name) is made")
         }

@@ -92,7 +92,13 @@ struct NodeCommand: ParsableCommand {
                     throw PlaneProblem(
                         "there is no node \(node) in \(cluster)", remedy: "`nodeguard-plane nodes` lists them")
                 }
-                return try IssuedCertificates.revokeAll(of: node, in: cluster, now: UnixTime.now, database)
+                let revoked = try IssuedCertificates.revokeAll(of: node, in: cluster, now: UnixTime.now, database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "node.remove", actor: .caller, cluster: cluster, node: node,
+                        detail: "\(revoked) certificates are revoked, tokens and roles forgotten"),
+                    now: UnixTime.now, database)
+                return revoked
             }
             print("\(node) of \(cluster) is removed, \(revoked) certificates are revoked")
         }

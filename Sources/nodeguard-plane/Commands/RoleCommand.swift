@@ -61,6 +61,11 @@ struct RoleCommand: ParsableCommand {
                 try state.requireCluster(cluster, database)
                 try state.invite(node: node, of: cluster, now: UnixTime.now, database)
                 try policy.store(database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "role.allow", actor: .caller, cluster: cluster, node: node,
+                        detail: policy.summary),
+                    now: UnixTime.now, database)
             }
             print("\(node) of \(cluster) may be certified for the role \(role)")
         }

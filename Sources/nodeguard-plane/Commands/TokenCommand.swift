@@ -35,6 +35,11 @@ struct TokenCommand: ParsableCommand {
                 try state.invite(node: node, of: cluster, now: UnixTime.now, database)
                 let token = try JoinToken.create(
                     cluster: cluster, node: node, lifetime: ttl.seconds, now: UnixTime.now, database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "token.create", actor: .caller, cluster: cluster, node: node,
+                        detail: "token \(token.id), for \(url), to be used within \(ttl.defaultValueDescription)"),
+                    now: UnixTime.now, database)
                 return JoinBundle(url: url, cluster: cluster, node: node, pins: [state.pin], token: token.text)
             }
             print(try bundle.text)

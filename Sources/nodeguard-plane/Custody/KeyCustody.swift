@@ -70,10 +70,22 @@ struct KeyCustody: Sendable {
     }
 
     /// Forgets the salts of keys whose delay is over; what they wrapped can never be opened again.
-    static func forgetDeleted(now: Int64, _ database: Database) throws {
-        try database.execute(
-            sql: "UPDATE keys SET salt = NULL WHERE salt IS NOT NULL AND deletion_requested_at <= ?",
-            arguments: [now - deletionDelay])
+    func forgetDeleted(now: Int64, _ database: Database) throws {
+        let forgotten = try Row.fetchAll(
+            database,
+            sql: """
+                UPDATE keys SET salt = NULL WHERE salt IS NOT NULL AND deletion_requested_at <= ?
+                RETURNING id, cluster, node, backup
+                """,
+            arguments: [now - Self.deletionDelay])
+        for row in forgotten {
+            let id: String = row["id"]
+            let backup: String = row["backup"]
+            let event = PlaneEvent(
+                name: "key.forget", actor: .plane, cluster: row["cluster"], node: row["node"],
+                detail: "key \(id) of the backup \(backup)")
+            try state.log.record(event, now: now, database)
+        }
     }
 
     private func isDeleted(_ row: Row, _ now: Int64) throws -> Bool {
@@ -94,10 +106,9 @@ struct KeyCustody: Sendable {
     private func record(
         _ action: String, _ identity: NodeIdentity, _ detail: String, _ now: Int64, _ database: Database
     ) throws {
-        try Journal.record(
-            Journal.Entry(
-                cluster: identity.cluster, node: identity.node, action: action, outcome: .granted, reason: nil,
-                detail: detail),
+        try state.log.record(
+            PlaneEvent(
+                name: action, actor: identity.actor, cluster: identity.cluster, node: identity.node, detail: detail),
             now: now, database)
     }
 }

@@ -41,7 +41,8 @@ struct ESTRoutes: Sendable {
 
     private func post(_ request: Request, _ context: PlaneRequestContext) async throws -> Response {
         let operation = context.parameters.get("operation").flatMap(EST.Operation.init) ?? .authorities
-        return try await calls.answer("certificate.issue", context) { identity in
+        let name = operation == .reenroll ? "certificate.renew" : "certificate.issue"
+        return try await calls.answer(name, context) { identity in
             let label = try label(context)
             switch operation {
             case .enroll:

@@ -24,7 +24,7 @@ struct Enrollment: Sendable {
             switch credential {
             case .identity(let identity):
                 try identity.require(cluster: label.cluster)
-                return try issue(to: identity.node, now: now, database).derBytes
+                return try issue(to: identity.node, by: identity.actor, now: now, database).derBytes
             case .token(let text):
                 let token = try JoinToken.check(text, now: now, database)
                 guard token.cluster == label.cluster else {
@@ -34,7 +34,12 @@ struct Enrollment: Sendable {
                     throw Refusal.denied("role-not-allowed", "a join token gives the node identity only")
                 }
                 if let again = try answerAgain(token, database) { return again }
-                let certificate = try issue(to: token.node, now: now, database)
+                let certificate = try issue(to: token.node, by: .stranger, now: now, database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "token.spend", actor: .stranger, cluster: token.cluster, node: token.node,
+                        detail: "token \(token.id), serial \(certificate.serialText)"),
+                    now: now, database)
                 try JoinToken.spend(token, key: request.keyDigest, serial: certificate.serialText, now: now, database)
                 return try certificate.derBytes
             }
@@ -68,10 +73,15 @@ struct Enrollment: Sendable {
         guard label.role == nil else {
             throw Refusal.denied("role-not-allowed", "a role's certificate is renewed by simpleenroll at its label")
         }
-        return try state.database.write { try issue(to: identity.node, now: now, $0).derBytes }
+        return try state.database.write {
+            try issue("certificate.renew", to: identity.node, by: identity.actor, now: now, $0).derBytes
+        }
     }
 
-    private func issue(to node: String, now: Int64, _ database: Database) throws -> Certificate {
+    private func issue(
+        _ name: String = "certificate.issue", to node: String, by actor: PlaneEvent.Actor, now: Int64,
+        _ database: Database
+    ) throws -> Certificate {
         guard let authority = try state.authority(of: label.cluster, database) else {
             throw Refusal.unknownLabel(label.cluster)
         }
@@ -87,9 +97,9 @@ struct Enrollment: Sendable {
         }
         let certificate = try authority.issue(policy.decide(request), now: now)
         try IssuedCertificates.record(certificate, of: holder, database)
-        try Journal.record(
-            Journal.Entry(
-                cluster: label.cluster, node: node, action: "certificate.issue", outcome: .granted, reason: nil,
+        try state.log.record(
+            PlaneEvent(
+                name: name, actor: actor, cluster: label.cluster, node: node,
                 detail: "role \(label.role ?? IssuancePolicy.identityRole), serial \(certificate.serialText), "
                     + "until \(UnixTime.text(certificate.notAfterSeconds))"),
             now: now, database)

@@ -25,6 +25,14 @@ struct IssuancePolicy: Sendable {
         IssuancePolicy(cluster: cluster, node: node, role: nil, dns: [node], uris: ["spiffe://\(cluster)/node/\(node)"])
     }
 
+    /// For the log.
+    var summary: String {
+        let names = dns + addresses.map(\.description) + uris
+        let usages = usages.sorted().map(\.rawValue).joined(separator: ",")
+        return "role \(role ?? Self.identityRole), names [\(names.joined(separator: " "))], usage \(usages), "
+            + "\(lifetime) s"
+    }
+
     func decide(_ request: EnrollmentRequest) throws(Refusal) -> CertificateProfile {
         try checkSubject(request.subject)
         for name in request.names { try check(name) }

@@ -6,6 +6,7 @@ import PlaneAPI
 /// A secret that lets one node join one cluster, once. Its text is `<id>.<secret>`; the plane keeps SHA-256 of the
 /// secret.
 struct JoinToken {
+    let id: String
     let text: String
 
     static func create(
@@ -16,7 +17,7 @@ struct JoinToken {
         try database.execute(
             sql: "INSERT INTO tokens (id, digest, cluster, node, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
             arguments: [id, Data(SHA256.hash(data: secret)), cluster, node, now, now + lifetime])
-        return JoinToken(text: id + "." + Base64URL.encode(secret))
+        return JoinToken(id: id, text: id + "." + Base64URL.encode(secret))
     }
 
     /// A token that is what it says it is, and not past its time; it may have been spent.

@@ -7,12 +7,11 @@ import NIOCore
 import PlaneAPI
 
 /// What every call has in common: a deadline, a bounded body, who calls, and that a refusal is answered in JSON and
-/// written into the journal.
+/// written into the plane's own log.
 struct Calls: Sendable {
     let state: PlaneState
     private let logger: Logger
-    /// Refusals of strangers are written down, but no stranger fills the disk with them.
-    private let strangers = RateLimit(burst: 100, rate: 1)
+    let refusals: RefusalRecords
     private let seen = RateLimit(burst: 1, rate: 1.0 / 30)
 
     /// From the request's head to its answer.
@@ -21,6 +20,7 @@ struct Calls: Sendable {
     init(state: PlaneState, logger: Logger) {
         self.state = state
         self.logger = logger
+        refusals = RefusalRecords(state: state)
     }
 
     /// Whether the client certificate is looked at. What is public (whom to trust, who is revoked) must also reach a
@@ -40,7 +40,7 @@ struct Calls: Sendable {
             if callers == .identified { identity = try await identify(context) }
             return try await body(identity)
         } catch let refusal as Refusal {
-            return try await refuse(refusal, action, identity, context)
+            return try await refuse(refusal, action, identity, callers, context)
         } catch {
             logger.error("\(action) failed", metadata: ["error": "\(error)"])
             return try Refusal.unavailable.response
@@ -105,7 +105,8 @@ struct Calls: Sendable {
     }
 
     private func refuse(
-        _ refusal: Refusal, _ action: String, _ identity: NodeIdentity?, _ context: PlaneRequestContext
+        _ refusal: Refusal, _ action: String, _ identity: NodeIdentity?, _ callers: Callers,
+        _ context: PlaneRequestContext
     ) async throws -> Response {
         if refusal.status == .contentTooLarge {
             // What is left of the body would be read and thrown away without end.
@@ -113,17 +114,31 @@ struct Calls: Sendable {
                 channel.close(promise: nil)
             }
         }
-        if strangers.admit(identity.map { "node \($0.serial)" } ?? "stranger") {
-            let peer = context.channel.remoteAddress?.ipAddress ?? "?"
-            let entry = Journal.Entry(
-                cluster: identity?.cluster, node: identity?.node, action: action, outcome: .refused,
-                reason: refusal.reason, detail: "from \(peer): \(refusal.detail)")
-            try await state.database.write { try Journal.record(entry, now: UnixTime.now, $0) }
-            logger.info(
-                "refused \(action)",
-                metadata: ["reason": "\(refusal.reason)", "detail": "\(refusal.detail)", "peer": "\(peer)"])
+        let peer = context.channel.remoteAddress?.ipAddress ?? "?"
+        do {
+            var event = PlaneEvent(
+                name: action, actor: identity?.actor ?? .stranger, outcome: .refused, cluster: identity?.cluster,
+                node: identity?.node, reason: refusal.reason, detail: "from \(peer): \(refusal.detail)")
+            if identity == nil, callers == .identified { event = try await naming(context, in: event) }
+            if try await refusals.record(event, now: UnixTime.now) {
+                logger.info(
+                    "refused \(action)",
+                    metadata: ["reason": "\(refusal.reason)", "detail": "\(refusal.detail)", "peer": "\(peer)"])
+            }
+        } catch {
+            logger.error("a refusal of \(action) is not recorded", metadata: ["error": "\(error)"])
         }
         return try refusal.response
+    }
+
+    /// Whose certificate it was that is no identity any more: revoked, expired, or for another use.
+    private func naming(_ context: PlaneRequestContext, in event: PlaneEvent) async throws -> PlaneEvent {
+        guard let der = try await NodeIdentity.read(from: context.channel),
+            let found = try await state.database.read({ try IssuedCertificates.find(der: der, $0) })
+        else { return event }
+        return PlaneEvent(
+            name: event.name, actor: .node(serial: found.serial), outcome: event.outcome,
+            cluster: found.holder.cluster, node: found.holder.name, reason: event.reason, detail: event.detail)
     }
 }
 

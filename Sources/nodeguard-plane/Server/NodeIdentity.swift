@@ -12,6 +12,8 @@ struct NodeIdentity: Sendable {
     let serial: String
     let certificate: Certificate
 
+    var actor: PlaneEvent.Actor { .node(serial: serial) }
+
     /// nil if the connection has no client certificate.
     static func read(from channel: any Channel) async throws -> [UInt8]? {
         try await channel.nioSSL_peerCertificate().get()?.toDERBytes()

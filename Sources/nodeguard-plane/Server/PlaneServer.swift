@@ -16,6 +16,15 @@ struct PlaneServer: Sendable {
     let logger: Logger
 
     private let news = RevocationNews()
+    private let calls: Calls
+
+    init(state: PlaneState, listen: ListenAddress, names: [String], logger: Logger) {
+        self.state = state
+        self.listen = listen
+        self.names = names
+        self.logger = logger
+        calls = Calls(state: state, logger: logger)
+    }
 
     static let connectionLimit = 4096
     /// How soon a running plane trusts the authority of a cluster that another process just made.
@@ -49,11 +58,14 @@ struct PlaneServer: Sendable {
             watch.cancel()
         }
         try await application.runService()
+        try await offLoop { [calls] in try calls.refusals.recordAll(now: UnixTime.now) }
     }
+
+    /// Every call that is answered, as `METHOD PATH`.
+    var callNames: [String] { router().routes.map(\.description) }
 
     private func router() -> Router<PlaneRequestContext> {
         let router = Router(context: PlaneRequestContext.self)
-        let calls = Calls(state: state, logger: logger)
         ESTRoutes(calls: calls).add(to: router)
         RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
@@ -69,16 +81,16 @@ struct PlaneServer: Sendable {
     private func beginUpkeep(_ credentials: ServerCredentials) -> RepeatedTask {
         MultiThreadedEventLoopGroup.singleton.any().scheduleRepeatedAsyncTask(
             initialDelay: Self.refreshInterval, delay: Self.refreshInterval
-        ) { [state, logger] task in
+        ) { [state, calls, logger] task in
             NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
                 do {
                     let now = UnixTime.now
                     try credentials.refresh(now: now)
+                    try calls.refusals.recordPassed(now: now)
                     if now.isMultiple(of: 600) {
                         try state.database.write { database in
-                            try Journal.trim(database)
                             try IssuedCertificates.trim(now: now, database)
-                            try KeyCustody.forgetDeleted(now: now, database)
+                            try KeyCustody(state: state).forgetDeleted(now: now, database)
                         }
                     }
                 } catch {

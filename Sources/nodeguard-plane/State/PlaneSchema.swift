@@ -14,6 +14,9 @@ enum PlaneSchema {
         migrator.registerMigration("2-revocation-lists") { database in
             try database.execute(sql: revocationLists)
         }
+        migrator.registerMigration("3-own-log") { database in
+            try database.execute(sql: ownLog)
+        }
         return migrator
     }
 
@@ -55,6 +58,13 @@ enum PlaneSchema {
             INSERT INTO revocations (cluster, count) VALUES (NEW.cluster, 1)
             ON CONFLICT (cluster) DO UPDATE SET count = count + 1;
         END;
+        """
+
+    /// `plane_log` has one row, from now on and for ever: a log whose head is gone is damaged, not new.
+    private static let ownLog = """
+        CREATE TABLE plane_events (seq INTEGER PRIMARY KEY, event BLOB NOT NULL, mark BLOB NOT NULL);
+        CREATE TABLE plane_log (size INTEGER NOT NULL, peaks BLOB NOT NULL, checkpoint TEXT NOT NULL);
+        INSERT INTO plane_log (size, peaks, checkpoint) VALUES (0, x'', '');
         """
 
     private static let custodyAndAudit = """

@@ -29,7 +29,11 @@ struct PlaneState: Sendable {
             try StateFile.makeFolder(directory + "/authorities")
         }
         let database = try openDatabase(path)
-        let keys = try database.write { try StateKeys.load(from: directory, database: $0) }
+        let keys = try database.write { database in
+            let keys = try StateKeys.load(from: directory, database: database)
+            try PlaneLog(key: keys.witness).beginIfNew(now: UnixTime.now, database)
+            return keys
+        }
         return PlaneState(
             directory: directory, database: database, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
     }
@@ -49,6 +53,9 @@ struct PlaneState: Sendable {
             throw PlaneProblem("cannot open \(path)", remedy: "\(error); check owner, mode and free space")
         }
     }
+
+    /// The plane's own audit log.
+    var log: PlaneLog { PlaneLog(key: witness) }
 
     /// What the pins of join bundles are: SHA-256 over the root's SubjectPublicKeyInfo.
     var pin: String { "sha256:" + Hex.lower(root.publicKeyDigest) }

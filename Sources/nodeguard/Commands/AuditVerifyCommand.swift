@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import IO
+import PlaneAPI
 import Reports
 
 /// Checks an exported log anywhere: it needs neither the daemon nor the plane.
@@ -55,8 +56,9 @@ struct AuditVerifyCommand: Verb {
         switch verdict {
         case .broken(let reason): return "BROKEN: \(reason.printable)"
         case .intact(let events, let origin, let isSigned, let isCosigned):
+            let signer = origin.hasPrefix(AuditBatches.planeOrigin("")) ? "plane" : "node"
             let signature =
-                isSigned == nil ? "its signature was not checked (--key)" : "the node's signature holds"
+                isSigned == nil ? "its signature was not checked (--key)" : "the \(signer)'s signature holds"
             let cosignature =
                 isCosigned == nil ? "the plane's cosignature was not checked (--key)" : "the plane's cosignature holds"
             return "intact: \(events) events of \(origin.printable); sequence and hash tree hold, "

@@ -21,6 +21,8 @@ import Testing
             return try await group.reduce(into: []) { $0.append($1) }
         }
         #expect(outputs.allSatisfy { $0.status == 0 }, "\(outputs.map(\.standardError))")
+        // plane.begin, the two clusters of the fixture, and these.
+        #expect(try plane.verb("audit", "verify", "--plane").hasPrefix("intact: 19 events in the plane's own log"))
         #expect(try plane.verb("cluster", "list").split(separator: "\n").count == 11)
         #expect(try plane.verb("nodes").split(separator: "\n").count == 9)
         let late = try TestNode.enrolled(plane, cluster: "c7", "db-1")

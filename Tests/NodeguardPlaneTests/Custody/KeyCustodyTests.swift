@@ -89,10 +89,12 @@ import Testing
             try custody.unwrap(key.id, for: identity, wish, now: deletion.effectiveAt)
         }
         #expect(refusal?.reason == "key-deleted")
-        try state.database.write { try KeyCustody.forgetDeleted(now: deletion.effectiveAt, $0) }
+        try state.database.write { try custody.forgetDeleted(now: deletion.effectiveAt, $0) }
         #expect(throws: Refusal.self) {
             try custody.unwrap(key.id, for: identity, wish, now: deletion.effectiveAt - 1)
         }
+        #expect(
+            try plane.verb("journal").hasSuffix("granted  key.forget  plane  db-1  key \(key.id) of the backup base"))
     }
 
     @Test func `is braked when one node opens more keys than a restore needs`() throws {

@@ -61,23 +61,33 @@ import Testing
         }
     }
 
-    @Test func `bounds what it remembers`() throws {
+    @Test func `takes the journal of an older plane over into its own log`() throws {
         try withFolder { folder in
-            let state = try PlaneState.open(folder, creating: true)
-            try state.database.write { database in
-                let entry = Journal.Entry(
-                    cluster: nil, node: nil, action: "x", outcome: .refused, reason: "y",
-                    detail: String(repeating: "z", count: 5000))
-                try database.execute(
-                    sql: "INSERT INTO journal (id, at, action, outcome, detail) VALUES (1, 0, 'old', 'granted', '')")
-                try database.execute(
-                    sql: "INSERT INTO journal (id, at, action, outcome, detail) VALUES (?, 0, 'new', 'granted', '')",
-                    arguments: [Journal.limit])
-                try Journal.record(entry, now: 1, database)
-                try Journal.trim(database)
-                let left = try String.fetchAll(database, sql: "SELECT action FROM journal ORDER BY id")
-                #expect(left == ["new", "x"])
-                #expect(try Int.fetchOne(database, sql: "SELECT max(length(detail)) FROM journal") == 1000)
+            try StateFile.makeFolder(folder)
+            try StateFile.makeFolder(folder + "/authorities")
+            let old = try DatabasePool(path: folder + "/plane.sqlite")
+            try PlaneSchema.migrator.migrate(old, upTo: "2-revocation-lists")
+            try old.write { database in
+                for row in ["7, 'alpha', 'db-1', 'key.unwrap', 'granted', NULL", "9, NULL, NULL, 'x', 'refused', 'y'"] {
+                    try database.execute(
+                        sql: """
+                            INSERT INTO journal (at, cluster, node, action, outcome, reason, detail)
+                            VALUES (\(row), 'what "happened"')
+                            """)
+                }
+            }
+            try old.close()
+            for _ in 0..<2 {
+                let state = try PlaneState.open(folder)
+                let events = try state.database.read { try PlaneLog.last(10, $0).map { try CanonicalJSON($0) } }
+                #expect(events.map { $0["name"]?.text } == ["plane.begin", "key.unwrap", "x"])
+                #expect(events.last?["time"]?.text == "1970-01-01T00:00:09Z")
+                #expect(events.last?["fields"]?["detail"]?.text == #"what "happened""#)
+                #expect(events[1]["fields"]?["node"]?.text == "db-1" && events[2]["fields"]?["reason"]?.text == "y")
+                let left = try state.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM journal") }
+                #expect(left == 0)
+                let report = try state.database.read { try PlaneLogVerification(key: state.witness).run($0) }
+                #expect(report == PlaneLogVerification.Report(events: 3))
             }
         }
     }
