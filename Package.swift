@@ -112,9 +112,12 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
             exclude: ["Peers"], swiftSettings: house),
+        .target(
+            name: "Simulations", dependencies: ["Certificates"], path: "Tests/Simulations",
+            swiftSettings: house),
         program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
-            uses: ["Backups", "IO", "OpenSSL", "Reports", "TestSupport", arguments], settings: house),
+            uses: ["Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
         tests("Systemd", uses: ["Systemd", "IO", "Reports", "TestSupport", logging]),
@@ -124,7 +127,9 @@ let package = Package(
         tests("Reports", uses: ["Reports"]),
         tests(
             "Certificates",
-            uses: ["Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
+            uses: [
+                "Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "Simulations", "TestSupport",
+            ]),
         tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
         tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),

@@ -5,13 +5,15 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, postgres, revocation, endurance, backup, all
+        case proxy, postgres, identity, revocation, endurance, backup, all
     }
 
     static let configuration = CommandConfiguration(
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
-    @Argument(help: "What to measure: proxy (with PostgreSQL), postgres alone, revocation, endurance, backup or all.")
+    @Argument(
+        help:
+            "What to measure: proxy (with PostgreSQL), postgres alone, identity, revocation, endurance, backup or all.")
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
@@ -35,6 +37,7 @@ struct Benchmark: AsyncParsableCommand {
             let benchmark = try await PostgresBenchmark(nodeguard: nodeguard, extent: extent)
             try await repeated("pgbench") { try await benchmark.run(round: $0, into: &results) }
         }
+        if part == .identity || part == .all { IdentityBenchmark().run(into: &results) }
         if part == .revocation || part == .all {
             let million = try RevocationListBenchmark(isQuick: quick)
             try await repeated("CRL") { _ in try million.run(into: &results) }

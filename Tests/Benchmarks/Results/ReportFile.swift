@@ -36,7 +36,7 @@ struct ReportFile: Encodable {
             }
         }
         marks =
-            Mark.all(in: results) + RevocationListBenchmark.marks(results)
+            Mark.all(in: results) + IdentityBenchmark.marks(results) + RevocationListBenchmark.marks(results)
             + RevocationBenchmark.marks(results) + EnduranceBenchmark.marks(results)
     }
 

@@ -90,6 +90,34 @@ import Testing
         #expect(machine.nextAction(at: 0) == .wait(until: limit * 0.75))
     }
 
+    @Test(arguments: [RenewalStateMachine.Failure.unreachable, .failing, .throttled, .busy])
+    func `is put off by hours in an outage while nothing presses, and not otherwise`(
+        failure: RenewalStateMachine.Failure
+    ) {
+        func pauses(
+            _ validity: Validity, at now: Double, retryAfter: Double? = nil, isDemanded: Bool = false
+        ) -> [Double] {
+            var machine = active(.role, validity)
+            if isDemanded { machine.renewalDemanded() }
+            return (0..<4).map { _ in
+                machine.requestFailed(failure, retryAfter: retryAfter, random: 0.5, at: now)
+                return (machine.nextRenewal ?? 0) - now
+            }
+        }
+        let due = 20 * 86_400.0
+        let usual = [3.75, 7.5, 15, 30]
+        #expect(pauses(month, at: due) == [3.75, 7.5, 5400, 5400])
+        let hour = Validity(notBefore: 0, notAfter: 3600)
+        #expect(pauses(hour, at: 2400) == [3.75, 7.5, 225, 225], "a quarter of what is left")
+        #expect(pauses(month, at: month.warningTime) == usual, "it is told to expire soon")
+        #expect(pauses(month, at: due, isDemanded: true) == usual, "somebody waits for it")
+        #expect(pauses(month, at: due, retryAfter: 1) == usual, "the plane knows best")
+        var machine = RenewalStateMachine(.role)
+        machine.credentialsArrived()
+        for _ in 0..<4 { machine.requestFailed(failure, random: 0.5, at: 0) }
+        #expect(machine.nextAction(at: 0) == .wait(until: 30), "there is none")
+    }
+
     @Test func `is tried more often the nearer the end is`() {
         var machine = active(.node, month)
         for _ in 0..<40 { machine.requestFailed(.unreachable, random: 0.99, at: month.notAfter - 4000) }
@@ -200,15 +228,5 @@ import Testing
         machine = active(.role, month)
         #expect(machine.nextAction(at: 21 * 86_400) == .renew, "a jump over the due time is seen at once")
         #expect(machine.nextAction(at: 1) == .wait(until: 20 * 86_400))
-    }
-}
-
-@Suite struct `The renewals of a fleet` {
-    @Test func `are spread over the whole tenth, the same after each restart`() {
-        let draws = (0..<2000).map { RenewalJitter.fraction(node: "node-\($0)", serial: "0A:1B") }.sorted()
-        #expect(draws.allSatisfy { (0..<1).contains($0) })
-        #expect(draws[1900] - draws[100] > 0.8)
-        #expect(RenewalJitter.fraction(node: "a", serial: "01") == RenewalJitter.fraction(node: "a", serial: "01"))
-        #expect(RenewalJitter.fraction(node: "a", serial: "01") != RenewalJitter.fraction(node: "a", serial: "02"))
     }
 }

@@ -48,7 +48,10 @@ extension RenewalStateMachine {
         /// It says something of the plane and nothing of one certificate.
         var isAboutPlane: Bool { [.unreachable, .failing, .throttled, .busy, .untrusted, .skewed].contains(self) }
 
-        /// No pause is longer.
+        /// The whole fleet has it at the same time.
+        var isOutage: Bool { [.unreachable, .failing, .throttled, .busy].contains(self) }
+
+        /// No pause is longer, an outage's excepted.
         var limit: Double {
             switch self {
             case .unreachable, .failing, .throttled, .busy, .local, .skewed: 900

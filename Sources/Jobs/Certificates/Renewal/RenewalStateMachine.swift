@@ -29,6 +29,10 @@ package struct RenewalStateMachine: Sendable {
     package static let tokenLimit = 5
     /// Bounds of what a server may ask for (libest, est_locl.h).
     private static let retryAfterLimits = 1.0...172_800.0
+    /// So many failures in a row may be a plane that restarts; more are an outage, from which a fleet returns together.
+    private static let briefFailures = 2
+    /// The longest pause in an outage, in seconds.
+    private static let outagePause = 7200.0
 
     private let subject: Subject
     /// The first pause; doubled with each failure.
@@ -252,10 +256,20 @@ package struct RenewalStateMachine: Sendable {
         default: break
         }
         // Jitter after all limits: at the limit, too, the fleet stays spread (fleetdm/fleet#53357).
-        let ceiling = min(base * Double(1 << (failureCount - 1)), failure.limit, expiryLimit(at: now))
+        let usual = min(base * Double(1 << (failureCount - 1)), failure.limit, expiryLimit(at: now))
+        let isUntold = failure.isOutage && retryAfter == nil
+        let ceiling = isUntold ? max(usual, outageCeiling(at: now)) : usual
         var seconds = ceiling * (1 + random) / 2
         if let retryAfter { seconds = max(seconds, Self.clamped(retryAfter) * (1 + random / 4)) }
         pause(seconds, at: now)
+    }
+
+    /// While much of the certificate's life is left nothing presses, and pauses that only double would bring a fleet
+    /// back to its plane within minutes: seven times the usual requests after an hour (elastic/elastic-agent#13874).
+    /// Not where somebody waits for it.
+    private func outageCeiling(at now: Double) -> Double {
+        guard failureCount > Self.briefFailures, !isDemanded, let validity, now < validity.warningTime else { return 0 }
+        return min(Self.outagePause, (validity.notAfter - now) / 4)
     }
 
     /// The nearer the end, the shorter the pauses.
