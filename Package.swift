@@ -116,6 +116,9 @@ let package = Package(
             name: "Simulations", dependencies: ["Certificates"], path: "Tests/Simulations",
             swiftSettings: house),
         program(
+            "nodeguard-store-writer", path: "Tests/StoreWriter", uses: ["Certificates", "IO", "OpenSSL"],
+            settings: house),
+        program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
             uses: ["Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),

@@ -12,7 +12,8 @@ struct Benchmark: AsyncParsableCommand {
         commandName: "nodeguard-benchmark", abstract: "Measure nodeguard beside its peers, in interleaved rounds.")
 
     @Argument(
-        help: "What to measure: proxy (with PostgreSQL), postgres alone, identity, revocation, endurance, backup or all.")
+        help:
+            "What to measure: proxy (with PostgreSQL), postgres alone, identity, revocation, endurance, backup or all.")
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?

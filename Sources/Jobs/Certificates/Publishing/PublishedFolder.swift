@@ -105,14 +105,38 @@ struct PublishedFolder: ~Copyable {
                     try folder.draft(file.name, bytes, mode: file.mode, owner: owner, group: group)
                 }
             }
-            for file in files where try !folder.keep(file.name, as: Self.previous(file.name)) {
-                try folder.remove(Self.previous(file.name))
+            if try !wasInterrupted() {
+                for file in files where try !folder.keep(file.name, as: Self.previous(file.name)) {
+                    try folder.remove(Self.previous(file.name))
+                }
             }
             for file in files { try folder.adopt(file.name) }
             try folder.synchronize()
         } catch {
             for file in files { folder.discard(file.name) }
             throw PublicationError(error.description)
+        }
+    }
+
+    /// Between its renames: certificate and key do not belong together, and what was kept then is the last pair that
+    /// did.
+    private borrowing func wasInterrupted() throws(IOError) -> Bool {
+        for name in [configuration.names.key, configuration.names.chain] {
+            guard try folder.look(at: Self.previous(name))?.isFile == true else { return false }
+        }
+        return !isPair
+    }
+
+    private var isPair: Bool {
+        do {
+            let names = configuration.names
+            let chain = try Certificate.parsePEM(try folder.read(names.chain, limit: PublishedMaterial.sizeLimit).bytes)
+            let path = "\(folder.path)/\(names.key)"
+            let text = try SecretReference.contents(of: try folder.open(names.key).descriptor, path)
+            _ = try TLSIdentity(chain: chain, key: try PrivateKey(pem: text, path))
+            return true
+        } catch {
+            return false
         }
     }
 

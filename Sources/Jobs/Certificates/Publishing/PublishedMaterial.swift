@@ -4,7 +4,7 @@ import Reports
 
 /// What is written for others: a certificate with its key, and whom its peers are certified by.
 package struct PublishedMaterial: Sendable {
-    private static let sizeLimit = 1 << 20
+    static let sizeLimit = 1 << 20
 
     package let identity: TLSIdentity
     /// nil: they are not written.

@@ -32,6 +32,7 @@ package struct GenerationFolder: Sendable {
     static let metaName = "meta.json"
     private static let keptCount = 2
     private static let link = "current"
+    private static let probe = "probe"
 
     package let path: String
     /// Of its damaged generations in the quarantine.
@@ -57,7 +58,7 @@ package struct GenerationFolder: Sendable {
 
     /// Puts a new generation on the disk and into use; its number. `meta` is written last.
     func publish(_ files: [GenerationFile], meta: (Int) throws(StoreError) -> [UInt8]) throws(StoreError) -> Int {
-        for number in numbers where isUnfinished(number) { try? Files.removeTree("\(path)/g\(number)") }
+        removeUnfinished()
         let number = (numbers.first ?? 0) + 1
         let folder = "\(path)/g\(number)"
         try onStep(.makeFolder)
@@ -74,6 +75,15 @@ package struct GenerationFolder: Sendable {
             try? Files.removeTree("\(path)/g\(old)")
         }
         return number
+    }
+
+    /// What a process that was killed left behind; the temporary names of `Files` end with its number.
+    private func removeUnfinished() {
+        for number in numbers where isUnfinished(number) { try? Files.removeTree("\(path)/g\(number)") }
+        let temporary = ["\(Self.link).new-", Self.probe]
+        for name in (try? Files.list(path)) ?? [] where temporary.contains(where: name.hasPrefix) {
+            try? Files.remove("\(path)/\(name)")
+        }
     }
 
     private func write(_ file: GenerationFile, in folder: String) throws(StoreError) {
@@ -102,7 +112,7 @@ package struct GenerationFolder: Sendable {
     func preflight() throws(StoreError) {
         try storing { () throws(IOError) in
             try Files.makeDirectory(path, mode: 0o700)
-            let probe = "\(path)/probe"
+            let probe = "\(path)/\(Self.probe)"
             try Files.write([UInt8](repeating: 0, count: 64 << 10), to: probe, mode: 0o600)
             try Files.remove(probe)
         }
