@@ -102,6 +102,25 @@ import Testing
         #expect(try Files.foreignWriter(of: path)?.hasSuffix("does not belong to root") == true)
     }
 
+    @Test func `counts the links on the way to it, and the folders of these`() throws {
+        try #require(Account.own == 0, "the tests run as root")
+        let nobody = try #require(Account.user("nobody"))
+        let (place, other) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let file = try place.write("x", to: "file")
+        let (link, far) = (other.file("link"), place.file("far"))
+        #expect(symlink(file, link) == 0 && symlink("../\(Files.name(of: other.path))/./link", far) == 0)
+        for path in [file, link, far] { #expect(try Files.foreignWriter(following: path) == nil, "\(path)") }
+        #expect(lchown(link, nobody, 0) == 0)
+        #expect(try Files.foreignWriter(following: far)?.hasSuffix("link does not belong to root") == true)
+        #expect(lchown(link, 0, 0) == 0 && chown(other.path, nobody, 0) == 0)
+        #expect(try Files.foreignWriter(following: far)?.hasPrefix(try Files.realPath(other.path)) == true)
+        #expect(try Files.foreignWriter(following: file) == nil)
+        #expect(chown(file, nobody, 0) == 0 && chown(other.path, 0, 0) == 0)
+        #expect(try Files.foreignWriter(following: far)?.hasSuffix("file does not belong to root") == true)
+        #expect(symlink("loop", place.file("loop")) == 0)
+        #expect(throws: IOError.self) { try Files.foreignWriter(following: place.file("loop")) }
+    }
+
     @Test func `users and groups have numbers`() {
         #expect(Account.user("root") == 0 && Account.group("root") == 0)
         #expect(Account.user("no such user") == nil && Account.group("no such group") == nil)

@@ -24,17 +24,26 @@ final class FileCertificate {
         case unusable(String)
     }
 
-    init(role: String, chainPath: String, keyPath: String) {
+    private let reading: (_ chain: String, _ key: String) throws -> TLSIdentity
+
+    init(
+        role: String, chainPath: String, keyPath: String,
+        reading: @escaping (_ chain: String, _ key: String) throws -> TLSIdentity = FileCertificate.read
+    ) {
         self.role = role
         self.chainPath = chainPath
         self.keyPath = keyPath
+        self.reading = reading
+    }
+
+    static func read(chain: String, key: String) throws -> TLSIdentity {
+        try TLSIdentity(chainFile: try Files.read(chain, limit: sizeLimit), keyFile: key)
     }
 
     func look(at now: Int64) -> Finding {
         awaitedTime = nil
         do {
-            let chain = try Files.read(chainPath, limit: Self.sizeLimit)
-            let found = try TLSIdentity(chainFile: chain, keyFile: keyPath)
+            let found = try reading(chainPath, keyPath)
             if let identity, identity.chain == found.chain { return .unchanged }
             if let flaw = Self.flaw(found.leaf, at: now) {
                 if found.leaf.notBefore > now { awaitedTime = found.leaf.notBefore }

@@ -50,4 +50,35 @@ extension Files {
             place = folder(of: place)
         }
     }
+
+    /// As `foreignWriter(of:)`, of each link on the way and of each link's folder, too. `path`: absolute.
+    package static func foreignWriter(following path: String) throws(IOError) -> String? {
+        var (place, links) = ("/", 0)
+        var steps: [Substring] = path.split(separator: "/").reversed()
+        while let step = steps.popLast() {
+            if step == "." { continue }
+            if step == ".." {
+                place = folder(of: place)
+                continue
+            }
+            let next = place == "/" ? "/\(step)" : "\(place)/\(step)"
+            var status = stat()
+            guard lstat(next, &status) == 0 else { throw IOError("look at \(next)") }
+            guard status.st_mode & S_IFMT == S_IFLNK else {
+                place = next
+                continue
+            }
+            if status.st_uid != 0 { return "\(next) does not belong to root" }
+            if let writer = try foreignWriter(of: place) { return writer }
+            links += 1
+            guard links <= linkLimit else { throw IOError("follow \(path)", code: ELOOP) }
+            let target = try OpenFolder(place).linkTarget(String(step)) ?? ""
+            if target.hasPrefix("/") { place = "/" }
+            steps += target.split(separator: "/").reversed()
+        }
+        return try foreignWriter(of: place)
+    }
+
+    /// The kernel's own (path_resolution(7)).
+    private static let linkLimit = 40
 }

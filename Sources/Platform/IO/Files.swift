@@ -169,6 +169,9 @@ package enum Files {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// The last step of `path`.
+    package static func name(of path: String) -> String { String(path.split(separator: "/").last ?? "") }
+
     package static func create(_ path: String, mode: UInt32) throws(IOError) -> Descriptor {
         let raw = retrying { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) }
         guard raw >= 0 else { throw IOError("create \(path)") }

@@ -185,4 +185,41 @@ import Testing
         let refused = try #require(Publication(other, stateDirectory: fixture.statePath)).run()
         #expect(refused.outcome == .failed && refused.reason?.contains("the certificate has expired") == true)
     }
+
+    @Test func `lends nobody who owns the folder of such files the eyes of root`() throws {
+        let fixture = try PublicationFixture()
+        let identity = try fixture.authority.server()
+        var configuration = fixture.configuration
+        configuration.names.authorities = nil
+        let place = fixture.place.file("brought")
+        let role = RoleConfiguration(
+            name: "own", source: .files(chain: place + "/chain.pem", key: place + "/key.pem"),
+            publication: configuration)
+        let publication = try #require(Publication(role, stateDirectory: fixture.statePath))
+        let nobody = try #require(Account.user("nobody"))
+        try Files.makeDirectory(place, mode: 0o755)
+        let names = [("chain.pem", identity.chainPath), ("key.pem", identity.keyPath)]
+        for (name, path) in names { #expect(symlink(path, place + "/" + name) == 0) }
+        // In a folder of somebody else's: links, then files of root's.
+        #expect(chown(place, nobody, 0) == 0)
+        let linked = try publication.run()
+        #expect(linked.outcome == .failed && linked.reason?.contains("chain.pem") == true, "\(linked)")
+        for (name, path) in names {
+            #expect(unlink(place + "/" + name) == 0)
+            try FileManager.default.copyItem(atPath: path, toPath: place + "/" + name)
+        }
+        #expect(chown(place + "/chain.pem", nobody, 0) == 0)
+        let foreign = try publication.run()
+        #expect(
+            foreign.reason?.contains("key.pem does not belong to the owner of its folder") == true, "\(foreign)")
+        #expect(chown(place + "/key.pem", nobody, 0) == 0)
+        #expect(try publication.run().outcome == .published)
+        #expect(try fixture.pair().leaf == (try identity.certificate()))
+        // Links of root's, where nobody else puts any.
+        #expect(chown(place, 0, 0) == 0)
+        for (name, path) in names {
+            #expect(unlink(place + "/" + name) == 0 && symlink(path, place + "/" + name) == 0)
+        }
+        #expect(try publication.run().outcome == .published)
+    }
 }

@@ -32,11 +32,12 @@ package struct PublishedMaterial: Sendable {
         switch role.source {
         case .enrolled: identity = try stored(role.name, state)
         case .files(let chain, let key):
-            let file = FileCertificate(role: role.name, chainPath: chain, keyPath: key)
-            guard case .new(let found) = file.look(at: now) else {
-                throw PublicationError(CertificateFiles.flaw(chain: chain, key: key, at: now) ?? "\(chain) changes now")
+            let file = FileCertificate(role: role.name, chainPath: chain, keyPath: key, reading: brought)
+            switch file.look(at: now) {
+            case .new(let found): identity = found
+            case .unusable(let reason): throw PublicationError(reason)
+            case .unchanged: throw PublicationError("\(chain) changes now")
             }
-            identity = found
         }
         guard identity.leaf.notAfter > now else {
             throw PublicationError("the certificate of \(role.name) has expired")
@@ -54,7 +55,7 @@ package struct PublishedMaterial: Sendable {
             let chain = try Certificate.parsePEM(try text("chain.pem", folder, of: owner))
             let path = "\(folder.path)/key.pem"
             let file = try folder.open("key.pem")
-            guard file.entry.owner == owner else { throw foreign(path) }
+            guard file.entry.owner == owner else { throw foreign(path, "the state folder") }
             let key = try PrivateKey(pem: try SecretReference.contents(of: file.descriptor, path), path)
             let identity = try TLSIdentity(chain: chain, key: key)
             guard !identity.leaf.isAuthority else { throw PublicationError("\(path) belongs to an authority") }
@@ -62,6 +63,25 @@ package struct PublishedMaterial: Sendable {
         } catch {
             throw PublicationError("there is no certificate of \(role) that could be published: \(error)")
         }
+    }
+
+    /// Root follows links only where root alone puts them; elsewhere it reads only what is the folder's owner's own: he
+    /// could have a key published that is kept from him (CWE-441).
+    private static func brought(chain: String, key: String) throws -> TLSIdentity {
+        var isRootsAlone = Account.own != 0
+        if !isRootsAlone {
+            isRootsAlone = try [chain, key].allSatisfy { try Files.foreignWriter(following: $0) == nil }
+        }
+        if isRootsAlone { return try FileCertificate.read(chain: chain, key: key) }
+        let folder = try OpenFolder(withoutLinks: Files.folder(of: chain))
+        let owner = try folder.look().owner
+        let certificates = try Certificate.parsePEM(try text(Files.name(of: chain), folder, of: owner, "its folder"))
+        let folderOfKey = try OpenFolder(withoutLinks: Files.folder(of: key))
+        let file = try folderOfKey.open(Files.name(of: key))
+        guard file.entry.owner == (try folderOfKey.look().owner) else { throw foreign(key, "its folder") }
+        return try TLSIdentity(
+            chain: certificates,
+            key: try PrivateKey(pem: try SecretReference.contents(of: file.descriptor, key), key))
     }
 
     private static func trusted(_ state: borrowing OpenFolder) throws(PublicationError) -> [Certificate] {
@@ -84,15 +104,15 @@ package struct PublishedMaterial: Sendable {
     }
 
     private static func text(
-        _ name: String, _ folder: borrowing OpenFolder, of owner: UInt32
+        _ name: String, _ folder: borrowing OpenFolder, of owner: UInt32, _ whose: String = "the state folder"
     ) throws -> [UInt8] {
         let (bytes, entry) = try folder.read(name, limit: sizeLimit)
-        guard entry.owner == owner else { throw foreign("\(folder.path)/\(name)") }
+        guard entry.owner == owner else { throw foreign("\(folder.path)/\(name)", whose) }
         return bytes
     }
 
-    /// A link to a file of somebody else, whom the daemon's user could not read otherwise.
-    private static func foreign(_ path: String) -> PublicationError {
-        PublicationError("\(path) does not belong to the owner of the state folder")
+    /// A file of somebody else, which the owner of the folder could not read otherwise.
+    private static func foreign(_ path: String, _ whose: String) -> PublicationError {
+        PublicationError("\(path) does not belong to the owner of \(whose)")
     }
 }
