@@ -6,13 +6,14 @@ import Synchronization
 final class RevocationNews: Sendable {
     /// How soon the news reaches those who wait.
     static let interval = TimeAmount.milliseconds(200)
-    private static let limit = 4096
 
     private struct Waiter {
+        /// The serial number of its identity.
+        let node: String
         let cluster: String
         let tag: String
         let deadline: NIODeadline
-        let continuation: CheckedContinuation<Void, Never>
+        let continuation: CheckedContinuation<Bool, Never>
     }
 
     private struct State {
@@ -20,21 +21,26 @@ final class RevocationNews: Sendable {
         var isClosed = false
     }
 
+    private let limit: Int
     private let state = Mutex(State())
 
-    /// Returns when there may be another list than that of this tag, when the time is over, or at once where too many
-    /// wait.
-    func wait(for cluster: String, after tag: String, seconds: Int) async {
-        await withCheckedContinuation { continuation in
+    /// `limit`: no more wait at a time.
+    init(limit: Int = 4096) { self.limit = limit }
+
+    /// Returns true when there may be another list than that of this tag, when the time is over, or when the same node
+    /// asks again: each has one place. False, at once, where too many wait.
+    func wait(for cluster: String, after tag: String, seconds: Int, as node: String) async -> Bool {
+        release { $0.node == node }
+        return await withCheckedContinuation { continuation in
             let waits = state.withLock { state in
-                if state.isClosed || state.waiters.count >= Self.limit { return false }
+                if state.isClosed || state.waiters.count >= limit { return false }
                 state.waiters.append(
                     Waiter(
-                        cluster: cluster, tag: tag, deadline: .now() + .seconds(Int64(seconds)),
+                        node: node, cluster: cluster, tag: tag, deadline: .now() + .seconds(Int64(seconds)),
                         continuation: continuation))
                 return true
             }
-            if !waits { continuation.resume() }
+            if !waits { continuation.resume(returning: false) }
         }
     }
 
@@ -59,6 +65,6 @@ final class RevocationNews: Sendable {
             state.waiters.removeAll(where: isOver)
             return over
         }
-        for waiter in over { waiter.continuation.resume() }
+        for waiter in over { waiter.continuation.resume(returning: true) }
     }
 }

@@ -23,12 +23,14 @@ struct RevocationRoutes: Sendable {
         var lists = try await current(cluster)
         var headers: HTTPFields = [.cacheControl: "no-cache"]
         let known = request.headers[.ifNoneMatch]
-        if let seconds = await wait(of: request, context) {
+        if let (node, seconds) = await wait(of: request, context) {
+            var isApplied = true
             if Self.isKnown(lists.tag, known) {
-                await news.wait(for: cluster, after: lists.tag, seconds: seconds)
+                isApplied = await news.wait(for: cluster, after: lists.tag, seconds: seconds, as: node)
                 lists = try await current(cluster)
             }
-            if let name = Self.preferenceApplied { headers[name] = "wait=\(seconds)" }
+            // Whoever reads this asks again at once.
+            if isApplied, let name = Self.preferenceApplied { headers[name] = "wait=\(seconds)" }
         }
         headers[.eTag] = lists.tag
         if Self.isKnown(lists.tag, known) { return Response(status: .notModified, headers: headers) }
@@ -44,12 +46,15 @@ struct RevocationRoutes: Sendable {
     }
 
     /// `Prefer: wait=N`; nil: none, or from somebody who has no certificate of ours and may not keep a place here.
-    private func wait(of request: Request, _ context: PlaneRequestContext) async -> Int? {
-        guard let name = Self.preference, let text = request.headers[name], (try? await calls.isNode(context)) == true
+    private func wait(
+        of request: Request, _ context: PlaneRequestContext
+    ) async -> (node: String, seconds: Int)? {
+        guard let name = Self.preference, let text = request.headers[name],
+            let node = try? await calls.identify(context)?.serial
         else { return nil }
         let wishes = text.split { $0 == "," || $0 == ";" || $0 == " " }
         let wait = wishes.first { $0.lowercased().hasPrefix("wait=") }.flatMap { Int($0.dropFirst("wait=".count)) }
-        return wait.flatMap { $0 > 0 ? min($0, RevocationLists.longestWait) : nil }
+        return wait.flatMap { $0 > 0 ? (node, min($0, RevocationLists.longestWait)) : nil }
     }
 
     /// A proxy on the way may have made the tag a weak one (RFC 9110 §13.1.2).

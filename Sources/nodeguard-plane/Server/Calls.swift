@@ -61,9 +61,6 @@ struct Calls: Sendable {
         }
     }
 
-    /// Whether a node of this plane calls, in good standing.
-    func isNode(_ context: PlaneRequestContext) async throws -> Bool { try await identify(context) != nil }
-
     func collect(_ request: Request, upTo limit: Int) async throws -> [UInt8] {
         if let length = request.headers[.contentLength].flatMap(Int.init), length > limit {
             throw Refusal.tooLarge(limit)
@@ -90,7 +87,8 @@ struct Calls: Sendable {
             body: .init(byteBuffer: ByteBuffer(bytes: try JSONEncoder.plane.encode(value))))
     }
 
-    private func identify(_ context: PlaneRequestContext) async throws -> NodeIdentity? {
+    /// The node of this plane, in good standing, that calls; nil: somebody without a certificate.
+    func identify(_ context: PlaneRequestContext) async throws -> NodeIdentity? {
         guard let der = try await NodeIdentity.read(from: context.channel) else { return nil }
         let now = UnixTime.now
         let identity = try await state.database.read { try NodeIdentity.find(der: der, now: now, $0) }

@@ -154,6 +154,21 @@ import Testing
         #expect(header("preference-applied", revoked) == nil)
     }
 
+    @Test func `are waited for once by each node, and by so many nodes`() async throws {
+        let plane = try RunningPlane(clusters: ["alpha"])
+        let node = try TestNode.enrolled(plane, "db-1")
+        let tag = try #require(header("etag", try plane.call("GET", "/v1/clusters/alpha/crl")))
+        let first = try wait(plane, as: node, after: tag, seconds: 50)
+        // It may not have its place yet when the next one comes.
+        let isLetGo = try eventuallyBlocking(within: 40) {
+            _ = try ask(plane, as: node, after: tag, wait: 1)
+            return !first.isRunning
+        }
+        #expect(isLetGo && first.output == "answered 304\n", "\(first.errors)")
+        let full = RevocationNews(limit: 0)
+        #expect(await full.wait(for: "alpha", after: tag, seconds: 50, as: "1") == false)
+    }
+
     @Test func `hold up no end of the plane`() throws {
         let waiting: Subprocess
         let began: ContinuousClock.Instant
