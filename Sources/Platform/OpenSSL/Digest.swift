@@ -69,28 +69,22 @@ package enum Digest {
     }
 }
 
-/// Algorithms that live as long as the process.
+/// Algorithms that live as long as the process; OpenSSL changes none after it was fetched (EVP_MD_fetch(3)).
 enum Algorithms {
     nonisolated(unsafe) static let sha256 = fetchDigest("SHA256")
-    nonisolated(unsafe) static let aes256GCM: OpaquePointer = {
-        OpenSSLLibrary.prepare()
-        guard let cipher = EVP_CIPHER_fetch(nil, "AES-256-GCM", nil) else {
-            preconditionFailure("AES-256-GCM is not available")
-        }
-        return cipher
-    }()
-    nonisolated(unsafe) static let aes256CBC: OpaquePointer = {
-        OpenSSLLibrary.prepare()
-        guard let cipher = EVP_CIPHER_fetch(nil, "AES-256-CBC", nil) else {
-            preconditionFailure("AES-256-CBC is not available")
-        }
-        return cipher
-    }()
+    nonisolated(unsafe) static let aes256GCM = fetchCipher("AES-256-GCM")
+    nonisolated(unsafe) static let aes256CBC = fetchCipher("AES-256-CBC")
     nonisolated(unsafe) static let hkdf: OpaquePointer = {
         OpenSSLLibrary.prepare()
         guard let function = EVP_KDF_fetch(nil, "HKDF", nil) else { preconditionFailure("HKDF is not available") }
         return function
     }()
+
+    private static func fetchCipher(_ name: String) -> OpaquePointer {
+        OpenSSLLibrary.prepare()
+        guard let cipher = EVP_CIPHER_fetch(nil, name, nil) else { preconditionFailure("\(name) is not available") }
+        return cipher
+    }
 
     private static func fetchDigest(_ name: String) -> OpaquePointer {
         OpenSSLLibrary.prepare()
