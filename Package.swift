@@ -69,6 +69,7 @@ let package = Package(
         cLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         cLibrary("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
         cLibrary("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
+        cLibrary("CPostgres", pkgConfig: "libpq", package: "libpq-dev"),
 
         platform("Reports", uses: [logging], settings: withoutPointers),
         platform("IO", uses: ["CLinux"]),
@@ -95,7 +96,8 @@ let package = Package(
         program(
             "nodeguard-plane",
             uses: [
-                "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio, nioPosix, crypto,
+                "CPostgres", "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio, nioPosix,
+                crypto,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -5,7 +5,7 @@ import Testing
     static let platform: Set<String> = ["HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Systemd"]
     static let cLibraries: [String: String] = [
         "COpenSSL": "Platform/OpenSSL", "CSystemd": "Platform/Systemd", "CCurl": "Platform/HTTP",
-        "CLinux": "Platform/IO",
+        "CLinux": "Platform/IO", "CPostgres": "nodeguard-plane",
     ]
 
     @Test func `are read from a tree that is there`() {

@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 
 /// Recomputes one stored log from its events alone: sequence, canonical form, hash tree, every checkpoint's root and
 /// signature, every cosignature. Trusts nothing that is derived.

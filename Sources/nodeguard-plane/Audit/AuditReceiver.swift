@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import PlaneAPI
 
 /// Takes the audit batches of nodes: what it acknowledges is verified against everything that it took before, and

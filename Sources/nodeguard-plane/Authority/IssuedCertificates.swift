@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import X509
 
 /// The register of every leaf the plane signed. What is not in it is nobody, whatever its signature says.

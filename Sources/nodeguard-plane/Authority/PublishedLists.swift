@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 
 /// The CRLs that the nodes of a cluster get: its own authority's, then the root's, which would revoke the first. Each
 /// is signed when somebody was revoked or half of its time is over, and is the same for all until then.
@@ -78,8 +77,10 @@ struct PublishedLists: Sendable {
         let der = try RevocationList.make(of: authority, revoked, number: number, now: now)
         try database.execute(
             sql: """
-                INSERT OR REPLACE INTO revocation_lists (authority, issuer, number, revocations, made_at, der)
+                INSERT INTO revocation_lists (authority, issuer, number, revocations, made_at, der)
                 VALUES (?, ?, ?, coalesce((SELECT count FROM revocations WHERE cluster = ?), 0), ?, ?)
+                ON CONFLICT (authority) DO UPDATE SET issuer = excluded.issuer, number = excluded.number,
+                    revocations = excluded.revocations, made_at = excluded.made_at, der = excluded.der
                 """,
             arguments: [row, Data(authority.der), number, row, now, Data(der)])
         let event = PlaneEvent(

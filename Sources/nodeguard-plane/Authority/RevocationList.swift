@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 import SwiftASN1
 import X509
 

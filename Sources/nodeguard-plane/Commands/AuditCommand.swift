@@ -1,7 +1,6 @@
 import ArgumentParser
 import Crypto
 import FoundationEssentials
-import GRDB
 
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

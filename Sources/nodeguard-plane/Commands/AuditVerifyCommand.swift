@@ -1,5 +1,4 @@
 import ArgumentParser
-import GRDB
 
 struct AuditVerify: ParsableCommand {
     static let configuration = CommandConfiguration(

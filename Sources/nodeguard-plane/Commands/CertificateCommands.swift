@@ -1,7 +1,6 @@
 import ArgumentParser
 import Crypto
 import FoundationEssentials
-import GRDB
 import X509
 
 struct ClientCertificateCommand: ParsableCommand {

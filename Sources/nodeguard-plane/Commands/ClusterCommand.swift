@@ -1,5 +1,4 @@
 import ArgumentParser
-import GRDB
 
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

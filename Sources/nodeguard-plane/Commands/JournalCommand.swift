@@ -1,6 +1,5 @@
 import ArgumentParser
 import FoundationEssentials
-import GRDB
 
 struct JournalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,4 @@
 import ArgumentParser
-import GRDB
 
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,4 @@
 import ArgumentParser
-import GRDB
 
 struct NodesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,15 +2,25 @@ import ArgumentParser
 import FoundationEssentials
 import PlaneAPI
 
-/// `--state DIR`, which every verb takes.
+/// `--state DIR` and `--database URL`, which every verb takes.
 struct StateOption: ParsableArguments {
     @Option(name: .customLong("state"), help: "The plane's state folder.")
     var directory: String
+    @Option(
+        name: .customLong("database"),
+        help: ArgumentHelp(
+            "postgresql://USER@HOST/DATABASE instead of a file in the state folder; never with a password.",
+            valueName: "url"))
+    var database: String?
+
+    /// Where the option is not said: a service's environment.
+    static let variable = "NODEGUARD_PLANE_DATABASE"
 
     func open(creating: Bool = false) throws -> PlaneState {
         var path = directory
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        return try PlaneState.open(path, creating: creating)
+        let url = database ?? ProcessInfo.processInfo.environment[Self.variable]
+        return try PlaneState.open(path, creating: creating, database: url.map { try PostgresAddress($0) })
     }
 }
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import FoundationEssentials
-import GRDB
 import PlaneAPI
 
 struct TokenCommand: ParsableCommand {

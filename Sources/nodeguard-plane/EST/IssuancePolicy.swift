@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 import SwiftASN1
 import X509
 
@@ -125,8 +124,10 @@ extension IssuancePolicy {
     func store(_ database: Database) throws {
         try database.execute(
             sql: """
-                INSERT OR REPLACE INTO roles (cluster, node, role, dns, addresses, uris, usages, lifetime)
+                INSERT INTO roles (cluster, node, role, dns, addresses, uris, usages, lifetime)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (cluster, node, role) DO UPDATE SET dns = excluded.dns, addresses = excluded.addresses,
+                    uris = excluded.uris, usages = excluded.usages, lifetime = excluded.lifetime
                 """,
             arguments: [
                 cluster, node, role ?? Self.identityRole, try Self.text(dns),

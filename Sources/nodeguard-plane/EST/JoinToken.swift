@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import PlaneAPI
 
 /// A secret that lets one node join one cluster, once. Its text is `<id>.<secret>`; the plane keeps SHA-256 of the

@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 
 /// The plane's own audit log: canonical events, numbered without a gap, in an RFC 6962 tree whose root the plane signs.
 /// An event is recorded in the transaction of what it tells of, by whichever process that is, so that neither is there

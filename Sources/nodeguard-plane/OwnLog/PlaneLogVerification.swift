@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 
 /// Recomputes the plane's own log from its events alone, in one snapshot of the store: numbers, form, the mark of each
 /// event, hash tree, and the signed checkpoint.

@@ -1,4 +1,3 @@
-import GRDB
 import Synchronization
 
 /// Writes refusals into the plane's own log, so that no flood of them fills the disk.

@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -40,6 +39,9 @@ struct Calls: Sendable {
             if callers == .identified { identity = try await identify(context) }
             return try await body(identity)
         } catch let refusal as Refusal {
+            return try await refuse(refusal, action, identity, callers, context)
+        } catch StoreProblem.unstorableText {
+            let refusal = Refusal.malformedRequest("a text with a NUL character names nothing here")
             return try await refuse(refusal, action, identity, callers, context)
         } catch {
             logger.error("\(action) failed", metadata: ["error": "\(error)"])

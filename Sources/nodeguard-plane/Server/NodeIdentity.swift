@@ -1,4 +1,3 @@
-import GRDB
 import NIOCore
 import NIOSSL
 import SwiftASN1

@@ -1,5 +1,4 @@
 import FoundationEssentials
-import GRDB
 import Hummingbird
 import HummingbirdCore
 import Logging

@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import NIOSSL
 import SwiftASN1
 import Synchronization

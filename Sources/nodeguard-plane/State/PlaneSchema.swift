@@ -1,7 +1,5 @@
-import GRDB
-
 /// The tables of the plane's database, and how older ones become newer ones. A migration that has shipped never
-/// changes.
+/// changes. Written for SQLite; `PostgresStatement.schema` makes PostgreSQL's of it, triggers excepted.
 enum PlaneSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
@@ -13,6 +11,8 @@ enum PlaneSchema {
         }
         migrator.registerMigration("2-revocation-lists") { database in
             try database.execute(sql: revocationLists)
+            try database.execute(
+                sql: database.dialect == .sqlite ? revocationCount : revocationCountInPostgreSQL)
         }
         migrator.registerMigration("3-own-log") { database in
             try database.execute(sql: ownLog)
@@ -52,12 +52,27 @@ enum PlaneSchema {
         CREATE TABLE revocation_lists (
             authority TEXT PRIMARY KEY, issuer BLOB NOT NULL, number INTEGER NOT NULL, revocations INTEGER NOT NULL,
             made_at INTEGER NOT NULL, der BLOB NOT NULL);
+        """
+
+    private static let revocationCount = """
         CREATE TRIGGER certificate_is_revoked AFTER UPDATE OF revoked_at ON certificates
         WHEN NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL
         BEGIN
             INSERT INTO revocations (cluster, count) VALUES (NEW.cluster, 1)
             ON CONFLICT (cluster) DO UPDATE SET count = count + 1;
         END;
+        """
+
+    private static let revocationCountInPostgreSQL = """
+        CREATE FUNCTION certificate_is_revoked() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO revocations (cluster, count) VALUES (NEW.cluster, 1)
+            ON CONFLICT (cluster) DO UPDATE SET count = revocations.count + 1;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER certificate_is_revoked AFTER UPDATE OF revoked_at ON certificates FOR EACH ROW
+        WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)
+        EXECUTE FUNCTION certificate_is_revoked();
         """
 
     /// `plane_log` has one row, from now on and for ever: a log whose head is gone is damaged, not new.

@@ -1,56 +1,82 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import Glibc
 import PlaneAPI
 import SwiftASN1
 import X509
 
-/// Everything the plane knows, in one folder (0700): the database, and one file for each secret key (0600). Several
-/// processes may have it open at once, so every decision is one immediate transaction.
+/// Everything the plane knows: one folder (0700) with a file for each secret key (0600), and the database, in the same
+/// folder or a PostgreSQL one. Several processes may have it open at once, so every decision is one transaction that no
+/// other writes beside.
 struct PlaneState: Sendable {
     let directory: String
-    let database: DatabasePool
+    let database: PlaneStore
     let root: CertificateAuthority
     let wrapping: WrappingKey
     let witness: WitnessKey
 
-    /// Opens the folder; `creating` makes what is missing.
-    static func open(_ directory: String, creating: Bool = false) throws -> PlaneState {
+    /// Opens the folder and its database; `creating` makes what is missing. `database`: nil for the one that the folder
+    /// names (`PostgresAddress.named`), or else a file in it.
+    static func open(
+        _ directory: String, creating: Bool = false, database: PostgresAddress? = nil
+    ) throws -> PlaneState {
         umask(0o077)
+        let address = try database ?? PostgresAddress.named(in: directory)
         let path = directory + "/plane.sqlite"
-        if !StateFile.exists(path) {
+        let hasKeys = StateKeys.areIn(directory)
+        if address == nil ? !StateFile.exists(path) : !hasKeys {
             guard creating else {
                 throw PlaneProblem(
                     "\(directory) holds no plane", remedy: "start one with `nodeguard-plane run --state \(directory) …`"
                 )
             }
+            guard !hasKeys else {
+                throw PlaneProblem(
+                    "\(directory) holds a plane's keys but not its database",
+                    remedy: "restore plane.sqlite from your copy, or name the database with --database")
+            }
             try StateFile.makeFolder(directory)
             try StateFile.makeFolder(directory + "/authorities")
         }
-        let database = try openDatabase(path)
-        let keys = try database.write { database in
+        let store = try address.map { try openShared($0) } ?? openDatabase(path)
+        let keys = try store.write { database in
+            if address != nil { try StateKeys.requireSame(hasKeys, directory, database) }
             let keys = try StateKeys.load(from: directory, database: database)
             try PlaneLog(key: keys.witness).beginIfNew(now: UnixTime.now, database)
             return keys
         }
-        return PlaneState(
-            directory: directory, database: database, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
+        let state = PlaneState(
+            directory: directory, database: store, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
+        if address != nil { try state.requireAuthorities() }
+        return state
     }
 
-    private static func openDatabase(_ path: String) throws -> DatabasePool {
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(10)
-        configuration.maximumReaderCount = 4
+    private static func openDatabase(_ path: String) throws -> PlaneStore {
         do {
-            let pool = try DatabasePool(path: path, configuration: configuration)
-            // GRDB sets NORMAL in WAL mode, which may lose the last commits at a power cut; a batch is acknowledged
-            // only when it is durable.
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            try PlaneSchema.migrator.migrate(pool)
-            return pool
+            let store = try PlaneStore.sqlite(path: path)
+            try PlaneSchema.migrator.migrate(store)
+            return store
         } catch {
             throw PlaneProblem("cannot open \(path)", remedy: "\(error); check owner, mode and free space")
+        }
+    }
+
+    private static func openShared(_ address: PostgresAddress) throws -> PlaneStore {
+        do {
+            let store = PlaneStore.postgresql(address)
+            try PlaneSchema.migrator.migrate(store)
+            return store
+        } catch {
+            throw PlaneProblem(
+                "cannot open \(address.description)",
+                remedy: "\(error); is it there, and may this user make tables in it?")
+        }
+    }
+
+    /// A folder that is a copy from before a cluster was made could not serve it.
+    private func requireAuthorities() throws {
+        try database.read { database in
+            for cluster in try clusterNames(database) { _ = try authority(of: cluster, database) }
         }
     }
 
@@ -105,7 +131,8 @@ struct PlaneState: Sendable {
 
     func invite(node: String, of cluster: String, now: Int64, _ database: Database) throws {
         try database.execute(
-            sql: "INSERT OR IGNORE INTO nodes (cluster, name, created_at) VALUES (?, ?, ?)",
+            sql:
+                "INSERT INTO nodes (cluster, name, created_at) VALUES (?, ?, ?) ON CONFLICT (cluster, name) DO NOTHING",
             arguments: [cluster, node, now])
     }
 
@@ -115,7 +142,11 @@ struct PlaneState: Sendable {
 
     static func set(_ name: String, to value: Data, _ database: Database) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", arguments: [name, value])
+            sql: """
+                INSERT INTO settings (name, value) VALUES (?, ?)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """,
+            arguments: [name, value])
     }
 
     /// Where join bundles send new nodes: what the running plane listens on.

@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import GRDB
 import SwiftASN1
 import X509
 
@@ -35,6 +34,28 @@ struct StateKeys {
                 remedy: "restore the right file")
         }
         return StateKeys(root: root, wrapping: wrapping, witness: witness)
+    }
+
+    /// Whether a plane had its keys in this folder before.
+    static func areIn(_ directory: String) -> Bool {
+        [rootFile, wrappingFile, witnessFile].contains { StateFile.exists($0(directory)) }
+    }
+
+    /// A folder and a database that are apart must belong together. `hasKeys`: as it was before the transaction, which
+    /// may run again.
+    static func requireSame(_ hasKeys: Bool, _ directory: String, _ database: Database) throws {
+        let isNew = try PlaneState.setting(rootSetting, database) == nil
+        if isNew, hasKeys {
+            throw PlaneProblem(
+                "\(directory) holds the keys of a plane, and the database is empty",
+                remedy: "name the database of that plane, or take another folder for a new one (if this plane's very "
+                    + "first start was cut off, remove the folder)")
+        }
+        if !isNew, !hasKeys {
+            throw PlaneProblem(
+                "the database is that of a plane whose keys are not in \(directory)",
+                remedy: "copy the state folder of that plane to here, with owner and modes")
+        }
     }
 
     private static func create(in directory: String, database: Database) throws -> StateKeys {

@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import PlaneAPI
 import Testing
 
@@ -15,13 +14,6 @@ import Testing
         _ = try log.register(plane, as: node)
         for range in [1...5, 6...6, 7...12] { try #require(try log.send(range, to: plane, as: node).status == 200) }
         self.log = log
-    }
-
-    /// Someone with the database in hand.
-    private func tamper(_ sql: String) throws {
-        let queue = try DatabaseQueue(path: plane.state + "/plane.sqlite")
-        try queue.write { try $0.execute(sql: sql) }
-        try queue.close()
     }
 
     @Test(arguments: [
@@ -41,7 +33,7 @@ import Testing
     ])
     func `finds what was changed in the store`(sql: String) throws {
         #expect(try plane.verb("audit", "verify").hasPrefix("intact: 12 events in 1 log"))
-        try tamper(sql)
+        try TestStore.change(plane.state, sql)
         let output = try plane.failingVerb("audit", "verify")
         #expect(output.status == 1)
         #expect(output.line.hasPrefix("BROKEN: 1 of 1 log;") && output.line.split(separator: "\n").count == 1)

@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import OpenSSL
 import TestSupport
 import Testing
@@ -11,7 +10,7 @@ import Testing
     private func withState(_ body: (PlaneState) throws -> Void) throws {
         let folder = NSTemporaryDirectory() + "plane-lists-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let state = try PlaneState.open(folder, creating: true)
+        let state = try TestStore.makeState(folder)
         try state.database.write { try state.createCluster("alpha", now: UnixTime.now, $0) }
         try body(state)
     }
@@ -30,9 +29,9 @@ import Testing
             try database.execute(
                 sql: """
                     INSERT INTO certificates (serial, fingerprint, kind, cluster, holder, not_before, not_after, der)
-                    VALUES (?, randomblob(32), 'client', 'alpha', 'shop', 0, ?, x'')
+                    VALUES (?, ?, 'client', 'alpha', 'shop', 0, ?, ?)
                     """,
-                arguments: [serial, UnixTime.now + 3600])
+                arguments: [serial, Data(RandomBytes.make(32)), UnixTime.now + 3600, Data()])
         }
     }
 

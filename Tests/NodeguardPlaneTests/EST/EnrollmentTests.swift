@@ -1,6 +1,9 @@
+import Crypto
 import Foundation
 import PlaneAPI
 import Testing
+
+@testable import nodeguard_plane
 
 @Suite struct `Enrollment` {
     let plane: RunningPlane
@@ -138,10 +141,12 @@ import Testing
         let secret = String(token.split(separator: ".")[1])
         #expect(!plane.log.contains(secret))
         #expect(try !plane.verb("journal", "-n", "100", "--json").contains(secret))
-        let stored = try ["plane.sqlite", "plane.sqlite-wal"].map {
-            try Data(contentsOf: URL(fileURLWithPath: plane.state + "/" + $0))
-        }
         let raw = try #require(Base64URL.decode(secret))
-        #expect(stored.allSatisfy { $0.range(of: Data(secret.utf8)) == nil && $0.range(of: raw) == nil })
+        let digest = Data(SHA256.hash(data: raw))
+        let stored = try TestStore.contents(plane.state)
+        let isFound = { (bytes: Data) in
+            stored.contains { $0.range(of: bytes) != nil || $0.range(of: Data(Hex.lower(bytes).utf8)) != nil }
+        }
+        #expect(isFound(digest) && !isFound(Data(secret.utf8)) && !isFound(raw))
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import PlaneAPI
 import Testing
 
@@ -81,9 +80,7 @@ import Testing
         _ = try plane.failingVerb("node", "remove", "db-9", "--cluster", "alpha")
         #expect(try events().count == before)
         // And nothing is done that is not recorded: the log's head is gone.
-        let queue = try DatabaseQueue(path: plane.state + "/plane.sqlite")
-        try queue.write { try $0.execute(sql: "DELETE FROM plane_log") }
-        try queue.close()
+        try TestStore.change(plane.state, "DELETE FROM plane_log")
         let output = try plane.failingVerb("cluster", "create", "gamma")
         #expect(output.standardError.contains("the head of the plane's own audit log is missing"))
         #expect(try !plane.verb("cluster", "list").contains("gamma"))
@@ -149,9 +146,7 @@ import Testing
     ])
     func `names by its number what was changed in the store`(sql: String, flaw: String) throws {
         #expect(try plane.verb("audit", "verify").contains("intact: 8 events in the plane's own log"))
-        let queue = try DatabaseQueue(path: plane.state + "/plane.sqlite")
-        try queue.write { try $0.execute(sql: sql) }
-        try queue.close()
+        try TestStore.change(plane.state, sql)
         for words in [["audit", "verify"], ["audit", "verify", "--plane"]] {
             let output = try Shell.run([RunningPlane.program] + words + ["--state", plane.state])
             #expect(output.status == 1)

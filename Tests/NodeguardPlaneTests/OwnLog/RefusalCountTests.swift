@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import Testing
 
 @testable import nodeguard_plane
@@ -81,7 +80,7 @@ import Testing
     @Test func `are two events in the log, however many they are`() async throws {
         let folder = NSTemporaryDirectory() + "plane-flood-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let state = try PlaneState.open(folder, creating: true)
+        let state = try TestStore.makeState(folder)
         let records = RefusalRecords(state: state)
         let event = PlaneEvent(
             name: "key.unwrap", actor: .node(serial: "4A"), outcome: .refused, cluster: "beta", node: "db-1",

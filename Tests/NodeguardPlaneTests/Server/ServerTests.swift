@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import Testing
 
 @testable import nodeguard_plane
@@ -52,7 +51,7 @@ import Testing
     @Test func `renews its own certificate and trusts a new cluster without a restart`() throws {
         let folder = NSTemporaryDirectory() + "plane-credentials-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let state = try PlaneState.open(folder, creating: true)
+        let state = try TestStore.makeState(folder)
         let now = UnixTime.now
         let credentials = try ServerCredentials(state: state, dns: ["localhost"], addresses: [], now: now)
         let first = credentials.context
@@ -82,8 +81,7 @@ import Testing
     @Test func `answers 503 with Retry-After when its store fails, never a half answer`() throws {
         let plane = try RunningPlane()
         let node = try TestNode.enrolled(plane, "db-1")
-        let queue = try DatabaseQueue(path: plane.state + "/plane.sqlite")
-        try queue.write { try $0.execute(sql: "ALTER TABLE keys RENAME TO elsewhere") }
+        try TestStore.change(plane.state, "ALTER TABLE keys RENAME TO elsewhere")
         let answer = try plane.call("POST", "/v1/keys", body: Data(#"{"backup":"b"}"#.utf8), as: node)
         #expect(answer.status == 503 && answer.headers.lowercased().contains("retry-after: 5"))
         #expect(answer.reason == "unavailable")

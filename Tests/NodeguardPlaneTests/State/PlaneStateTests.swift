@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import Testing
 
 @testable import nodeguard_plane
@@ -8,6 +7,7 @@ import Testing
     private func withFolder(_ body: (String) throws -> Void) throws {
         let folder = NSTemporaryDirectory() + "plane-state-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
+        try TestStore.prepare(folder)
         try body(folder)
     }
 
@@ -28,7 +28,12 @@ import Testing
     @Test func `is written durably`() throws {
         try withFolder { folder in
             let state = try PlaneState.open(folder, creating: true)
-            let (synchronous, journal) = try state.database.writeWithoutTransaction {
+            if TestStore.isPostgres {
+                let commit = try state.database.write { try String.fetchOne($0, sql: "SHOW synchronous_commit") }
+                #expect(commit == "on")
+                return
+            }
+            let (synchronous, journal) = try state.database.write {
                 (try Int.fetchOne($0, sql: "PRAGMA synchronous"), try String.fetchOne($0, sql: "PRAGMA journal_mode"))
             }
             #expect(synchronous == 2 && journal == "wal")
@@ -65,7 +70,7 @@ import Testing
         try withFolder { folder in
             try StateFile.makeFolder(folder)
             try StateFile.makeFolder(folder + "/authorities")
-            let old = try DatabasePool(path: folder + "/plane.sqlite")
+            let old = try TestStore.store(folder)
             try PlaneSchema.migrator.migrate(old, upTo: "2-revocation-lists")
             try old.write { database in
                 for row in ["7, 'alpha', 'db-1', 'key.unwrap', 'granted', NULL", "9, NULL, NULL, 'x', 'refused', 'y'"] {
@@ -76,9 +81,8 @@ import Testing
                             """)
                 }
             }
-            try old.close()
             for _ in 0..<2 {
-                let state = try PlaneState.open(folder)
+                let state = try PlaneState.open(folder, creating: true)
                 let events = try state.database.read { try PlaneLog.last(10, $0).map { try CanonicalJSON($0) } }
                 #expect(events.map { $0["name"]?.text } == ["plane.begin", "key.unwrap", "x"])
                 #expect(events.last?["time"]?.text == "1970-01-01T00:00:09Z")

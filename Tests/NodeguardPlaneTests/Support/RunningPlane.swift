@@ -21,6 +21,7 @@ final class RunningPlane {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plane-\(UUID().uuidString)").path
         state = folder + "/state"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        try TestStore.prepare(state)
         (process, url) = try Self.start(state: state, log: folder + "/log")
         for cluster in clusters { try verb("cluster", "create", cluster) }
         try verb("trust", "--out", folder + "/root.pem")
