@@ -81,6 +81,7 @@ let package = Package(
             "PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
 
         job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports"]),
+        job("Management", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
         job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Audit", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", grdb]),
@@ -89,7 +90,7 @@ let package = Package(
         program(
             "nodeguard",
             uses: [
-                "Certificates", "Proxy", "Backups", "Audit", "Status", "Systemd", "HTTP", "IO", "OpenSSL",
+                "Certificates", "Management", "Proxy", "Backups", "Audit", "Status", "Systemd", "HTTP", "IO", "OpenSSL",
                 "PlaneAPI", "PlaneClient", "Reports", arguments, logging, .product(name: "Yams", package: "Yams"),
             ],
             settings: withoutPointers),
@@ -108,8 +109,8 @@ let package = Package(
         .target(
             name: "Fuzzers",
             dependencies: [
-                "Audit", "Backups", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Proxy", "Reports", "TestSupport",
-                "nodeguard",
+                "Audit", "Backups", "IO", "Management", "OpenSSL", "PlaneAPI", "PlaneClient", "Proxy", "Reports",
+                "TestSupport", "nodeguard",
             ], path: "Tests/Fuzzers", exclude: ["Corpus"], swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["IO", "OpenSSL", "PlaneAPI", "Reports"], path: "Tests/TestSupport",
@@ -135,6 +136,9 @@ let package = Package(
             uses: [
                 "Certificates", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "Simulations", "TestSupport",
             ]),
+        tests(
+            "Management",
+            uses: ["Management", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
         tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),

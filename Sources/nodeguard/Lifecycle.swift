@@ -99,6 +99,7 @@ enum Lifecycle {
             group.addTask { await node.audit.run() }
             group.addTask { await node.certificates.run() }
             group.addTask { await node.revocation?.run() }
+            group.addTask { await node.direction?.run() }
             group.addTask { await reload.run() }
             group.addTask { await Pulse(node: node, manager: manager, log: log).run() }
             await stop.wait()

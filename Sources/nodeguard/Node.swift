@@ -2,6 +2,7 @@ import Audit
 import Backups
 import Certificates
 import IO
+import Management
 import OpenSSL
 import PlaneAPI
 import PlaneClient
@@ -23,6 +24,8 @@ struct Node {
     let certificates: CertificateRenewer
     /// nil: no listener asks for the cluster's CRLs.
     let revocation: RevocationFetcher?
+    /// nil: there is no plane, or it directs nothing here.
+    let direction: Direction?
     let publisher: CertificatePublisher
     let proxy: DatabaseProxy
     let backups: BackupJob
@@ -49,8 +52,10 @@ struct Node {
             spooled.report(event)
         }
         self.reporter = reporter
+        let atStart = DesiredAtStart(configuration, cluster: cluster)
         let proxy = DatabaseProxy(
-            try configuration.proxyConfiguration(), metrics: metrics, health: health, audit: reporter, keeper: keeper)
+            try configuration.proxyConfiguration().narrowed(by: atStart.overlay), metrics: metrics, health: health,
+            audit: reporter, keeper: keeper)
         self.proxy = proxy
         var fetcher: RevocationFetcher?
         if let plane, configuration.asksForClusterLists {
@@ -60,8 +65,12 @@ struct Node {
                 health: health, metrics: metrics, audit: reporter)
         }
         revocation = fetcher
+        let inService = ObservedNode()
+        let (reportDue, questionDue) = (Alarm(label: "observed"), Alarm(label: "desired"))
         let clusterTrust = ClusterTrust()
-        let (states, roles) = (PublicationStates(), configuration.certificatesConfiguration())
+        let (states, roles) = (
+            PublicationStates(), configuration.certificatesConfiguration().named(by: atStart.overlay)
+        )
         let publisher = CertificatePublisher(
             roles, isSupervised: ServiceManager().isPresent, states: states, health: health, metrics: metrics,
             audit: reporter)
@@ -69,16 +78,35 @@ struct Node {
         certificates = CertificateRenewer(
             roles, plane: plane,
             receiver: CertificateReceiver(
-                nodeIdentity: { [revocation] _, _ in revocation?.identityChanged() },
+                nodeIdentity: { [revocation] identity, _ in
+                    revocation?.identityChanged()
+                    inService.took(identity, ofRole: ObservedNode.ownRole)
+                    questionDue.ring()
+                    reportDue.ring()
+                },
                 identity: { role, identity in proxy.publish(identity: identity, forRole: role) },
-                inService: { role, identity in publisher.taken(identity, ofRole: role) },
+                inService: { role, identity in
+                    publisher.taken(identity, ofRole: role)
+                    inService.took(identity, ofRole: role)
+                    reportDue.ring()
+                },
                 trust: { [revocation] trust in
                     publisher.taken(trust)
+                    inService.took(trust)
                     if let anchors = clusterTrust.anchors(of: trust) { proxy.publish(trust: anchors) }
                     revocation?.publish(trust: trust)
+                    reportDue.ring()
                 },
                 filesDue: { [filesDue] in filesDue.ring() }),
             publications: states, health: health, metrics: metrics, audit: reporter)
+        var direction: Direction?
+        if let plane, configuration.management?.isDirected == true {
+            direction = Direction(
+                configuration, cluster: cluster, plane: plane, atStart: atStart, node: inService, proxy: proxy,
+                certificates: certificates, reportDue: reportDue, questionDue: questionDue,
+                reports: (health, metrics, reporter))
+        }
+        self.direction = direction
         backups = try BackupJob(
             BackupsConfiguration(
                 node: configuration.node.name, cluster: cluster, version: Nodeguard.version,

@@ -1,7 +1,7 @@
 import Testing
 
 @Suite struct `The layers` {
-    static let jobs: Set<String> = ["Audit", "Backups", "Certificates", "Proxy", "Status"]
+    static let jobs: Set<String> = ["Audit", "Backups", "Certificates", "Management", "Proxy", "Status"]
     static let platform: Set<String> = ["HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Systemd"]
     static let cLibraries: [String: String] = [
         "COpenSSL": "Platform/OpenSSL", "CSystemd": "Platform/Systemd", "CCurl": "Platform/HTTP",

@@ -21,6 +21,8 @@ package actor CertificateRenewer: QueueConfined {
     let managed: [ManagedCertificate]
     let files: [FileCertificate]
 
+    /// Of roles, where they are told from elsewhere.
+    var names: [String: RoleNames]
     var trust: StoredTrust?
     /// A bundle that may be used, and what was learned about its plane so far.
     var joining: Joining?
@@ -46,6 +48,7 @@ package actor CertificateRenewer: QueueConfined {
         precondition(
             (plane == nil) == (configuration.management == nil), "a plane's client goes with its configuration")
         self.configuration = configuration
+        names = configuration.names
         self.plane = plane
         self.receiver = receiver
         reports = CertificateReports(health, audit, metrics, publications)
@@ -280,9 +283,10 @@ package actor CertificateRenewer: QueueConfined {
             guard case .enrolled(let dnsNames, let addresses, let uris, let server, let client) = role.source else {
                 continue
             }
+            let names = names[role.name] ?? RoleNames(dnsNames: dnsNames, addresses: addresses, uris: uris)
             return CertificateWish(
-                commonName: configuration.node, organization: cluster, dnsNames: dnsNames, addresses: addresses,
-                uris: uris, server: server, client: client)
+                commonName: configuration.node, organization: cluster, dnsNames: names.dnsNames,
+                addresses: names.addresses, uris: names.uris, server: server, client: client)
         }
         return nil
     }

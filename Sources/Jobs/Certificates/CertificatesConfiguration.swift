@@ -11,6 +11,8 @@ package struct CertificatesConfiguration: Sendable {
     package var management: ManagementConfiguration?
     package var keyKind: KeyKind
     package var roles: [RoleConfiguration]
+    /// Instead of those of `roles`, by role.
+    package var names: [String: RoleNames] = [:]
     /// Seconds of the first pause after a failure; each failure doubles it.
     package var retryBase = 5.0
     package var limits = IssuanceLimits.standard
@@ -41,6 +43,19 @@ package struct ManagementConfiguration: Sendable {
     package init(joinFile: String, label: String? = nil) {
         self.joinFile = joinFile
         self.label = label
+    }
+}
+
+/// What a role's certificate is called.
+package struct RoleNames: Sendable, Equatable {
+    package var dnsNames: [String]
+    package var addresses: [[UInt8]]
+    package var uris: [String]
+
+    package init(dnsNames: [String], addresses: [[UInt8]], uris: [String]) {
+        self.dnsNames = dnsNames
+        self.addresses = addresses
+        self.uris = uris
     }
 }
 

@@ -55,16 +55,16 @@ extension DatabaseProxy {
         of change: ProxyChange, _ listener: ListenerState, _ present: Credentials
     ) throws(OpenSSLError) -> TestedChange.Step? {
         let roles = listener.configuration.certificateRoles
-        let (trust, policy) = (
-            change.trust[listener.name] ?? listener.trust,
-            change.policies[listener.name] ?? listener.policy
-        )
+        let trust = change.trust[listener.name] ?? listener.trust
+        let narrowing = change.narrowings.map { $0[listener.name] ?? PolicyNarrowing() } ?? listener.policy.narrowing
+        let policy = (change.policies[listener.name] ?? listener.policy).narrowed(by: narrowing)
         let isOtherTrust = trust != listener.trust
         let isOtherPolicy = policy != listener.policy
+        let denied = change.denied.flatMap { $0 === listener.denied ? nil : $0 }
         let backendTrust = listener.backendTrust.map { change.backendTrust[listener.name] ?? $0 }
         let needsContexts =
             isOtherTrust || backendTrust != listener.backendTrust || roles.contains { change.identities[$0] != nil }
-        guard needsContexts || isOtherPolicy else { return nil }
+        guard needsContexts || isOtherPolicy || denied != nil else { return nil }
         var contexts: ListenerContexts?
         if needsContexts {
             var credentials = present
@@ -73,7 +73,7 @@ extension DatabaseProxy {
         }
         return TestedChange.Step(
             listener: listener, trust: trust, policy: policy, contexts: contexts, backendTrust: backendTrust,
-            changesStanding: isOtherTrust || isOtherPolicy)
+            denied: denied, changesStanding: isOtherTrust || isOtherPolicy || denied != nil)
     }
 
     /// Puts all of it into effect: each listener in one step, live connections keep what they have and are judged again

@@ -69,7 +69,9 @@ package final class DatabaseProxy: Sendable {
         self.keeper = keeper
         self.configuration = configuration
         self.health = health
-        listeners = configuration.listeners.enumerated().map { ListenerState($1, number: $0, metrics: metrics) }
+        listeners = configuration.listeners.enumerated().map {
+            ListenerState($1, number: $0, denied: configuration.denied, metrics: metrics)
+        }
         let limits = descriptors.map(configuration.limits.fitting) ?? configuration.limits
         let house = ProxyHouse(
             admission: Admission(

@@ -30,6 +30,11 @@ package struct ProxyChange: Sendable {
     /// Their own; by listener.
     package var listenerLimits: [String: ProxyLimits.PerListener] = [:]
 
+    /// What narrows each listener's rules, by listener; nil: what does so now.
+    package var narrowings: [String: PolicyNarrowing]?
+    /// Who is refused everywhere, beside the lists in files; nil: they stay.
+    package var denied: DenyList?
+
     package init() {}
 }
 
@@ -42,6 +47,8 @@ package struct TestedChange: Sendable {
         /// nil: the one in use stays, or there is none yet.
         let contexts: ListenerContexts?
         let backendTrust: ListenerTrust?
+        /// nil: it stays.
+        let denied: DenyList?
         let changesStanding: Bool
     }
 

@@ -12,6 +12,8 @@ package struct ProxyConfiguration: Sendable {
     package var handshakeLanes: Int?
     package var algorithms = AlgorithmSelection.trimmed
     package var exposure = ExposureMode.report
+    /// Who is refused everywhere, beside the lists in files.
+    package var denied = DenyList()
 
     package init(listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits()) {
         self.listeners = listeners

@@ -47,6 +47,7 @@ enum RefusalReason: String, Sendable, CaseIterable {
     // Policy and backend.
     case noRule = "no-rule"
     case denied
+    case notDesired = "not-desired"
     case userNotAllowed = "user-not-allowed"
     case databaseNotAllowed = "database-not-allowed"
     case replicationNotAllowed = "replication-not-allowed"
@@ -78,6 +79,7 @@ extension RefusalReason {
             switch objection {
             case .denied: .denied
             case .noRule: .noRule
+            case .narrowed: .notDesired
             case .user: .userNotAllowed
             case .database: .databaseNotAllowed
             case .replication: .replicationNotAllowed

@@ -41,8 +41,19 @@ extension Certificate {
             return "it has a critical extension that is not supported"
         }
         if X509_check_purpose(pointer, purpose.openSSLPurpose, 1) != 1 {
-            return "its extended key usage does not let it certify \(purpose == .client ? "clients" : "servers")"
+            return "its extended key usage does not let it certify \(purpose.words)"
         }
         return nil
+    }
+}
+
+extension CertificatePurpose {
+    /// Who is certified for it.
+    fileprivate var words: String {
+        switch self {
+        case .client: "clients"
+        case .server: "servers"
+        case .only: "signers"
+        }
     }
 }

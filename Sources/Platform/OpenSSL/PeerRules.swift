@@ -1,13 +1,17 @@
 import COpenSSL
 
 /// What a peer's certificate is to be used for.
-package enum CertificatePurpose: Sendable {
+package enum CertificatePurpose: Sendable, Equatable {
     case server, client
+    /// For this extended key usage and no other, as dotted text: to sign what is no TLS.
+    case only(String)
 
     var openSSLPurpose: Int32 {
         switch self {
         case .server: X509_PURPOSE_SSL_SERVER
         case .client: X509_PURPOSE_SSL_CLIENT
+        // Of usages that OpenSSL does not know it has no opinion (X509_check_purpose(3)).
+        case .only: X509_PURPOSE_ANY
         }
     }
 }
@@ -32,7 +36,11 @@ enum PeerRules {
         if unixSeconds > leaf.notAfter { return TLSFailure(.expired, "certificate has expired") }
         if chainCount > chainLimit { return TLSFailure(.chainTooLong, "certificate chain too long") }
         let isAllowed =
-            purpose == .client ? leaf.allowsClientAuthentication : leaf.allowsServerAuthentication
+            switch purpose {
+            case .client: leaf.allowsClientAuthentication
+            case .server: leaf.allowsServerAuthentication
+            case .only(let usage): leaf.extendedKeyUsages == [usage]
+            }
         guard isAllowed else {
             return TLSFailure(.wrongPurpose, "the extended key usage does not name this use")
         }

@@ -35,13 +35,37 @@ extension PrivateKey {
         return verify(signature: signature, of: bytes, consuming: key)
     }
 
-    private static func verify(signature: [UInt8], of bytes: [UInt8], consuming key: OpaquePointer?) -> Bool {
+    fileprivate static func verify(signature: [UInt8], of bytes: [UInt8], consuming key: OpaquePointer?) -> Bool {
         guard let key else { return false }
-        defer { EVP_PKEY_free(key) }
+        defer {
+            EVP_PKEY_free(key)
+            ErrorStack.clear()
+        }
         guard let context = EVP_MD_CTX_new() else { preconditionFailure("out of memory") }
         defer { EVP_MD_CTX_free(context) }
         return EVP_DigestVerifyInit(context, nil, signatureDigest(key), nil, key) == 1
             && EVP_DigestVerify(context, signature, signature.count, bytes, bytes.count) == 1
+    }
+}
+
+extension Certificate {
+    /// Whether its key, which must be one of P-256, has signed these bytes by ECDSA with SHA-256 (ES256); the signature
+    /// in DER.
+    package func verifiesES256(signature: [UInt8], of bytes: [UInt8]) -> Bool {
+        guard keyKind == .ellipticCurve, let key = X509_get0_pubkey(pointer), group(of: key) == SN_X9_62_prime256v1
+        else {
+            ErrorStack.clear()
+            return false
+        }
+        EVP_PKEY_up_ref(key)
+        return PrivateKey.verify(signature: signature, of: bytes, consuming: key)
+    }
+
+    private func group(of key: OpaquePointer) -> String? {
+        var name = [CChar](repeating: 0, count: 64)
+        var count = 0
+        guard EVP_PKEY_get_group_name(key, &name, name.count, &count) == 1 else { return nil }
+        return String(decoding: name.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
 

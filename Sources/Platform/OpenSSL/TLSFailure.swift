@@ -42,6 +42,11 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
     package var description: String { detail }
 
+    /// Whether the peer says that it does not know who has certified us (RFC 8446 §6.2).
+    package var isUnknownCA: Bool {
+        alert == String(cString: SSL_alert_desc_string_long(SSL_AD_UNKNOWN_CA))
+    }
+
     /// What OpenSSL left on the error stack; `verification` is what our own callbacks said of the peer.
     init(_ entries: [ErrorStack.Entry], verification: TLSFailure?) {
         let words = entries.map(\.text).joined(separator: "; ")

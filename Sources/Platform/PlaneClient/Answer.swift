@@ -87,6 +87,16 @@ enum Answer {
         return .seconds(min(max(seconds, retryLimits.lowerBound), retryLimits.upperBound))
     }
 
+    private static let tagLimit = 256
+
+    /// The entity tag of an answer (RFC 9110 §8.8.3), which a proxy may have weakened.
+    static func tag(of response: HTTPResponse) -> String? {
+        guard let tag = response.header("etag") else { return nil }
+        let isOne = tag.hasSuffix("\"") && (tag.hasPrefix("\"") || tag.hasPrefix("W/\"")) && tag.utf8.count > 2
+        let isPlain = tag.utf8.count <= tagLimit && tag.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        return isOne && isPlain ? tag : nil
+    }
+
     /// A server's words for a log: short, and without what could forge a line.
     static func printable(_ text: String) -> String {
         let kept = text.unicodeScalars.prefix(512).filter { $0.properties.generalCategory != .control }

@@ -10,8 +10,6 @@ package struct RevocationAnswer: Sendable {
     /// Whether the plane holds its answers back until there is something new.
     package let isAwaited: Bool
 
-    private static let tagLimit = 256
-
     /// `known`: the tag that was named in the question.
     init(_ response: HTTPResponse, after known: String?) throws(PlaneError) {
         let what = "fetch the cluster's CRLs"
@@ -29,12 +27,7 @@ package struct RevocationAnswer: Sendable {
             lists = response.body
         default: throw Answer.error(of: response, doing: what)
         }
-        // RFC 9110 §8.8.3; a proxy may have weakened it.
-        tag = response.header("etag").flatMap { tag in
-            let isOne = tag.hasSuffix("\"") && (tag.hasPrefix("\"") || tag.hasPrefix("W/\"")) && tag.utf8.count > 2
-            let isPlain = tag.utf8.count <= Self.tagLimit && tag.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-            return isOne && isPlain ? tag : nil
-        }
+        tag = Answer.tag(of: response)
     }
 }
 

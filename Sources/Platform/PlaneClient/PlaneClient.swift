@@ -62,7 +62,7 @@ package actor PlaneClient: QueueConfined {
     }
 
     /// For what the plane answers to a joined node alone; asking without an identity would only be refused.
-    private func joined() throws(PlaneError) -> HTTPClient {
+    func joined() throws(PlaneError) -> HTTPClient {
         guard hasIdentity else { throw PlaneError(.unreachable, "this node has not joined yet") }
         return try current()
     }
@@ -173,7 +173,7 @@ package actor PlaneClient: QueueConfined {
         return try Answer.body(of: try await sendRequest(request, try joined()), doing: what)
     }
 
-    private static func request(
+    static func request(
         _ method: String, _ url: String, _ value: some Encodable, doing what: String
     ) throws(PlaneError) -> HTTPRequest {
         let body: Data

@@ -34,6 +34,7 @@ package enum AuditEventName: String, Sendable, CaseIterable {
     case certificatePublished = "certificate.published"
     case certificateDelivered = "certificate.delivered"
     case trustChanged = "trust.changed"
+    case desiredStateApplied = "desired-state.applied"
     case revocationListAdopted = "revocation.list-adopted"
     case revocationListAged = "revocation.list-aged"
     case denyListAdopted = "revocation.deny-list-adopted"

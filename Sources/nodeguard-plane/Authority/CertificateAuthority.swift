@@ -79,8 +79,9 @@ struct CertificateAuthority: Sendable {
             try Certificate.Extension(BasicConstraints.notCertificateAuthority, critical: true),
             try Certificate.Extension(
                 KeyUsage(digitalSignature: true, keyEncipherment: profile.keyEncipherment), critical: true),
-            try Certificate.Extension(
-                ExtendedKeyUsage(profile.usages.sorted().map(\.extendedKeyUsage)), critical: false),
+            try profile.otherUsage
+                ?? Certificate.Extension(
+                    ExtendedKeyUsage(profile.usages.sorted().map(\.extendedKeyUsage)), critical: false),
             try Certificate.Extension(SubjectKeyIdentifier(hash: profile.publicKey), critical: false),
             try Certificate.Extension(authorityKeyIdentifier, critical: false),
         ]
@@ -142,6 +143,8 @@ struct CertificateProfile: Sendable {
     let alternativeNames: Certificate.Extension?
     let usages: Set<CertificateUsage>
     let lifetime: Int64
+    /// An extended key usage of another kind, instead of `usages`.
+    var otherUsage: Certificate.Extension?
 }
 
 enum CertificateUsage: String, Sendable, CaseIterable, Comparable {

@@ -1,8 +1,8 @@
 import NIOCore
 import Synchronization
 
-/// Who waits for the next revocation list of a cluster, and until when. Revocations are made by other processes, so
-/// somebody has to look (`look`) again and again.
+/// Who waits for the next revocation list of a cluster, or for a node's next desired state under the name
+/// `CLUSTER/NODE`, and until when. Both are made by other processes, so somebody has to look (`look`) again and again.
 final class RevocationNews: Sendable {
     /// How soon the news reaches those who wait.
     static let interval = TimeAmount.milliseconds(200)

@@ -15,6 +15,8 @@ struct PlaneServer: Sendable {
     let logger: Logger
 
     private let news = RevocationNews()
+    private let desiredNews = RevocationNews()
+    private let desiredTags = DesiredTags()
     private let calls: Calls
 
     init(state: PlaneState, listen: ListenAddress, names: [String], logger: Logger) {
@@ -46,7 +48,10 @@ struct PlaneServer: Sendable {
                     logger.error("the address for join bundles is not stored", metadata: ["error": "\(error)"])
                 }
                 // Those who wait for a list would hold up the end.
-                channel.closeFuture.whenComplete { [news] _ in news.close() }
+                channel.closeFuture.whenComplete { [news, desiredNews] _ in
+                    news.close()
+                    desiredNews.close()
+                }
                 onListening(listen.url(host: listen.host, port: port))
             },
             logger: logger)
@@ -69,6 +74,8 @@ struct PlaneServer: Sendable {
         RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
         AuditRoutes(calls: calls).add(to: router)
+        ObservedRoutes(calls: calls).add(to: router)
+        DesiredRoutes(calls: calls, news: desiredNews).add(to: router)
         return router
     }
 
@@ -86,6 +93,9 @@ struct PlaneServer: Sendable {
                     let now = UnixTime.now
                     try credentials.refresh(now: now)
                     try calls.refusals.recordPassed(now: now)
+                    if try state.database.read({ try DesiredStates.isDue(now: now, $0) }) {
+                        try state.database.write { try DesiredStates.renewDue(state, now: now, $0) }
+                    }
                     if now.isMultiple(of: 600) {
                         try state.database.write { database in
                             try IssuedCertificates.trim(now: now, database)
@@ -99,12 +109,12 @@ struct PlaneServer: Sendable {
         }
     }
 
-    /// Revocations are made by other processes.
+    /// Revocations and desired states are made by other processes.
     private func beginWatch() -> RepeatedTask {
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         return loop.scheduleRepeatedAsyncTask(
             initialDelay: RevocationNews.interval, delay: RevocationNews.interval
-        ) { [state, logger, news] _ in
+        ) { [state, logger, news, desiredNews, desiredTags] _ in
             NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
                 do {
                     try news.look { cluster in
@@ -113,6 +123,10 @@ struct PlaneServer: Sendable {
                         }
                     }
                 } catch { logger.error("nobody can tell who is revoked", metadata: ["error": "\(error)"]) }
+                do {
+                    try state.database.read { try desiredTags.refresh($0) }
+                    desiredNews.look { desiredTags.tag(of: $0) }
+                } catch { logger.error("nobody can tell what is desired", metadata: ["error": "\(error)"]) }
             }
         }
     }

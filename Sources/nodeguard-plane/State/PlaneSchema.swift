@@ -17,6 +17,12 @@ enum PlaneSchema {
         migrator.registerMigration("3-own-log") { database in
             try database.execute(sql: ownLog)
         }
+        migrator.registerMigration("4-observed") { database in
+            try database.execute(sql: observed)
+        }
+        migrator.registerMigration("5-desired") { database in
+            try database.execute(sql: desired)
+        }
         return migrator
     }
 
@@ -80,6 +86,31 @@ enum PlaneSchema {
         CREATE TABLE plane_events (seq INTEGER PRIMARY KEY, event BLOB NOT NULL, mark BLOB NOT NULL);
         CREATE TABLE plane_log (size INTEGER NOT NULL, peaks BLOB NOT NULL, checkpoint TEXT NOT NULL);
         INSERT INTO plane_log (size, peaks, checkpoint) VALUES (0, x'', '');
+        """
+
+    /// The last report of each node. `former`: agents that have reported before this one, as a JSON list.
+    private static let observed = """
+        CREATE TABLE observed (
+            cluster TEXT NOT NULL, node TEXT NOT NULL, instance TEXT NOT NULL, former TEXT NOT NULL,
+            generation INTEGER NOT NULL, received_at INTEGER NOT NULL, finding TEXT, found_at INTEGER,
+            report BLOB NOT NULL, PRIMARY KEY (cluster, node),
+            FOREIGN KEY (cluster, node) REFERENCES nodes (cluster, name) ON DELETE CASCADE);
+        """
+
+    /// An empty `node` stands for all nodes of the cluster. `renew_at`: when the envelopes are to be signed anew.
+    private static let desired = """
+        CREATE TABLE configuration_keys (
+            cluster TEXT PRIMARY KEY REFERENCES clusters (name), certificate BLOB NOT NULL,
+            created_at INTEGER NOT NULL);
+        CREATE TABLE desired_contents (
+            cluster TEXT NOT NULL REFERENCES clusters (name), node TEXT NOT NULL, content BLOB NOT NULL,
+            set_at INTEGER NOT NULL, PRIMARY KEY (cluster, node));
+        CREATE TABLE desired_envelopes (
+            cluster TEXT NOT NULL REFERENCES clusters (name), node TEXT NOT NULL, hash TEXT NOT NULL,
+            envelope BLOB NOT NULL, PRIMARY KEY (cluster, node));
+        CREATE TABLE desired_versions (
+            cluster TEXT PRIMARY KEY REFERENCES clusters (name), version INTEGER NOT NULL, lifetime INTEGER NOT NULL,
+            renew_at INTEGER NOT NULL);
         """
 
     private static let custodyAndAudit = """

@@ -10,8 +10,8 @@ struct ExplainCommand: Verb {
         commandName: "explain",
         abstract: "Say which rule of a listener allows or refuses a client certificate, and why.",
         discussion: """
-            The rules of the configuration file are asked, not those that the daemon may still have; and whether the \
-            certificate is trusted now. Exit status 0 if it would be let in, 4 if not.
+            The rules of the configuration file are asked, not those that the daemon may still have, as the applied \
+            desired state narrows them; and whether the certificate is trusted now. Exit status 0 if it would be let in, 4 if not.
             """)
 
     @OptionGroup var location: ConfigurationOption
@@ -40,7 +40,10 @@ struct ExplainCommand: Verb {
             throw VerbFailure(.usage, "there is no listener '\(listener.printable)'; there are: \(known)")
         }
         let policy: AccessPolicy
-        do throws(ConfigurationFileError) { policy = try section.policy() } catch {
+        let desired = DesiredAtStart(configuration, cluster: Node.cluster(configuration) ?? "").overlay
+        do throws(ConfigurationFileError) {
+            policy = try section.policy().narrowed(by: desired.narrowings[section.name] ?? PolicyNarrowing())
+        } catch {
             throw VerbFailure(.configuration, error.description)
         }
         let chain: [Certificate]
@@ -50,7 +53,7 @@ struct ExplainCommand: Verb {
         guard let leaf = chain.first, let explanation = policy.explain(chain, session: session(section)) else {
             throw VerbFailure(.usage, "\(certificate.printable): there is no certificate in it")
         }
-        var denied: String?
+        var denied = desired.denied.denial(of: chain)
         do {
             for path in section.denyLists(configuration.proxy.defaults) where denied == nil {
                 denied = try DenyList(path: path).denial(of: chain)
@@ -145,6 +148,7 @@ struct ExplainedPeer {
             "refused: the listener has no rule under 'allow', so nobody may use it"
         case .noRule where listener.allow.count == 1: "refused: the only rule under 'allow' does not name it"
         case .noRule: "refused: none of the \(listener.allow.count) rules under 'allow' names it"
+        case .narrowed: "refused: the rules under 'allow' name it, and the desired state of the plane does not"
         case .user where explanation.isMapped == false: "refused: 'database-user-map' has no line for it"
         case .user: "refused: its certificate may not have this database user (--user)"
         case .database: "refused: its certificate may not use this database (--database)"

@@ -16,6 +16,7 @@ enum ConfigurationExample {
         management:
           url: https://plane.example:8443
           join: /var/lib/nodeguard/join/bundle  # `nodeguard join -` writes it; it is removed when it has been used
+          desired: on                     # off: the plane narrows no rules here, and hears nothing of this node
           est:                            # another EST server (RFC 7030) may issue the certificates
             url: https://plane.example:8443     # default: the url above
             label: cluster-a              # default: the cluster's name

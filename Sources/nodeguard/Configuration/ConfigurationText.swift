@@ -128,7 +128,8 @@ extension ManagementSection {
         let label: ConfigurationText.Members = est.label.map { [("label", .text($0))] } ?? []
         let user: ConfigurationText.Members = est.user.isEmpty ? [] : [("user", .text(est.user))]
         return [
-            ("url", .text(url)), ("join", .text(join)), ("est", .section([("url", .text(est.url))] + label + user)),
+            ("url", .text(url)), ("join", .text(join)), ("desired", .text(isDirected ? "on" : "off")),
+            ("est", .section([("url", .text(est.url))] + label + user)),
         ]
     }
 }

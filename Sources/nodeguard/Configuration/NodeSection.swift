@@ -47,6 +47,8 @@ struct ManagementSection: Sendable, Equatable {
     /// The file that holds the join bundle.
     let join: String
     let est: EST
+    /// Whether the node asks for its desired state, and reports what it does.
+    let isDirected: Bool
 
     static func read(_ section: Section, state: String?) -> ManagementSection? {
         let url = section.value("url", .httpsURL, isRequired: true)
@@ -57,10 +59,11 @@ struct ManagementSection: Sendable, Equatable {
                 user: section.value("user", .estUser)
             )
         }
+        let desired = section.value("desired", .flag)
         guard let url else { return nil }
         return ManagementSection(
             url: url, join: join ?? (state ?? NodeSection.defaultState) + "/join/bundle",
-            est: EST(url: est?.url ?? url, label: est?.label, user: est?.user ?? ""))
+            est: EST(url: est?.url ?? url, label: est?.label, user: est?.user ?? ""), isDirected: desired ?? true)
     }
 }
 

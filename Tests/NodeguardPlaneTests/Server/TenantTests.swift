@@ -52,6 +52,10 @@ struct TenantRow: Sendable {
         TenantRow(
             route: "PUT /v1/nodes/self/audit/{epoch}/key", name: "audit.key", statuses: [204, 204, 204, 403, 401, 0]),
         TenantRow(route: "PUT /v1/nodes/self/audit/{epoch}/{range}", name: "audit.batch", statuses: own),
+        TenantRow(
+            route: "PUT /v1/nodes/self/observed", name: "node.observed", statuses: [204, 204, 204, 403, 401, 0]),
+        TenantRow(
+            route: "GET /v1/nodes/self/desired", name: "desired.read", statuses: [204, 204, 204, 403, 401, 0]),
         TenantRow(route: "GET /v1/audit/witness", name: "audit.witness", statuses: everybody),
     ]
 }
@@ -119,6 +123,11 @@ struct TenantRow: Sendable {
             return try plane.call(method, AuditBatches.keyPath(epoch: own.epoch), body: body, as: caller)
         case ("audit.batch", _):
             return try sendBatch(own, method, as: caller)
+        case ("desired.read", _): return try plane.call(method, DesiredState.path, as: caller)
+        case ("node.observed", _):
+            let report = ObservedState(
+                version: "1.0.0", instance: String(repeating: "a", count: 32), boot: "", generation: 1, time: 1)
+            return try plane.call(method, ObservedState.path, body: try JSONEncoder.plane.encode(report), as: caller)
         default:
             return try plane.call(method, AuditBatches.witnessPath, as: caller)
         }

@@ -26,7 +26,8 @@ extension AuditEventName {
         case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished,
             .certificateDelivered, .trustChanged, .configurationLoaded, .controlCall, .backupRead, .backupDeleted,
             .stateQuarantined, .auditGap,
-            .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted:
+            .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted,
+            .desiredStateApplied:
             .security
         case .connectionAccepted, .connectionRefused, .connectionTolerated, .connectionClosed, .cancelDropped,
             .cancelForwarded, .banBegan, .banLifted:

@@ -267,13 +267,16 @@ final class PendingConnection: Watcher, Occupant {
 
     private func handshakeFailed(_ failure: TLSFailure) {
         ground.cipherIn.removeAll()
-        listener.counters.handshakesFailed.add()
+        listener.counters.failed(failure)
         leave(RefusalReason(failure), detail: failure.detail)
     }
 
     private func handshakeFinished(_ session: TravellingSession) {
         listener.counters.handshakeSeconds.observe((ContinuousClock.now - handshakeBegan).seconds)
-        if let facts = session.facts { handshake = .verified(facts) }
+        if let facts = session.facts {
+            handshake = .verified(facts)
+            listener.counters.issuers.verified(facts.chain)
+        }
         listener.counters.finished(facts?.ticket ?? .none)
         if isDirect, listener.configuration.databaseProtocol == .postgres,
             facts?.applicationProtocol != "postgresql"

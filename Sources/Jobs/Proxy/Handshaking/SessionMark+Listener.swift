@@ -22,7 +22,9 @@ extension SessionMark {
         add((revocation?.lists ?? []).flatMap { [$0.fingerprint, Array(($0.number ?? "").utf8)] })
         add(revocation.map { [Array("\($0.rules)".utf8)] } ?? [])
         add([Array(policy.mode.rawValue.utf8)])
-        for rules in [policy.allow, policy.deny] { add(rules.map { Array($0.description.utf8) }) }
+        for rules in [policy.allow, policy.deny, policy.narrowing.deny] + policy.narrowing.allow {
+            add(rules.map { Array($0.description.utf8) })
+        }
         digest.update(Self.bytes(Int(truncatingIfNeeded: standing.generation)))
         self.init(context: digest.finish(), epoch: standing.generation)
     }

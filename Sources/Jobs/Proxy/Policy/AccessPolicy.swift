@@ -15,17 +15,21 @@ package struct AccessPolicy: Sendable, Equatable {
     /// Whoever the rules allow must also be mapped to the database user; nil: there is no map.
     package let users: DatabaseUserMap?
     package let mode: Mode
+    /// What the desired state takes away; nothing without one.
+    package let narrowing: PolicyNarrowing
     /// Whether it asks for what only PostgreSQL's clients say before the policy decides.
     let namesSession: Bool
 
     package init(
-        allow: [AccessRule] = [], deny: [AccessRule] = [], users: DatabaseUserMap? = nil, mode: Mode = .enforce
+        allow: [AccessRule] = [], deny: [AccessRule] = [], users: DatabaseUserMap? = nil, mode: Mode = .enforce,
+        narrowing: PolicyNarrowing = PolicyNarrowing()
     ) {
         self.allow = allow
         self.deny = deny
         self.users = users
         self.mode = mode
-        namesSession = users != nil || (allow + deny).contains(where: \.needsSession)
+        self.narrowing = narrowing
+        namesSession = users != nil || (allow + deny + narrowing.rules).contains(where: \.needsSession)
     }
 
     package enum Verdict: Sendable {
@@ -38,7 +42,7 @@ package struct AccessPolicy: Sendable, Equatable {
     package func authorize(_ peer: PeerAttributes, intermediates: [PeerAttributes] = []) -> Verdict {
         switch judge(peer, intermediates) {
         case .success(let rule): .allowed(AuthorizedPeer(attributes: peer, rule: rule, tolerated: nil))
-        case .failure(let objection) where mode == .dryRun:
+        case .failure(let objection) where mode == .dryRun && !narrowing.isClosed:
             .allowed(AuthorizedPeer(attributes: peer, rule: "dry-run", tolerated: objection))
         case .failure(let objection): .refused(objection)
         }
@@ -49,12 +53,16 @@ package struct AccessPolicy: Sendable, Equatable {
         for (index, rule) in deny.enumerated() where denies(rule, peer, intermediates) {
             return .failure(.denied(rule: Self.name(.deny, index, rule)))
         }
+        for (index, rule) in narrowing.deny.enumerated() where denies(rule, peer, intermediates) {
+            return .failure(.denied(rule: Self.desired + Self.name(.deny, index, rule)))
+        }
         if namesSession, let ambiguity = peer.session?.ambiguity { return .failure(ambiguity) }
         guard let index = allow.firstIndex(where: { $0.allows(peer) }) else {
             let objections = allow.lazy.compactMap { $0.mismatch(with: peer, in: .allow)?.objection }
             return .failure(objections.first ?? .noRule)
         }
         if let users, !users.allows(peer) { return .failure(.user) }
+        guard narrowing.leaves(peer) else { return .failure(.narrowed) }
         return .success(Self.name(.allow, index, allow[index]))
     }
 
@@ -66,6 +74,9 @@ package struct AccessPolicy: Sendable, Equatable {
                 return rule.matches(certificate)
             }
     }
+
+    /// Before the name of a rule that is not the listener's own.
+    static let desired = "desired "
 
     /// "allow[0] {common-name: shop}"; counted from 0, as in paths of JSON and YAML.
     static func name(_ list: AccessRule.List, _ index: Int, _ rule: AccessRule) -> String {
@@ -79,6 +90,8 @@ package enum Objection: Error, Sendable, Equatable {
     case noRule
     /// The certificate would do, but not with this of the session.
     case user, database, replication
+    /// The listener's own rules would allow it, and the desired state does not.
+    case narrowed
 
     package var rule: String? { if case .denied(let rule) = self { rule } else { nil } }
 }

@@ -46,6 +46,14 @@ extension AccessPolicy {
                         decides: rule == Self.name(list, index, one)))
             }
         }
+        for (index, one) in narrowing.deny.enumerated() {
+            let name = Self.desired + Self.name(.deny, index, one)
+            lines.append(
+                .init(
+                    rule: "\(Self.desired)deny[\(index)]", terms: one.description,
+                    mismatch: denies(one, peer, above) ? nil : one.mismatch(with: peer, in: .deny),
+                    decides: rule == name))
+        }
         let isAllowedByRule = lines.contains { $0.mismatch == nil && $0.rule.hasPrefix("allow") }
         return PolicyExplanation(
             lines: lines, rule: rule, objection: objection,

@@ -51,6 +51,7 @@ extension Refusal {
         switch objection {
         case .denied: self = .notAllowed("a rule of this port denies it")
         case .noRule: self = .notAllowed("no rule of this port names it")
+        case .narrowed: self = .notAllowed("the management plane does not let it use this port")
         case .user: self = .sessionNotAllowed("connect as user \(Self.quoted(startup?.user))")
         case .database: self = .sessionNotAllowed("connect to database \(Self.quoted(startup?.database))")
         case .replication: self = .sessionNotAllowed("connect for replication")

@@ -20,6 +20,9 @@ final class ListenerCounters: Sendable {
     let truncated: Counter
     let keyUpdateFloods: Counter
     let cut: Counter
+    /// Alerts of clients that do not know who has certified us.
+    let unknownCA: Counter
+    let issuers = IssuerCounts()
     let open = Atomic<Int>(0)
     private let refusals = Mutex<[RefusalReason: Counter]>([:])
     private let tolerations = Mutex<[RefusalReason: Counter]>([:])
@@ -47,11 +50,18 @@ final class ListenerCounters: Sendable {
         cancelsDropped = counter("cancels", "Cancel requests by result", ("result", "dropped"))
         truncated = counter("connections_truncated", "Clients that ended without the end of TLS")
         keyUpdateFloods = counter("key_update_floods", "Sessions that ended because of too many TLS key updates")
+        unknownCA = counter(
+            "alerts_received", "Alerts that ended a handshake, by what clients object to", ("alert", "unknown-ca"))
         cut = counter("connections_cut", "Sessions that ended because their peer may no longer be let in")
         handshakeSeconds = metrics.histogram(
             "nodeguard_proxy_handshake_seconds", "Time of a TLS handshake", labels: [label])
         connectSeconds = metrics.histogram(
             "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [label])
+    }
+
+    func failed(_ failure: TLSFailure) {
+        handshakesFailed.add()
+        if failure.isUnknownCA { unknownCA.add() }
     }
 
     func finished(_ ticket: TicketOutcome) {

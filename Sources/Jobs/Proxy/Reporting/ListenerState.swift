@@ -9,6 +9,9 @@ final class ListenerState: Sendable {
         var admission: (contexts: ListenerContexts, standing: Standing)?
         var policy: AccessPolicy
         var denyLists: [DenyList] = []
+        /// Not of a file.
+        var denied: DenyList
+        var all: [DenyList] { denied.count == 0 ? denyLists : denyLists + [denied] }
         /// The end of trust that was last acted on.
         var ended: Int64?
         var trust: ListenerTrust
@@ -32,7 +35,8 @@ final class ListenerState: Sendable {
     let lookup: RemoteLookup?
     private let changing: Mutex<Changing>
 
-    init(_ configuration: ListenerConfiguration, number: Int, metrics: Metrics) {
+    /// `denied`: beside the lists in files.
+    init(_ configuration: ListenerConfiguration, number: Int, denied: DenyList, metrics: Metrics) {
         self.configuration = configuration
         self.number = number
         let health = BackendHealth(configuration.backend, configuration.health)
@@ -46,7 +50,9 @@ final class ListenerState: Sendable {
             trustsCluster: configuration.trustsCluster, anchors: configuration.anchors,
             files: configuration.anchorFiles)
         changing = Mutex(
-            Changing(policy: configuration.policy, trust: trust, backendTrust: configuration.backendTLS?.trust))
+            Changing(
+                policy: configuration.policy, denied: denied, trust: trust,
+                backendTrust: configuration.backendTLS?.trust))
         counters = ListenerCounters(
             label: (configuration.tunnel == nil ? "listener" : "tunnel", configuration.name), metrics: metrics)
     }
@@ -73,7 +79,7 @@ final class ListenerState: Sendable {
         let isSame = before?.trust.certificates == anchors.certificates
         var standing = Standing(
             generation: (before?.generation ?? 0) + (changesStanding || before == nil ? 1 : 0), trust: anchors,
-            policy: changing.policy, denyLists: changing.denyLists,
+            policy: changing.policy, denyLists: changing.all,
             authorities: (before?.authorities ?? 0) + (isSame ? 0 : 1),
             purpose: contexts.server == nil ? .server : .client)
         mark(&standing, contexts)
@@ -84,7 +90,9 @@ final class ListenerState: Sendable {
         standing.mark = ticketKeys.map { _ in SessionMark(of: name, contexts, standing) }
     }
 
-    var denyLists: [DenyList] { changing.withLock { $0.denyLists } }
+    var denyLists: [DenyList] { changing.withLock { $0.all } }
+
+    var denied: DenyList { changing.withLock { $0.denied } }
 
     /// The list entry that denies such a peer.
     func denial(of peer: PeerAttributes, _ authorities: [PeerAttributes]) -> String? {
@@ -115,7 +123,7 @@ final class ListenerState: Sendable {
         guard let (contexts, before) = changing.admission else { return }
         var standing = Standing(
             generation: before.generation + 1, trust: before.trust, policy: changing.policy,
-            denyLists: changing.denyLists, authorities: before.authorities, purpose: before.purpose)
+            denyLists: changing.all, authorities: before.authorities, purpose: before.purpose)
         mark(&standing, contexts)
         changing.admission = (contexts.holding(standing), standing)
     }
@@ -134,6 +142,7 @@ final class ListenerState: Sendable {
         changing.withLock { changing in
             (changing.policy, changing.trust) = (step.policy, step.trust)
             changing.backendTrust = step.backendTrust
+            if let denied = step.denied { changing.denied = denied }
             guard let contexts = step.contexts ?? changing.admission?.contexts else { return }
             take(contexts, changesStanding: step.changesStanding, &changing)
         }

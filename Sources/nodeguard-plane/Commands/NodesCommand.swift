@@ -1,8 +1,9 @@
 import ArgumentParser
+import PlaneAPI
 
 struct NodesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "nodes", abstract: "List the nodes: identity, when last seen, audit received.")
+        commandName: "nodes", abstract: "List the nodes: identity, when last seen, what they report, audit received.")
 
     @Option(help: "Only of this cluster.") var cluster: String?
     @Flag(help: "As JSON.") var json = false
@@ -17,9 +18,24 @@ struct NodesCommand: ParsableCommand {
         let notAfter: String?
         let lastSeen: String?
         let auditEvents: Int64
+        /// set-back or cloned; nil: nothing is odd about its reports
+        let finding: String?
+        let findingAt: String?
+        let reported: String?
+        let observed: ObservedState?
+        /// The version that is desired; 0: none
+        let desired: Int64
+
+        /// What is applied, and what is desired if that is another.
+        var desiredText: String {
+            let applied = observed?.desired?.version ?? 0
+            let text = applied == desired ? "\(applied)" : "\(applied) of \(desired)"
+            return (observed?.desired?.refusal).map { "\(text), \($0.reason)" } ?? text
+        }
 
         private enum CodingKeys: String, CodingKey {
-            case cluster, node, state, serial
+            case cluster, node, state, serial, finding, reported, observed, desired
+            case findingAt = "finding_at"
             case notAfter = "not_after"
             case lastSeen = "last_seen"
             case auditEvents = "audit_events"
@@ -41,20 +57,23 @@ struct NodesCommand: ParsableCommand {
                     WHERE ?1 IS NULL OR nodes.cluster = ?1 ORDER BY nodes.cluster, nodes.name
                     """,
                 arguments: [cluster]
-            ).map { Self.line($0, now: UnixTime.now) }
+            ).map { try Self.line($0, now: UnixTime.now, database) }
         }
         if json { return try JSONOutput.print(lines) }
-        var table = TextTable(["CLUSTER", "NODE", "STATE", "UNTIL", "LAST SEEN", "EVENTS", "SERIAL"])
+        var table = TextTable([
+            "CLUSTER", "NODE", "STATE", "UNTIL", "LAST SEEN", "EVENTS", "AGENT", "DESIRED", "NOTE", "SERIAL",
+        ])
         for line in lines {
             table.add([
                 line.cluster, line.node, line.state, line.notAfter ?? "-", line.lastSeen ?? "-",
-                String(line.auditEvents), line.serial ?? "-",
+                String(line.auditEvents), line.observed?.version ?? "-",
+                line.desiredText, line.finding ?? "-", line.serial ?? "-",
             ])
         }
         print(table)
     }
 
-    private static func line(_ row: Row, now: Int64) -> Line {
+    private static func line(_ row: Row, now: Int64, _ database: Database) throws -> Line {
         let notAfter: Int64? = row["not_after"]
         let revokedAt: Int64? = row["revoked_at"]
         let lastSeen: Int64? = row["last_seen_at"]
@@ -64,42 +83,13 @@ struct NodesCommand: ParsableCommand {
             } else {
                 "invited"
             }
+        let last = try ObservedReports.last(of: row["name"], in: row["cluster"], database)
+        let finding = last?.finding(at: now)
         return Line(
             cluster: row["cluster"], node: row["name"], state: state, serial: row["serial"],
-            notAfter: notAfter.map(UnixTime.text), lastSeen: lastSeen.map(UnixTime.text), auditEvents: row["events"])
-    }
-}
-
-struct NodeCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "Remove nodes.", subcommands: [Remove.self])
-
-    struct Remove: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Remove a node: revokes its certificates, forgets its tokens and roles, keeps its audit log.")
-
-        @Argument(help: "The node's name.") var node: String
-        @Option(help: "Its cluster.") var cluster: String
-        @OptionGroup var state: StateOption
-
-        func run() throws {
-            let state = try state.open()
-            let revoked = try state.database.write { database in
-                try database.execute(
-                    sql: "DELETE FROM nodes WHERE cluster = ? AND name = ?", arguments: [cluster, node])
-                guard database.changesCount > 0 else {
-                    throw PlaneProblem(
-                        "there is no node \(node) in \(cluster)", remedy: "`nodeguard-plane nodes` lists them")
-                }
-                let revoked = try IssuedCertificates.revokeAll(of: node, in: cluster, now: UnixTime.now, database)
-                try state.log.record(
-                    PlaneEvent(
-                        name: "node.remove", actor: .caller, cluster: cluster, node: node,
-                        detail: "\(revoked) certificates are revoked, tokens and roles forgotten"),
-                    now: UnixTime.now, database)
-                return revoked
-            }
-            print("\(node) of \(cluster) is removed, \(revoked) certificates are revoked")
-        }
+            notAfter: notAfter.map(UnixTime.text), lastSeen: lastSeen.map(UnixTime.text), auditEvents: row["events"],
+            finding: finding?.rawValue, findingAt: finding == nil ? nil : last?.foundAt.map(UnixTime.text),
+            reported: last.map { UnixTime.text($0.receivedAt) }, observed: last?.report,
+            desired: try DesiredStates.version(of: row["cluster"], database))
     }
 }

@@ -1,0 +1,111 @@
+import Crypto
+import FoundationEssentials
+import PlaneAPI
+import SwiftASN1
+import X509
+
+/// The key that signs a cluster's desired states, and nothing else: one for each cluster, in a file of its own, with a
+/// certificate by which the root, whose key every node has pinned, delegates that to it.
+///
+/// The certificate has the cluster as its organization, and one extended key usage of ours: nodes take no other
+/// certificate for one of these, and TLS takes none of these for anything.
+struct ConfigurationKey: Sendable {
+    static let lifetime: Int64 = 2 * 365 * 86_400
+
+    let certificate: Certificate
+    private let key: P256.Signing.PrivateKey
+
+    /// Makes one where there is none, or where what is left is less than half of its life.
+    static func current(
+        of cluster: String, _ state: PlaneState, by actor: PlaneEvent.Actor, now: Int64, _ database: Database
+    ) throws -> ConfigurationKey {
+        let der = try Data.fetchOne(
+            database, sql: "SELECT certificate FROM configuration_keys WHERE cluster = ?", arguments: [cluster])
+        guard let der else { return try make(for: cluster, state, by: actor, now: now, database) }
+        let certificate = try Certificate(derEncoded: Array(der))
+        guard certificate.notAfterSeconds - now > lifetime / 2 else {
+            return try make(for: cluster, state, by: actor, now: now, database)
+        }
+        let path = file(of: certificate.publicKey, cluster, state)
+        guard StateFile.exists(path) else {
+            throw PlaneProblem(
+                "\(path) is missing",
+                remedy: "restore it from your copy, or make another: nodeguard-plane desired rotate-key")
+        }
+        let text = String(decoding: try StateFile.read(path), as: UTF8.self)
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
+            Certificate.PublicKey(key.publicKey) == certificate.publicKey
+        else { throw PlaneProblem("\(path) is not the key of its certificate", remedy: "restore it from your copy") }
+        return ConfigurationKey(certificate: certificate, key: key)
+    }
+
+    /// The key's file is durable before the row that needs it. Nodes that have seen what it signs take nothing any more
+    /// that the key before has signed.
+    static func make(
+        for cluster: String, _ state: PlaneState, by actor: PlaneEvent.Actor, now: Int64, _ database: Database
+    ) throws -> ConfigurationKey {
+        let key = P256.Signing.PrivateKey()
+        let publicKey = Certificate.PublicKey(key.publicKey)
+        let certificate = try state.root.issue(
+            CertificateProfile(
+                subject: try DistinguishedName {
+                    OrganizationName(cluster)
+                    CommonName("configuration key \(id(of: publicKey).prefix(8))")
+                },
+                publicKey: publicKey, keyEncipherment: false, alternativeNames: nil, usages: [], lifetime: lifetime,
+                otherUsage: usage),
+            now: now)
+        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: file(of: publicKey, cluster, state))
+        try database.execute(
+            sql: """
+                INSERT INTO configuration_keys (cluster, certificate, created_at) VALUES (?, ?, ?)
+                ON CONFLICT (cluster) DO UPDATE SET
+                certificate = excluded.certificate, created_at = excluded.created_at
+                """,
+            arguments: [cluster, Data(try certificate.derBytes), now])
+        try state.log.record(
+            PlaneEvent(
+                name: "desired.key", actor: actor, cluster: cluster,
+                detail: "\(certificate.subject), serial \(certificate.serialText), "
+                    + "until \(UnixTime.text(certificate.notAfterSeconds))"),
+            now: now, database)
+        return ConfigurationKey(certificate: certificate, key: key)
+    }
+
+    func sign(_ desired: DesiredState) throws -> SignedEnvelope {
+        let payload = try desired.payload
+        let type = DesiredState.payloadType
+        let signature = try key.signature(for: Self.authenticated(type: type, payload: payload))
+        return SignedEnvelope(
+            payloadType: type, payload: payload, signature: Array(signature.derRepresentation),
+            certificate: try certificate.derBytes, keyID: "sha256:" + Self.id(of: certificate.publicKey))
+    }
+
+    /// DSSE's pre-authentication encoding (secure-systems-lab/dsse, protocol.md).
+    static func authenticated(type: String, payload: [UInt8]) -> [UInt8] {
+        var bytes = Array("DSSEv1".utf8)
+        for part in [Array(type.utf8), payload] { bytes += Array(" \(part.count) ".utf8) + part }
+        return bytes
+    }
+
+    /// 2.25 and a UUID in 128 bits, `DesiredState.keyUsage`: wider than a number that swift-asn1 takes.
+    private static let usageBytes: [UInt8] = [
+        0x69, 0x83, 0xD3, 0xCA, 0xA0, 0x81, 0xF8, 0xCB, 0x82, 0x95, 0xEF, 0x9A, 0x8E, 0xCE, 0x9A, 0xC0, 0xB6, 0xB8,
+        0xAB, 0x0B,
+    ]
+
+    /// SEQUENCE { OBJECT IDENTIFIER } (RFC 5280 §4.2.1.12).
+    private static var usage: Certificate.Extension {
+        let identifier = [0x06, UInt8(usageBytes.count)] + usageBytes
+        let value = [0x30, UInt8(identifier.count)] + identifier
+        return Certificate.Extension(oid: .X509ExtensionID.extendedKeyUsage, critical: true, value: value[...])
+    }
+
+    private static func id(of key: Certificate.PublicKey) -> String {
+        Hex.lower(SHA256.hash(data: key.subjectPublicKeyInfoBytes))
+    }
+
+    private static func file(of key: Certificate.PublicKey, _ cluster: String, _ state: PlaneState) -> String {
+        "\(state.directory)/authorities/configuration-\(cluster)-\(id(of: key).prefix(8)).key"
+    }
+}
