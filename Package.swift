@@ -68,18 +68,21 @@ let package = Package(
         cLibrary("CLinux"),
         cLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         cLibrary("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
+        // Headers alone (libp11-kit-dev): what they describe is loaded when it is needed.
+        cLibrary("CPKCS11"),
         cLibrary("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
 
         platform("Reports", uses: [logging], settings: withoutPointers),
         platform("IO", uses: ["CLinux"]),
         platform("OpenSSL", uses: ["COpenSSL", "IO"]),
+        platform("Tokens", uses: ["CPKCS11", "IO", "OpenSSL", "Reports"]),
         platform("Systemd", uses: ["CSystemd", "IO", "Reports", logging]),
         platform("HTTP", uses: ["CCurl", "IO", "OpenSSL"]),
         platform("PlaneAPI", settings: withoutPointers),
         platform(
             "PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
 
-        job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports"]),
+        job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports", "Tokens"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
         job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Audit", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", grdb]),
@@ -89,7 +92,8 @@ let package = Package(
             "nodeguard",
             uses: [
                 "Certificates", "Proxy", "Backups", "Audit", "Status", "Systemd", "HTTP", "IO", "OpenSSL",
-                "PlaneAPI", "PlaneClient", "Reports", arguments, logging, .product(name: "Yams", package: "Yams"),
+                "PlaneAPI", "PlaneClient", "Reports", "Tokens", arguments, logging,
+                .product(name: "Yams", package: "Yams"),
             ],
             settings: withoutPointers),
         program(
