@@ -127,6 +127,7 @@ let package = Package(
             uses: ["Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
+        tests("Tokens", uses: ["Tokens", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Systemd", uses: ["Systemd", "IO", "Reports", "TestSupport", logging]),
         tests("HTTP", uses: ["HTTP", "IO", "OpenSSL", "TestSupport"]),
         tests("PlaneAPI", uses: ["PlaneAPI"]),

@@ -73,6 +73,8 @@ package struct TokenStateMachine: Equatable {
 
     /// While it was opened, or used.
     package mutating func failed(_ fault: Fault, at now: Double) {
+        // Whatever else goes wrong, a refused PIN stays refused.
+        if state == .barred { return }
         self.fault = fault
         switch fault {
         case .unreachable, .silent:
