@@ -146,7 +146,7 @@ let package = Package(
             "Nodeguard",
             uses: [
                 "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
-                "TestSupport", logging, nio,
+                "TestSupport", "Tokens", logging, nio,
             ]),
         tests(
             "NodeguardPlane",

@@ -79,7 +79,8 @@ private final class TokenFleet {
 extension TokenFleet: @unchecked Sendable {}
 
 @Suite(.serialized) struct `A node with its keys in a token` {
-    @Test func `enrols, serves, renews and restarts, and each key that is not needed is destroyed there`() async throws {
+    @Test func `enrols, serves, renews and restarts, and each key that is not needed is destroyed there`() async throws
+    {
         let tokens = try TestTokens()
         try tokens.make("node")
         let node = try await TokenFleet(store: tokens.store("node"), environment: tokens.environment)
@@ -126,7 +127,10 @@ extension TokenFleet: @unchecked Sendable {}
         let node = try await TokenFleet(store: tokens.store("node"), environment: tokens.environment)
         let long = try Program(
             "/usr/bin/psql",
-            ["-XAtq", "-d", node.fleet.connection(as: "shop"), "-c", "select pg_sleep(15)", "-c", "select 'still here'"],
+            [
+                "-XAtq", "-d", node.fleet.connection(as: "shop"), "-c", "select pg_sleep(15)", "-c",
+                "select 'still here'",
+            ],
             log: node.fleet.folder + "/long.log")
         #expect(await eventually(within: 20) { node.fleet.postgres.log.contains("connection authorized") })
         try tokens.hang()

@@ -8,8 +8,8 @@ package enum KeyKind: String, Sendable, CaseIterable {
     case ed25519
 }
 
-/// A private key: made inside OpenSSL, which it leaves only into a file of mode 0600, or held by something that it never
-/// leaves.
+/// A private key: made inside OpenSSL, which it leaves only into a file of mode 0600, or held by something that it
+/// never leaves.
 package final class PrivateKey: Sendable, CustomStringConvertible {
     /// OpenSSL's counted `EVP_PKEY`; never changed after `init`.
     nonisolated(unsafe) let pointer: OpaquePointer

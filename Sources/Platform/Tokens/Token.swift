@@ -27,6 +27,8 @@ package struct TokenFailure: Error, Sendable, CustomStringConvertible {
 package final class Token: Sendable {
     /// Of one signature; then the token is taken for hung.
     static let limit = Duration.seconds(5)
+    /// For others' turns. With the signature's it is less than a lane may be silent (`WatchdogStateMachine`).
+    private static let patience = 3.0
     /// Tokens take their time to find the primes of RSA.
     private static let generationLimit = Duration.seconds(30)
 
@@ -36,6 +38,10 @@ package final class Token: Sendable {
         /// Killed, and not waited for: a process inside a driver may take its time to die.
         var ended: [ChildProcess] = []
         var detail = "it was not opened yet"
+        /// The last that was asked for: what is done again to see that a token that failed has recovered.
+        var last: TokenRequest?
+        /// What `changed` was told.
+        var told: TokenStateMachine.Fault??
     }
 
     package let store: KeyStore
@@ -80,7 +86,17 @@ package final class Token: Sendable {
     /// Opens it, once; returns when that is decided.
     func start() async {
         if state.withLock({ $0.machine.nextAction(at: Self.now) }) == .open { await onQueue { $0.open() } }
-        changed(condition)
+        tell()
+    }
+
+    /// Once for each change, however often it is tried in vain.
+    private func tell() {
+        let condition = condition
+        let isNews = state.withLock { state in
+            defer { state.told = .some(condition.fault) }
+            return state.told != .some(condition.fault)
+        }
+        if isNews { changed(condition) }
     }
 
     /// Opens it again whenever it is time, until the task is cancelled.
@@ -117,21 +133,41 @@ package final class Token: Sendable {
         defer { gate.signal() }
         state.withLock { $0.ended.removeAll { $0.ending != nil } }
         do throws(TokenError) {
-            let process = try TokenProcess(program: program)
-            do throws(TokenError) {
-                _ = try process.ask(.open(store: store.text), within: Self.limit)
-            } catch {
-                end(process)
-                throw error
-            }
+            let process = try opened()
             record.remove()
             state.withLock { state in
                 state.process = process
                 state.machine.opened()
             }
-            changed(condition)
+            tell()
         } catch {
             fail(error)
+        }
+    }
+
+    private func opened() throws(TokenError) -> TokenProcess {
+        let process = try begun()
+        guard let last = state.withLock({ $0.last }) else { return process }
+        do throws(TokenError) {
+            // One that hangs may open, and hang again at the next handshake.
+            _ = try process.ask(last, within: Self.limit)
+            return process
+        } catch {
+            end(process)
+            if case .fault(.silent, _) = error { throw error }
+            // That one key is no more there is no reason to keep the others from being used.
+            return try begun()
+        }
+    }
+
+    private func begun() throws(TokenError) -> TokenProcess {
+        let process = try TokenProcess(program: program)
+        do throws(TokenError) {
+            _ = try process.ask(.open(store: store.text), within: Self.limit)
+            return process
+        } catch {
+            end(process)
+            throw error
         }
     }
 
@@ -155,7 +191,7 @@ package final class Token: Sendable {
             return state.process
         }
         if let process { end(process) }
-        changed(condition)
+        tell()
         alarm.ring()
     }
 
@@ -164,14 +200,15 @@ package final class Token: Sendable {
     /// nil: it was not done.
     func sign(_ key: [UInt8], _ operation: KeyOperation) -> [UInt8]? {
         let began = ContinuousClock.now
-        guard isAvailable, gate.wait(timeout: .now() + Self.limit.seconds) == .success else {
+        guard isAvailable, gate.wait(timeout: .now() + Self.patience) == .success else {
             figures.refused.add()
             return nil
         }
         defer { gate.signal() }
+        let request = TokenRequest.sign(key: key, TokenOperation(operation))
+        state.withLock { $0.last = request }
         do throws(TokenError) {
-            guard case .signature(let signature) = try ask(.sign(key: key, TokenOperation(operation)), Self.limit)
-            else { return nil }
+            guard case .signature(let signature) = try ask(request, Self.limit) else { return nil }
             figures.signed(in: (ContinuousClock.now - began).seconds)
             return signature
         } catch {
@@ -192,6 +229,9 @@ package final class Token: Sendable {
     }
 
     func destroy(_ key: [UInt8]) async throws(TokenFailure) {
+        state.withLock { state in
+            if case .sign(key, _)? = state.last { state.last = nil }
+        }
         _ = try await command(.destroy(key: key), Self.limit).get()
     }
 

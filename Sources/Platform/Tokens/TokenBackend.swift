@@ -19,7 +19,9 @@ enum TokenError: Error {
 protocol TokenBackend {
     func sign(key: [UInt8], _ operation: TokenOperation) throws(TokenError) -> [UInt8]
     /// A pair of which only the public half can be read.
-    func generate(_ kind: KeyKind, name: [UInt8], label: String) throws(TokenError) -> (key: [UInt8], publicKey: [UInt8])
+    func generate(_ kind: KeyKind, name: [UInt8], label: String) throws(TokenError) -> (
+        key: [UInt8], publicKey: [UInt8]
+    )
     /// No error if there is no such key.
     func destroy(key: [UInt8]) throws(TokenError)
 }

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import OpenSSL
 
-/// What this process asks of the one that has a token open, and hears from it: one JSON message each, in turn. No secret
-/// is among them.
+/// What this process asks of the one that has a token open, and hears from it: one JSON message each, in turn. No
+/// secret is among them.
 enum TokenRequest: Codable {
     /// First, and once.
     case open(store: String)

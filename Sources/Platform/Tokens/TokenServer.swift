@@ -5,7 +5,7 @@ import OpenSSL
 /// The other process: it has one token open, does what it is asked, one thing at a time, and ends with its parent.
 ///
 /// A process and no thread: a module that hangs is killed with it, one that crashes takes nothing along, and neither
-/// its code nor the token's PIN gets into the process that has the connections (as OpenSSH does it, ssh-pkcs11-helper(8)).
+/// its code nor the token's PIN gets into the process that has the connections (as OpenSSH: ssh-pkcs11-helper(8)).
 package enum TokenServer {
     /// Serves the socket that it was started with as its standard input; returns when the parent is gone, or the token.
     package static func run() {

@@ -45,7 +45,8 @@ package struct TokenURI: Sendable, Hashable {
         }
         if query["pin-value"] != nil {
             throw Flaw(
-                text: "a PIN does not stand in the configuration: put it into a file or a systemd credential, and write "
+                text:
+                    "a PIN does not stand in the configuration: put it into a file or a systemd credential, and write "
                     + "pin-source=file:/path or pin-source=credential:NAME instead of pin-value")
         }
         pin = try query.removeValue(forKey: "pin-source").map { (text) throws(Flaw) in try Self.pin(text) }

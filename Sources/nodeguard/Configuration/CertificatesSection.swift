@@ -70,7 +70,8 @@ struct RoleSection: Sendable, Equatable {
             }
             if section.has("key") {
                 section.add(
-                    "'key' does not go with 'files': whoever brings them has made the key", at: section.place(of: "key"))
+                    "'key' does not go with 'files': whoever brings them has made the key", at: section.place(of: "key")
+                )
             }
             return files.map { RoleSection(name: name, source: $0, publication: publication, key: nil) }
         }

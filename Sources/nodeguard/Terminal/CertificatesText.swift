@@ -20,7 +20,8 @@ struct CertificatesText {
         let lines: [(String, String?)] = [
             ("subject", role["subject"]?.shown), ("names", role["names"].flatMap(Self.filled)),
             ("issuer", role["issuer"]?.shown), ("serial", role["serial"]?.shown),
-            ("key", key(role["key_store"])), ("expires", moment(role["not_after"])), ("renewal", renewal(role)), ("problem", role["last_error"]?.shown),
+            ("key", key(role["key_store"])), ("expires", moment(role["not_after"])), ("renewal", renewal(role)),
+            ("problem", role["last_error"]?.shown),
             ("served by", ports(showing: role)), ("published", publication(role["publication"])),
         ]
         let shown = lines.flatMap { label, text -> [String] in

@@ -56,9 +56,9 @@ final class HandshakeFloor {
         chosen.submit { $0.floor.adopt(id, socket, listener) }
     }
 
-    /// One that signs with a token waits for it, and must have a lane that nobody else waits on: OpenSSL could also leave
-    /// such a handshake in the middle (ASYNC_start_job(3)), but on a stack of 32 KiB without a guard page, which our
-    /// callbacks are not made for, and in the thread in which it began, which a lane changes.
+    /// A listener that signs with a token waits for it, on a lane on which nobody else does. OpenSSL could also leave
+    /// such a handshake in its middle (ASYNC_start_job(3)), but on a stack of 32 KiB without a guard page, which our
+    /// callbacks are not made for, and bound to a thread, which a lane changes.
     private func lane(for listener: ListenerState) -> Handshakes? {
         let owner = listener.configuration.hasTokenKey ? listener.number : nil
         return lanes.lazy.filter { $0.owner == owner }.min {
