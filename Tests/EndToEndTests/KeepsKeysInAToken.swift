@@ -213,7 +213,7 @@ extension TokenFleet: @unchecked Sendable {}
         #expect(try node.psql().status != 0)
         #expect(await eventually(within: 20) { node.codes.contains("KEY_TOKEN_SILENT") })
         #expect(try node.psql(plain: true).output == "1\n")
-        tpm.goOn()
+        try await tpm.goOn()
         #expect(await eventually(within: 90) { node.isServing }, "\(node.fleet.agent.log)")
 
         await tpm.kill()

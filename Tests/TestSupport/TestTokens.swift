@@ -118,5 +118,16 @@ package final class TestTPM: @unchecked Sendable {
     }
 
     package func halt() { process?.signal(SIGSTOP) }
-    package func goOn() { process?.signal(SIGCONT) }
+
+    /// And does what the kernel's resource manager does: forgets the keys that a killed process had loaded. The TPM has
+    /// one client at a time, so that there may be another before this one.
+    package func goOn() async throws {
+        process?.signal(SIGCONT)
+        let isFlushed = await eventually(within: 60) {
+            let flushed = try? Subprocess.run(
+                "tpm2_flushcontext", ["--tcti=swtpm:path=\(socket)", "--transient-object"], within: 20)
+            return flushed?.succeeded == true
+        }
+        guard isFlushed else { throw TestSupportError("the TPM does not forget its keys") }
+    }
 }

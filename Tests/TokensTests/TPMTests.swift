@@ -41,7 +41,7 @@ import Testing
         let second = ContinuousClock.now
         #expect(throws: OpenSSLError.self) { _ = try made[0].sign([1]) }
         #expect(ContinuousClock.now - second < .seconds(1))
-        tpm.goOn()
+        try await tpm.goOn()
         #expect(await eventually(within: 60) { areUsed() })
 
         // Another TPM, which has another seed.

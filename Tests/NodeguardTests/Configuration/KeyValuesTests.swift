@@ -1,4 +1,6 @@
+import Certificates
 import OpenSSL
+import Proxy
 import Testing
 import Tokens
 
