@@ -68,19 +68,22 @@ let package = Package(
         cLibrary("CLinux"),
         cLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
         cLibrary("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
+        // Headers alone (libp11-kit-dev): what they describe is loaded when it is needed.
+        cLibrary("CPKCS11"),
         cLibrary("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
         cLibrary("CPostgres", pkgConfig: "libpq", package: "libpq-dev"),
 
         platform("Reports", uses: [logging], settings: withoutPointers),
         platform("IO", uses: ["CLinux"]),
         platform("OpenSSL", uses: ["COpenSSL", "IO"]),
+        platform("Tokens", uses: ["CPKCS11", "IO", "OpenSSL", "Reports"]),
         platform("Systemd", uses: ["CSystemd", "IO", "Reports", logging]),
         platform("HTTP", uses: ["CCurl", "IO", "OpenSSL"]),
         platform("PlaneAPI", settings: withoutPointers),
         platform(
             "PlaneClient", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "Reports", asn1], settings: withoutPointers),
 
-        job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports"]),
+        job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports", "Tokens"]),
         job("Management", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
         job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
@@ -91,7 +94,8 @@ let package = Package(
             "nodeguard",
             uses: [
                 "Certificates", "Management", "Proxy", "Backups", "Audit", "Status", "Systemd", "HTTP", "IO", "OpenSSL",
-                "PlaneAPI", "PlaneClient", "Reports", arguments, logging, .product(name: "Yams", package: "Yams"),
+                "PlaneAPI", "PlaneClient", "Reports", "Tokens", arguments, logging,
+                .product(name: "Yams", package: "Yams"),
             ],
             settings: withoutPointers),
         program(
@@ -126,6 +130,7 @@ let package = Package(
             uses: ["Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments], settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
+        tests("Tokens", uses: ["Tokens", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Systemd", uses: ["Systemd", "IO", "Reports", "TestSupport", logging]),
         tests("HTTP", uses: ["HTTP", "IO", "OpenSSL", "TestSupport"]),
         tests("PlaneAPI", uses: ["PlaneAPI"]),
@@ -147,7 +152,7 @@ let package = Package(
             "Nodeguard",
             uses: [
                 "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
-                "TestSupport", logging, nio,
+                "TestSupport", "Tokens", logging, nio,
             ]),
         tests(
             "NodeguardPlane",

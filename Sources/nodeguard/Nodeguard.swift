@@ -16,7 +16,7 @@ import ArgumentParser
             RunCommand.self, JoinCommand.self, StatusCommand.self, CheckCommand.self, ConnectionsCommand.self,
             BansCommand.self, CertificatesCommand.self, PublishCommand.self, BackupCommand.self, AuditCommand.self,
             DrainCommand.self, UndrainCommand.self, ReloadCommand.self, ExplainCommand.self, ConfigCommand.self,
-            VersionCommand.self,
+            VersionCommand.self, HoldKeysCommand.self,
         ])
 }
 

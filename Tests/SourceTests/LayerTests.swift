@@ -2,10 +2,12 @@ import Testing
 
 @Suite struct `The layers` {
     static let jobs: Set<String> = ["Audit", "Backups", "Certificates", "Management", "Proxy", "Status"]
-    static let platform: Set<String> = ["HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Systemd"]
+    static let platform: Set<String> = [
+        "HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Systemd", "Tokens",
+    ]
     static let cLibraries: [String: String] = [
         "COpenSSL": "Platform/OpenSSL", "CSystemd": "Platform/Systemd", "CCurl": "Platform/HTTP",
-        "CLinux": "Platform/IO", "CPostgres": "nodeguard-plane",
+        "CLinux": "Platform/IO", "CPKCS11": "Platform/Tokens", "CPostgres": "nodeguard-plane",
     ]
 
     @Test func `are read from a tree that is there`() {

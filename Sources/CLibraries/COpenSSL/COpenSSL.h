@@ -1,9 +1,15 @@
 #pragma once
+/* A key whose private half is elsewhere has a method of its own (EC_KEY_METHOD_new(3), RSA_meth_new(3)), which OpenSSL 3
+   calls deprecated and has no other word for: an SSL_CTX does not sign with a provider's key of another library context
+   (3.0.19: an internal_error alert), and a provider in its own would be asked for each peer's key, too
+   (tpm2-software/tpm2-openssl#113). */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/asn1t.h>
 #include <openssl/bio.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -12,6 +18,7 @@
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -72,6 +79,7 @@ static inline long COpenSSL_SSL_CTX_set_tlsext_servername_callback(
     SSL_CTX *context, int (*callback)(SSL *, int *, void *)) {
     return SSL_CTX_set_tlsext_servername_callback(context, callback);
 }
+static inline void COpenSSL_raise(int reason) { ERR_raise(ERR_LIB_USER, reason); }
 static inline void COpenSSL_BIO_clear_retry_flags(BIO *bio) { BIO_clear_retry_flags(bio); }
 static inline void COpenSSL_BIO_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
 static inline void COpenSSL_BIO_set_retry_write(BIO *bio) { BIO_set_retry_write(bio); }

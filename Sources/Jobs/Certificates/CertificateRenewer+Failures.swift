@@ -15,7 +15,7 @@ extension CertificateRenewer {
         certificate.machine.requestFailed(
             problem.failure, retryAfter: problem.retryAfter, random: random, at: now)
         // The request itself was wrong: once, it is made anew.
-        if problem.failure == .request, certificate.machine.wantsNewRequest { certificate.store.draft.discard() }
+        if problem.failure == .request, certificate.machine.wantsNewRequest { await discardDraft(of: certificate) }
         reports.failed(problem, role: certificate.role)
         report()
     }

@@ -3,6 +3,7 @@ import OpenSSL
 import PlaneAPI
 import PlaneClient
 import Reports
+import Tokens
 
 /// One request for one certificate, decided before anything is sent.
 private struct RequestPlan {
@@ -49,14 +50,14 @@ extension CertificateRenewer {
             return RequestPlan(
                 wish: wish, label: label(of: certificate, cluster: joining.bundle.cluster),
                 trust: StoredTrust(anchors: anchors, membership: joining.membership), hints: joining.hints,
-                renewed: nil, joining: joining, purpose: "join \(joining.digest) \(configuration.keyKind.rawValue)")
+                renewed: nil, joining: joining, purpose: "join \(joining.digest) \(certificate.key.purpose)")
         }
         guard let trust, let wish = wish(for: certificate) else { return nil }
         let current = certificate.stored?.identity.leaf
         return RequestPlan(
             wish: wish, label: label(of: certificate, cluster: trust.membership.cluster), trust: trust,
             hints: hints, renewed: certificate.isNode ? current : nil, joining: nil,
-            purpose: "after \(current?.serial ?? "none") \(configuration.keyKind.rawValue) \(wish)")
+            purpose: "after \(current?.serial ?? "none") \(certificate.key.purpose) \(wish)")
     }
 
     /// Key and request are on the disk before they are sent. One that is there already was made as the server wished;
@@ -66,32 +67,38 @@ extension CertificateRenewer {
     ) async throws(CertificateProblem) -> CertificateDraft {
         let known = certificate.store.draft.existing(for: plan.purpose)
         if let known, certificate.lastProblem?.failure != .request { return known }
-        let wishes = try await wishes(plan.label, role: certificate.role)
+        let wishes = try await wishes(plan.label, certificate)
         if let known, certificate.wishes == wishes { return known }
         certificate.wishes = wishes
-        return try storing { () throws(StoreError) in
-            try certificate.store.draft.replace(for: plan.purpose) { () throws(OpenSSLError) in
-                let key = try PrivateKey.generate(wishes.keyKind)
-                // Byte by byte what the identity says now (RFC 7030 §4.2.2).
-                let request =
-                    if let renewed = plan.renewed {
-                        try SigningRequest.renewing(renewed, key: key, details: wishes.details)
-                    } else {
-                        try plan.wish.request(key: key, details: wishes.details)
-                    }
-                return CertificateDraft(key: key, request: request)
-            }
+        await discardDraft(of: certificate)
+        let key = try await makeKey(wishes.keyKind, for: certificate)
+        let draft: CertificateDraft
+        do throws(OpenSSLError) {
+            // Byte by byte what the identity says now (RFC 7030 §4.2.2).
+            let request =
+                if let renewed = plan.renewed {
+                    try SigningRequest.renewing(renewed, key: key, details: wishes.details)
+                } else {
+                    try plan.wish.request(key: key, details: wishes.details)
+                }
+            draft = CertificateDraft(key: key, request: request)
+        } catch {
+            throw key.holder == nil ? CertificateProblem(StoreError(error)) : .keyStore(key.place, error.description)
         }
+        try storing { () throws(StoreError) in try certificate.store.draft.write(draft, for: plan.purpose) }
+        return draft
     }
 
     /// What the server wishes to find in a request; one that demands what we cannot give gets none.
-    private func wishes(_ label: String, role: String) async throws(CertificateProblem) -> RequestWishes {
-        let kind = configuration.keyKind
+    private func wishes(
+        _ label: String, _ certificate: ManagedCertificate
+    ) async throws(CertificateProblem) -> RequestWishes {
+        let kind = certificate.key.kind
         guard let plane else { throw .unmet("there is no management plane") }
         let wishes = try await answer(.identity) { () async throws(PlaneError) in
             try await plane.wishes(label: label, keyKind: kind)
         }
-        reports.unmet(wishes.unmet, role: role)
+        reports.unmet(wishes.unmet, role: certificate.role)
         guard !wishes.demandsChannelBinding else {
             throw .unmet(
                 "the EST server demands a challengePassword at the label \(label), bound to the connection by "
@@ -174,6 +181,7 @@ extension CertificateRenewer {
             try certificate.store.publish(identity, joinedWith: digest)
         }
         certificate.store.draft.discard()
+        await destroyRetiredKeys(of: certificate)
         certificate.lastProblem = nil
         reports.planeAnswered()
         trustMachine.planeTrusted()

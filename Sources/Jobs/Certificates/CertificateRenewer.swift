@@ -2,6 +2,7 @@ import IO
 import OpenSSL
 import PlaneClient
 import Reports
+import Tokens
 
 /// The certificates job: joins the node, obtains its certificates, renews them in time and hands out what is in
 /// service.
@@ -15,6 +16,7 @@ package actor CertificateRenewer: QueueConfined {
     let plane: PlaneClient?
     let receiver: CertificateReceiver
     let reports: CertificateReports
+    let keys: KeyTokens
     let trustStore: TrustStore
     let joinSource: JoinSource?
     /// The node identity first; none without management.
@@ -51,24 +53,30 @@ package actor CertificateRenewer: QueueConfined {
         names = configuration.names
         self.plane = plane
         self.receiver = receiver
-        reports = CertificateReports(health, audit, metrics, publications)
+        let reports = CertificateReports(health, audit, metrics, publications)
+        self.reports = reports
         let state = configuration.stateDirectory
+        let keys = KeyTokens(
+            stores: ([configuration.key] + configuration.roles.compactMap(\.key)).compactMap(\.store),
+            stateDirectory: state, metrics: metrics, program: configuration.tokenProgram
+        ) { reports.tokenChanged($0) }
+        self.keys = keys
         trustStore = TrustStore(stateDirectory: state)
         ledger = IssuanceLedger(stateDirectory: state)
         trustMachine = TrustStateMachine(delay: configuration.rebootstrapDelay)
         joinSource = configuration.management.map { JoinSource(path: $0.joinFile, stateDirectory: state) }
         var managed: [ManagedCertificate] = []
         var files: [FileCertificate] = []
-        func manage(_ role: String) {
+        func manage(_ role: String, _ key: KeyRule?) {
             managed.append(
                 ManagedCertificate(
-                    role: role, stateDirectory: state, retryBase: configuration.retryBase,
-                    limits: configuration.limits))
+                    role: role, key: key ?? configuration.key, keys: keys, stateDirectory: state,
+                    retryBase: configuration.retryBase, limits: configuration.limits))
         }
-        if plane != nil { manage(RoleConfiguration.node) }
+        if plane != nil { manage(RoleConfiguration.node, nil) }
         for role in configuration.roles {
             switch role.source {
-            case .enrolled: manage(role.name)
+            case .enrolled: manage(role.name, role.key)
             case .files(let chain, let key):
                 files.append(FileCertificate(role: role.name, chainPath: chain, keyPath: key))
             }
@@ -87,6 +95,7 @@ package actor CertificateRenewer: QueueConfined {
         for certificate in managed { reports.prepare(role: certificate.role) }
         loadTrust()
         loadLedger()
+        await keys.start()
         for certificate in managed { load(certificate) }
         let found = readFiles()
         for (role, identity) in found.new { receiver.identity(role, identity) }
@@ -109,6 +118,7 @@ package actor CertificateRenewer: QueueConfined {
         await withTaskGroup(of: Void.self) { group in
             for name in names { group.addTask { await self.keep(name) } }
             if plane != nil { group.addTask { await self.keepTrust() } }
+            group.addTask { await self.keys.run() }
             group.addTask { await self.watch() }
             // Whichever ends first: the job is to end, and requests under way with it.
             _ = await group.next()
@@ -254,7 +264,8 @@ package actor CertificateRenewer: QueueConfined {
         let fileRows = files.map { file in
             CertificateReports.Row(
                 role: file.role, phase: phase(of: file), leaf: file.identity?.leaf, generation: file.generation,
-                nextRenewal: nil, renewalCause: nil, lastProblem: nil, isFromFiles: true)
+                nextRenewal: nil, renewalCause: nil, lastProblem: nil, isFromFiles: true,
+                keyPlace: PrivateKey.placeOfFiles)
         }
         let rows = managed.map { $0.row(at: now) } + fileRows
         for certificate in managed {

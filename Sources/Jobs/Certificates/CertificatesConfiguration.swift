@@ -1,4 +1,5 @@
 import OpenSSL
+import Tokens
 
 /// What the certificates job does, checked and complete; made by the program from its configuration file.
 package struct CertificatesConfiguration: Sendable {
@@ -9,7 +10,10 @@ package struct CertificatesConfiguration: Sendable {
     package var cluster: String?
     /// nil: the node runs on certificate files alone.
     package var management: ManagementConfiguration?
-    package var keyKind: KeyKind
+    /// Of the node identity, and of each role that has no rule of its own.
+    package var key: KeyRule
+    /// Has the tokens open: this program itself.
+    package var tokenProgram = "/proc/self/exe"
     package var roles: [RoleConfiguration]
     /// Instead of those of `roles`, by role.
     package var names: [String: RoleNames] = [:]
@@ -23,13 +27,13 @@ package struct CertificatesConfiguration: Sendable {
 
     package init(
         stateDirectory: String, node: String, cluster: String?, management: ManagementConfiguration?,
-        keyKind: KeyKind = .ecP256, roles: [RoleConfiguration] = []
+        key: KeyRule = KeyRule(), roles: [RoleConfiguration] = []
     ) {
         self.stateDirectory = stateDirectory
         self.node = node
         self.cluster = cluster
         self.management = management
-        self.keyKind = keyKind
+        self.key = key
         self.roles = roles
     }
 }
@@ -59,6 +63,21 @@ package struct RoleNames: Sendable, Equatable {
     }
 }
 
+/// What kind of private key is made, and where it stays.
+package struct KeyRule: Sendable, Equatable {
+    package var kind: KeyKind
+    /// nil: in a file of the state folder.
+    package var store: KeyStore?
+
+    package init(_ kind: KeyKind = .ecP256, in store: KeyStore? = nil) {
+        self.kind = kind
+        self.store = store
+    }
+
+    /// Of requests: one that was made under another rule is not sent.
+    var purpose: String { store.map { "\(kind.rawValue) \($0)" } ?? kind.rawValue }
+}
+
 /// One certificate beside the node identity.
 package struct RoleConfiguration: Sendable {
     package enum Source: Sendable {
@@ -75,12 +94,17 @@ package struct RoleConfiguration: Sendable {
     package var source: Source
     /// nil: no program but this one reads it.
     package var publication: PublicationConfiguration?
+    /// nil: that of the node identity.
+    package var key: KeyRule?
 
-    package init(name: String, source: Source, publication: PublicationConfiguration? = nil) {
+    package init(
+        name: String, source: Source, publication: PublicationConfiguration? = nil, key: KeyRule? = nil
+    ) {
         precondition(name != Self.node, "'\(Self.node)' is the node's own identity")
         self.name = name
         self.source = source
         self.publication = publication
+        self.key = key
     }
 }
 

@@ -1,6 +1,7 @@
 import IO
 import OpenSSL
 import PlaneClient
+import Tokens
 
 /// One certificate that the plane issues: its machine, its place on the disk, and what is in service.
 ///
@@ -8,6 +9,7 @@ import PlaneClient
 final class ManagedCertificate {
     let role: String
     let store: CertificateStore
+    let key: KeyRule
     /// Wakes the loop that keeps this certificate.
     let alarm: Alarm
     var machine: RenewalStateMachine
@@ -17,9 +19,12 @@ final class ManagedCertificate {
     /// Since the last certificate.
     var lastProblem: CertificateProblem?
 
-    init(role: String, stateDirectory: String, retryBase: Double, limits: IssuanceLimits) {
+    init(
+        role: String, key: KeyRule, keys: KeyTokens, stateDirectory: String, retryBase: Double, limits: IssuanceLimits
+    ) {
         self.role = role
-        store = CertificateStore(role: role, stateDirectory: stateDirectory)
+        self.key = key
+        store = CertificateStore(role: role, stateDirectory: stateDirectory, keys: keys)
         alarm = Alarm(label: "certificate.\(role)")
         machine = RenewalStateMachine(
             role == RoleConfiguration.node ? .node : .role, base: retryBase,
@@ -36,6 +41,7 @@ final class ManagedCertificate {
         CertificateReports.Row(
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
             nextRenewal: machine.nextRenewal(at: now), renewalCause: machine.renewalCause(at: now),
-            lastProblem: lastProblem, isFromFiles: false)
+            lastProblem: lastProblem, isFromFiles: false,
+            keyPlace: stored.map(\.identity.key.place) ?? key.store?.description ?? PrivateKey.placeOfFiles)
     }
 }

@@ -192,6 +192,8 @@ extension DatabaseProxy {
     private static func test(_ context: TLSContext, _ identities: [TLSIdentity]) throws(OpenSSLError) {
         for (index, (identity, (_, names))) in zip(identities, context.shown).enumerated() {
             guard let own = identity.chain.last(where: \.isAuthority), index == 0 || !names.isEmpty else { continue }
+            // Its key has signed when its certificate came. Here a token that hangs would keep a revocation waiting.
+            if identity.key.holder != nil { continue }
             let name = index == 0 ? nil : names[0].replacing(/^\*/, with: "www")
             try TLSContext.selfTest(
                 context, trust: try TrustAnchors([own], pinsIntermediates: true), serverName: name)

@@ -84,9 +84,15 @@ package final class DatabaseProxy: Sendable {
         relays = (0..<dataLanes).map {
             Relay(lane: Lane(label: "relay-\($0)"), house: house, stalledMemory: stalledMemory)
         }
-        handshakes = (0..<handshakeLanes).map {
+        let common = (0..<handshakeLanes).map {
             Handshakes(lane: Lane(label: "handshakes-\($0)", priority: .low), house: house)
         }
+        let own = listeners.filter(\.configuration.hasTokenKey).map {
+            Handshakes(
+                lane: Lane(label: "handshakes-of-\($0.name)", priority: .low), house: house, owner: $0.number)
+        }
+        // Those of all come first: they have the ports and the clocks.
+        handshakes = common + own
         reloads = (
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "adopted")]),
             metrics.counter("nodeguard_proxy_reloads", "New certificates and trust", labels: [("result", "refused")])
@@ -168,7 +174,8 @@ package final class DatabaseProxy: Sendable {
             house.reports.opened(listener, addresses)
         }
         for (index, (listener, port)) in ports.enumerated() {
-            handshakes[index % handshakes.count].submit { lane in
+            let common = handshakes.count { $0.owner == nil }
+            handshakes[index % common].submit { lane in
                 // A lane that cannot watch a socket has no descriptors left: the port is closed, the status says so.
                 do throws(IOError) { try lane.floor.open(port, listener) } catch { listener.bound([]) }
             }

@@ -38,6 +38,8 @@ package struct ListenerConfiguration: Sendable {
     package var announcingProxies: [PeerNetwork] = []
     /// Whether the client's address stands behind the `application_name` that the database sees; PostgreSQL only.
     package var namesAddress = false
+    /// Whether one of its private keys is in a token, which takes its time and may hang.
+    package var hasTokenKey = false
     /// nil: it stands before a database.
     package var tunnel: TunnelSettings?
     /// nil: the databases are not probed, and each connection tries them all.
@@ -101,6 +103,10 @@ package struct ListenerConfiguration: Sendable {
         return announcingProxies.contains { $0.contains(exact) }
     }
 
+    static let signsAmongSessions =
+        "handshakes of this node's own run beside live sessions, which must not wait for a token: the certificate that "
+        + "is shown there needs its key in a file"
+
     /// Everything that is wrong with it, each as one sentence without a full stop; empty if it can be used.
     package var mistakes: [String] {
         if let tunnel { return mistakes(of: tunnel) }
@@ -114,6 +120,9 @@ package struct ListenerConfiguration: Sendable {
                 "listener \(name) has a unix backend for postgres: `local … trust` in pg_hba.conf, as YugabyteDB has "
                     + "it by default, would let every allowed client in without a password; use 127.0.0.1, or "
                     + "acknowledge it")
+        }
+        if backendTLS?.mode == .sameCertificate, hasTokenKey {
+            found.append("listener \(name): \(Self.signsAmongSessions)")
         }
         if backendTLS?.mode == .sameCertificate, !otherCertificateRoles.isEmpty {
             found.append("listener \(name) has several certificates, and its database can present only one of them")

@@ -28,6 +28,8 @@ enum RefusalReason: String, Sendable, CaseIterable {
     case tlsRequired = "tls-required"
     case unsupportedProtocol = "unsupported-protocol"
     case noCertificateYet = "no-certificate-yet"
+    /// The token that has our private key does not answer.
+    case keyUnavailable = "key-unavailable"
     // TLS.
     case noPeerCertificate = "no-peer-certificate"
     case unknownIssuer = "unknown-issuer"
@@ -105,6 +107,7 @@ extension RefusalReason {
             case .peerAlert: .tlsAlert
             case .truncated: .clientLeft
             case .garbage: .tlsGarbage
+            case .keyUnavailable: .keyUnavailable
             case .keyUpdateFlood, .other: .tlsFailure
             }
     }

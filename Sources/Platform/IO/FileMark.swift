@@ -18,4 +18,10 @@ package struct FileMark: Sendable, Equatable {
         modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
         changed = [status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
     }
+
+    /// To be compared after a restart.
+    package var text: String {
+        ([UInt(device), UInt(inode)].map(String.init) + ([Int(size)] + modified + changed).map(String.init))
+            .joined(separator: " ")
+    }
 }

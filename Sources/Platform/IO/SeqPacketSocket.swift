@@ -30,6 +30,20 @@ package struct ReceivedMessage: ~Copyable {
     package mutating func takeDescriptor() -> Descriptor? { descriptor.take() }
 }
 
+/// Both ends of a connection without a name: one for this process, one for a child of it.
+package struct SeqPacketPair: ~Copyable {
+    package let near: SeqPacketSocket
+    package let far: SeqPacketSocket
+
+    init(near: consuming SeqPacketSocket, far: consuming SeqPacketSocket) {
+        self.near = near
+        self.far = far
+    }
+
+    /// Ends the far one of this process.
+    package consuming func takeNear() -> SeqPacketSocket { near }
+}
+
 /// A unix socket that keeps the borders of messages and passes a descriptor with one (SOCK_SEQPACKET, SCM_RIGHTS).
 package struct SeqPacketSocket: ~Copyable, Sendable {
     private let descriptor: Descriptor
@@ -80,6 +94,13 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
         return new
     }
 
+    /// Two ends of one connection, both blocking.
+    package static func pair() throws(IOError) -> SeqPacketPair {
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw IOError("make a pair of sockets") }
+        return SeqPacketPair(near: SeqPacketSocket(owning: ends[0]), far: SeqPacketSocket(owning: ends[1]))
+    }
+
     private static func make(_ operation: String, _ type: Int32) throws(IOError) -> SeqPacketSocket {
         let raw = socket(AF_UNIX, type, 0)
         guard raw >= 0 else { throw IOError(operation) }
@@ -122,6 +143,20 @@ package struct SeqPacketSocket: ~Copyable, Sendable {
         guard count >= 0 else { throw IOError("receive a message") }
         bytes.removeLast(limit - count)
         return ReceivedMessage(bytes: bytes, descriptor: raw >= 0 ? Descriptor(owning: raw) : nil)
+    }
+
+    /// Blocks until there is a message, or the end of the connection. False: not within `limit`.
+    package borrowing func awaitMessage(within limit: Duration) -> Bool {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            let left = ContinuousClock.now.duration(to: deadline)
+            var entry = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
+            // Rounded up: a wait of no milliseconds would be a loop.
+            let found = poll(&entry, 1, Int32(max(0, (left.seconds * 1000).rounded(.up))))
+            if found > 0 { return true }
+            if found == 0, left <= .zero { return false }
+            if found < 0, errno != EINTR { return true }
+        }
     }
 
     package borrowing func peerCredentials() throws(IOError) -> PeerCredentials { try PeerCredentials(of: rawValue) }

@@ -8,16 +8,34 @@ package enum KeyKind: String, Sendable, CaseIterable {
     case ed25519
 }
 
-/// A private key inside OpenSSL: it is made there, and leaves only into a file of mode 0600.
+/// A private key: made inside OpenSSL, which it leaves only into a file of mode 0600, or held by something that it
+/// never leaves.
 package final class PrivateKey: Sendable, CustomStringConvertible {
     /// OpenSSL's counted `EVP_PKEY`; never changed after `init`.
     nonisolated(unsafe) let pointer: OpaquePointer
+    /// nil: the key is in this process.
+    package let holder: (any KeyHolder)?
 
-    private init(adopting pointer: OpaquePointer) { self.pointer = pointer }
+    private init(adopting pointer: OpaquePointer, holder: (any KeyHolder)? = nil) {
+        self.pointer = pointer
+        self.holder = holder
+    }
+
+    /// A key of which only the public half (SubjectPublicKeyInfo) is known here; EC and RSA.
+    package convenience init(publicKeyDER: [UInt8], holder: any KeyHolder) throws(OpenSSLError) {
+        let pointer = try openSSL("use a key in \(holder.place)") {
+            HeldKey.make(publicKeyDER: publicKeyDER, holder: holder)
+        }
+        self.init(adopting: pointer, holder: holder)
+    }
 
     deinit { EVP_PKEY_free(pointer) }
 
     package var description: String { "private key" }
+
+    package static let placeOfFiles = "file"
+    /// Where it lives, for people.
+    package var place: String { holder?.place ?? Self.placeOfFiles }
 
     package static func generate(_ kind: KeyKind) throws(OpenSSLError) -> PrivateKey {
         let name =
@@ -81,6 +99,7 @@ package final class PrivateKey: Sendable, CustomStringConvertible {
     }
 
     private func encodedPEM() throws(OpenSSLError) -> MemoryBIO {
+        if let holder { throw OpenSSLError("encode a private key", "it does not leave \(holder.place)") }
         let output = MemoryBIO(isSecret: true)
         try openSSL(
             "encode a private key",

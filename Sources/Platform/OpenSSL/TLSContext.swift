@@ -71,6 +71,12 @@ package final class TLSContext: Sendable {
             protocols: protocols, library: algorithms.library, ticketKeys: ticketKeys)
     }
 
+    /// Whether what holds the private key can be asked; of several keys, all of them.
+    package var isKeyAvailable: Bool {
+        let all = named?.identities ?? identity.map { [$0] } ?? []
+        return all.allSatisfy { $0.key.holder?.isAvailable ?? true }
+    }
+
     /// What a server shows, and to who asks for which names; the first also to everybody else.
     package var shown: [(certificate: Certificate, names: [String])] {
         guard let named else { return identity.map { [($0.leaf, $0.leaf.dnsNames)] } ?? [] }

@@ -26,6 +26,8 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case peerAlert = "peer_alert"
         case truncated
         case keyUpdateFlood = "key_update_flood"
+        /// What holds our own private key did not use it.
+        case keyUnavailable = "key_unavailable"
         case other
     }
 
@@ -51,6 +53,10 @@ package struct TLSFailure: Error, Equatable, Sendable, CustomStringConvertible {
     init(_ entries: [ErrorStack.Entry], verification: TLSFailure?) {
         let words = entries.map(\.text).joined(separator: "; ")
         let reasons = entries.filter { $0.library == ERR_LIB_SSL }.map(\.reason)
+        if entries.contains(where: { $0.library == ERR_LIB_USER && $0.reason == HeldKey.reason }) {
+            self.init(.keyUnavailable, "what holds the private key did not sign")
+            return
+        }
         let isOurs = reasons.contains { $0 == SSL_R_CERTIFICATE_VERIFY_FAILED || $0 == SSL_R_CALLBACK_FAILED }
         if isOurs, let verification {
             self = verification

@@ -1,26 +1,17 @@
 import IO
 
-/// `certificates:`: the kind of key to make, and the roles beside the node's own identity.
+/// `certificates:`: how keys are made, and the roles beside the node's own identity.
 struct CertificatesSection: Sendable, Equatable {
-    enum KeyKind: String, Sendable, CaseIterable {
-        case ecP256 = "ec-p256"
-        case ecP384 = "ec-p384"
-        case rsa3072 = "rsa-3072"
-    }
-
-    var keyKind = KeyKind.ecP256
+    var key = KeySection()
     var roles: [RoleSection] = []
 
     static func read(_ section: Section, isManaged: Bool) -> CertificatesSection? {
         var certificates = CertificatesSection()
-        let kind = section.section("key") { section -> KeyKind? in
-            _ = section.value("store", .keyStore)
-            return section.value("kind", .word("kind of key"))
-        }
-        if let kind { certificates.keyKind = kind }
+        if let key = section.section("key", { KeySection.read($0, default: KeySection()) }) { certificates.key = key }
+        let key = certificates.key
         var seen: Set<String> = []
         certificates.roles = section.sections("roles") { section in
-            guard let role = RoleSection.read(section, isManaged: isManaged) else { return nil }
+            guard let role = RoleSection.read(section, isManaged: isManaged, key) else { return nil }
             if seen.insert(role.name).inserted { return role }
             section.add("there is a role '\(role.name)' already", at: section.place(of: "name"))
             return nil
@@ -49,8 +40,11 @@ struct RoleSection: Sendable, Equatable {
     let source: Source
     /// nil: no program but this one reads it.
     let publication: PublishSection?
+    /// nil: it is in a file of others.
+    let key: KeySection?
 
-    static func read(_ section: Section, isManaged: Bool) -> RoleSection? {
+    /// `general`: what holds for keys of roles that say nothing about theirs.
+    static func read(_ section: Section, isManaged: Bool, _ general: KeySection) -> RoleSection? {
         let name = section.value("name", .roleName, isRequired: true)
         let names = section.list("names", .dnsName)?.map(\.value)
         let addresses = section.list("addresses", .ipAddress)?.map(\.value)
@@ -66,6 +60,7 @@ struct RoleSection: Sendable, Equatable {
         let publication = section.section("publish") {
             PublishSection.read($0, host: host, trustsCluster: isManaged)
         }
+        let key = section.section("key") { KeySection.read($0, default: general) } ?? general
         guard let name else { return nil }
         if section.has("files") {
             for key in ["names", "addresses", "uris", "usage"] where section.has(key) {
@@ -73,7 +68,17 @@ struct RoleSection: Sendable, Equatable {
                     "'\(key)' does not go with 'files': the certificate in them has its names already",
                     at: section.place(of: key))
             }
-            return files.map { RoleSection(name: name, source: $0, publication: publication) }
+            if section.has("key") {
+                section.add(
+                    "'key' does not go with 'files': whoever brings them has made the key", at: section.place(of: "key")
+                )
+            }
+            return files.map { RoleSection(name: name, source: $0, publication: publication, key: nil) }
+        }
+        if let store = key.store, publication != nil {
+            section.add(
+                "the key of the role '\(name)' does not leave \(store), and cannot be published: write "
+                    + "'key: { store: file }' there", at: section.place(of: "publish"))
         }
         if !isManaged {
             section.add(
@@ -90,7 +95,7 @@ struct RoleSection: Sendable, Equatable {
             source: .enrolled(
                 names: names ?? [], addresses: addresses ?? [], uris: uris ?? [],
                 usage: Usage.allCases.filter((usage ?? [.server]).contains)),
-            publication: publication)
+            publication: publication, key: key)
     }
 }
 
@@ -101,15 +106,6 @@ extension Form where Value == String {
                 throw Flaw("'\(text)' is the node's own identity: name the role otherwise")
             }
             return try name.read(text)
-        }
-    }
-
-    fileprivate static var keyStore: Form {
-        Form { text throws(Flaw) in
-            guard text == "file" else {
-                throw Flaw("the key store '\(text)' is not supported by this version: write file")
-            }
-            return text
         }
     }
 }

@@ -25,7 +25,7 @@ enum ConfigurationExample {
         certificates:
           key:
             kind: ec-p256                 # ec-p256, ec-p384 or rsa-3072; made on the node, never leaves it
-            store: file
+            store: file                   # or tpm, or a PKCS #11 URI: see the last role
           # Beside the node's own identity, each role is one certificate.
           roles:
             - name: database
@@ -59,6 +59,11 @@ enum ConfigurationExample {
                 chain-file: node.10.0.0.5.crt         # each file may have another name
                 key-file: node.10.0.0.5.key
                 authorities-file: ca.crt  # or off
+            - name: in-token              # its key is made in a token, and used there
+              names: [db-1.cluster-a.example]
+              key:
+                kind: ec-p256             # default: that of above, as the next
+                store: "pkcs11:token=nodeguard?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=credential:pin"
 
         proxy:
           defaults:

@@ -137,7 +137,7 @@ extension ManagementSection {
 extension CertificatesSection {
     fileprivate var shown: ConfigurationText.Members {
         [
-            ("key", .section([("kind", .text(keyKind.rawValue)), ("store", .text("file"))])),
+            ("key", .section(key.shown)),
             ("roles", .items(roles.map(\.shown))),
         ]
     }
@@ -155,7 +155,7 @@ extension RoleSection {
             let hosts = addresses.compactMap(SocketAddress.host)
             return [
                 ("name", .text(name)), ("names", .list(names)), ("addresses", .list(hosts)), ("uris", .list(uris)),
-                ("usage", .list(usage.map(\.rawValue))),
+                ("usage", .list(usage.map(\.rawValue))), ("key", .section((key ?? KeySection()).shown)),
             ] + published
         }
     }

@@ -2,6 +2,7 @@ import Certificates
 import IO
 import OpenSSL
 import Proxy
+import Tokens
 
 /// The configuration in each job's own terms.
 extension NodeConfiguration {
@@ -9,16 +10,19 @@ extension NodeConfiguration {
         CertificatesConfiguration(
             stateDirectory: node.state, node: node.name, cluster: node.cluster,
             management: management.map { ManagementConfiguration(joinFile: $0.join, label: $0.est.label) },
-            keyKind: certificates.keyKind.kind, roles: certificates.roles.map(\.configuration))
+            key: certificates.key.rule, roles: certificates.roles.map(\.configuration))
     }
 
     /// Resolves backends' host names and reads trust files, once, at the start.
     func proxyConfiguration() throws(VerbFailure) -> ProxyConfiguration {
         var listeners: [ListenerConfiguration] = []
+        let roles = CertificateRoles(certificates.roles, isManaged: management != nil)
         if let error = places.error(fileMistakes) { throw VerbFailure(.configuration, error.description) }
         for listener in proxy.listeners {
             do {
-                listeners.append(try listener.configuration(proxy.defaults))
+                var configuration = try listener.configuration(proxy.defaults)
+                configuration.hasTokenKey = roles.areInToken(listener.certificates.roles)
+                listeners.append(configuration)
             } catch {
                 // A name server that is away at boot is no mistake in the file: the service manager tries again.
                 throw VerbFailure(.failed, "listener \(listener.name): \(error)")
@@ -49,13 +53,15 @@ extension NodeConfiguration {
     }
 }
 
-extension CertificatesSection.KeyKind {
-    fileprivate var kind: KeyKind {
-        switch self {
-        case .ecP256: .ecP256
-        case .ecP384: .ecP384
-        case .rsa3072: .rsa3072
-        }
+extension KeySection {
+    fileprivate var rule: KeyRule {
+        let kind: KeyKind =
+            switch kind {
+            case .ecP256: .ecP256
+            case .ecP384: .ecP384
+            case .rsa3072: .rsa3072
+            }
+        return KeyRule(kind, in: store)
     }
 }
 
@@ -69,7 +75,8 @@ extension RoleSection {
                     dnsNames: names, addresses: addresses, uris: uris, server: usage.contains(.server),
                     client: usage.contains(.client))
             }
-        return RoleConfiguration(name: name, source: source, publication: publication?.publication)
+        return RoleConfiguration(
+            name: name, source: source, publication: publication?.publication, key: key?.rule)
     }
 }
 

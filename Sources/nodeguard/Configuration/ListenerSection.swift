@@ -89,6 +89,9 @@ struct ListenerSection: Sendable, Equatable {
                 "'same-certificate' takes one certificate: a database cannot present several",
                 at: section.place(of: "certificates"))
         }
+        if let role = certificates?.roles.first, backendTLS.mode == .sameCertificate {
+            roles.checkStandsInFile(role, at: section.place(of: "certificate"), section)
+        }
         if let backend, databaseProtocol == .postgres, backend.value.hasPrefix("unix:"), !acknowledges {
             section.add(Self.localTrust, at: backend.position)
         }

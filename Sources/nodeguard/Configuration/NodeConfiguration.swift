@@ -99,8 +99,22 @@ struct CertificateRoles {
             section.add("there is no role '\(role.value)' under 'certificates'\(hint ?? "")", at: role.position)
             return
         }
+        if forClients { checkStandsInFile(role.value, at: role.position, section) }
         guard forClients, case .enrolled(_, _, _, let usage) = found.source, !usage.contains(.client) else { return }
         section.add(
             "the role '\(role.value)' is not for clients: write 'usage: [server, client]' there", at: role.position)
+    }
+
+    /// Where the node itself shakes hands with somebody, sessions go on in the same lane.
+    func checkStandsInFile(_ role: String, at position: Position, _ section: Section) {
+        guard let store = roles.first(where: { $0.name == role })?.key?.store else { return }
+        section.add(
+            "the key of the role '\(role)' is in \(store), and live sessions must not wait for a token when "
+                + "this node connects to somebody: use a role with 'key: { store: file }'", at: position)
+    }
+
+    /// Whether handshakes that show one of these have to wait for a token.
+    func areInToken(_ names: [String]) -> Bool {
+        roles.contains { names.contains($0.name) && $0.key?.store != nil }
     }
 }

@@ -20,7 +20,8 @@ struct CertificatesText {
         let lines: [(String, String?)] = [
             ("subject", role["subject"]?.shown), ("names", role["names"].flatMap(Self.filled)),
             ("issuer", role["issuer"]?.shown), ("serial", role["serial"]?.shown),
-            ("expires", moment(role["not_after"])), ("renewal", renewal(role)), ("problem", role["last_error"]?.shown),
+            ("key", key(role["key_store"])), ("expires", moment(role["not_after"])), ("renewal", renewal(role)),
+            ("problem", role["last_error"]?.shown),
             ("served by", ports(showing: role)), ("published", publication(role["publication"])),
         ]
         let shown = lines.flatMap { label, text -> [String] in
@@ -31,6 +32,12 @@ struct CertificatesText {
             return wrapped.enumerated().map { $0.offset == 0 ? title + $0.element.dropFirst(column) : $0.element }
         }
         return [TextTable.cut(head, width)] + shown
+    }
+
+    /// Where it lives; that most are in a file needs no words.
+    private func key(_ place: JSONValue?) -> String? {
+        guard let place = place?.string, place != "file" else { return nil }
+        return "in \(place.printable)"
     }
 
     private static func filled(_ list: JSONValue) -> String? { list.items.isEmpty ? nil : list.shown }

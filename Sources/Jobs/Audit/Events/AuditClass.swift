@@ -24,7 +24,8 @@ extension AuditEventName {
     package var auditClass: AuditClass {
         switch self {
         case .certificateEnrolled, .certificateRenewed, .certificateFailed, .certificatePublished,
-            .certificateDelivered, .trustChanged, .configurationLoaded, .controlCall, .backupRead, .backupDeleted,
+            .certificateDelivered, .keyMade, .keyDestroyed, .keyStoreChanged, .trustChanged, .configurationLoaded,
+            .controlCall, .backupRead, .backupDeleted,
             .stateQuarantined, .auditGap,
             .agentEndedUncleanly, .auditWitnessChanged, .revocationListAdopted, .revocationListAged, .denyListAdopted,
             .desiredStateApplied:

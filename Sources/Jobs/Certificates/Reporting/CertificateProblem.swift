@@ -32,6 +32,19 @@ struct CertificateProblem: Error, Sendable {
             action: "make room on the disk of the state folder, and check that it belongs to the service")
     }
 
+    /// `place`: of the key.
+    static func keyStore(_ place: String, _ detail: String) -> CertificateProblem {
+        CertificateProblem(
+            .local, "KEY_STORE_UNAVAILABLE", .error, "no key can be made in \(place): \(detail)",
+            action: "see the reason about that token; what was in service stays")
+    }
+
+    static func keyRefused(_ place: String, _ detail: String) -> CertificateProblem {
+        CertificateProblem(
+            .local, "KEY_REFUSED", .error, "no key can be made in \(place): \(detail)",
+            action: "correct certificates: key: kind, or what the token permits; what was in service stays")
+    }
+
     static func unusableCertificate(_ detail: String) -> CertificateProblem {
         CertificateProblem(
             .unusableCertificate, "CERTIFICATE_UNUSABLE", .error,

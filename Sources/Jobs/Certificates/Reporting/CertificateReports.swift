@@ -20,10 +20,12 @@ final class CertificateReports: Sendable {
         let renewalCause: RenewalStateMachine.Cause?
         let lastProblem: CertificateProblem?
         let isFromFiles: Bool
+        /// Where its private key lives.
+        let keyPlace: String
     }
 
     let board: HealthBoard
-    private let audit: AuditReporter
+    let audit: AuditReporter
     private let figures: CertificateFigures
     private let publications: PublicationStates
     /// The code that is up for each subject.
@@ -207,7 +209,7 @@ final class CertificateReports: Sendable {
     private func json(_ row: Row) -> JSONValue {
         var members: [String: JSONValue] = [
             "role": .string(row.role), "state": .string(row.phase.rawValue),
-            "source": .string(row.isFromFiles ? "files" : "plane"),
+            "source": .string(row.isFromFiles ? "files" : "plane"), "key_store": .string(row.keyPlace),
         ]
         if let leaf = row.leaf {
             members["subject"] = .string(leaf.subject)

@@ -3,6 +3,7 @@ import Glibc
 import IO
 import OpenSSL
 import PlaneAPI
+import Tokens
 
 /// A certificate with its key as it lies on the disk.
 package struct StoredCertificate: Sendable {
@@ -12,7 +13,8 @@ package struct StoredCertificate: Sendable {
     package let joinedWith: String?
 }
 
-/// The certificates of one role: `certificates/<role>/g<N>/{chain.pem,key.pem,meta.json}`.
+/// The certificates of one role: `certificates/<role>/g<N>/{chain.pem,key.pem,meta.json}`; with `key.token` in place of
+/// `key.pem` where the key is in a token.
 package struct CertificateStore: Sendable {
     /// For people and other programs; the agent itself reads only `joinedWith`.
     private struct Meta: Codable {
@@ -28,18 +30,21 @@ package struct CertificateStore: Sendable {
     }
 
     private let role: String
+    private let keys: KeyTokens?
     let folder: GenerationFolder
     let draft: DraftFolder
 
+    /// `keys`: nil where keys in tokens are of no use.
     package init(
-        role: String, stateDirectory: String,
+        role: String, stateDirectory: String, keys: KeyTokens? = nil,
         onStep: @escaping @Sendable (PublicationStep) throws(StoreError) -> Void = { _ in }
     ) {
         self.role = role
+        self.keys = keys
         let path = "\(stateDirectory)/certificates/\(role)"
         folder = GenerationFolder(
             path, name: "certificates-\(role)", quarantine: stateDirectory + "/quarantine", onStep: onStep)
-        draft = DraftFolder(path: path + "/request")
+        draft = DraftFolder(path: path + "/request", keys: keys)
     }
 
     package struct Loaded: Sendable {
@@ -55,7 +60,9 @@ package struct CertificateStore: Sendable {
     package func publish(_ identity: TLSIdentity, joinedWith: String?) throws(StoreError) -> StoredCertificate {
         let chain = identity.chain.map(\.pem).joined()
         let number = try folder.publish([
-            .key("key.pem", identity.key), .bytes("chain.pem", Array(chain.utf8)),
+            identity.key.holder.map { .bytes(GenerationFolder.tokenKeyName, $0.reference) }
+                ?? .key("key.pem", identity.key),
+            .bytes("chain.pem", Array(chain.utf8)),
         ]) { number throws(StoreError) in
             let leaf = identity.leaf
             let meta = Meta(
@@ -69,6 +76,9 @@ package struct CertificateStore: Sendable {
     private func read(_ number: Int) throws(GenerationFolder.Flaw) -> StoredCertificate {
         let meta: Meta = try StateJSON.decode(try folder.bytes(GenerationFolder.metaName, of: number))
         let chain = try folder.bytes("chain.pem", of: number)
+        if let identity = try inToken(chain, number) {
+            return StoredCertificate(identity: identity, generation: number, joinedWith: meta.joinedWith)
+        }
         let keyPath = folder.file("key.pem", of: number)
         do throws(IOError) {
             // Told apart here: OpenSSL's error is the same for a file that is broken and one that is not ours.
@@ -84,6 +94,33 @@ package struct CertificateStore: Sendable {
             return StoredCertificate(identity: identity, generation: number, joinedWith: meta.joinedWith)
         } catch {
             throw .damaged(error.description)
+        }
+    }
+}
+
+extension CertificateStore {
+    /// nil: the key is in a file. The token itself is not asked: that it is away damages nothing here.
+    private func inToken(_ chain: [UInt8], _ number: Int) throws(GenerationFolder.Flaw) -> TLSIdentity? {
+        guard Files.exists(folder.file(GenerationFolder.tokenKeyName, of: number)) else { return nil }
+        let bytes = try folder.bytes(GenerationFolder.tokenKeyName, of: number)
+        guard let keys else { throw .unreadable(StoreError("read a certificate: its key is in a token")) }
+        do throws(OpenSSLError) {
+            let key = try keys.key(try KeyReference(reading: bytes))
+            return try TLSIdentity(chain: try Certificate.parsePEM(chain), key: key)
+        } catch {
+            throw .damaged(error.description)
+        }
+    }
+}
+
+extension GenerationFolder {
+    /// The keys in tokens that generations have, complete or not.
+    var tokenKeys: [(number: Int, reference: KeyReference)] {
+        numbers.compactMap { number in
+            guard let bytes = try? Files.read(file(Self.tokenKeyName, of: number), limit: DraftFolder.sizeLimit),
+                let reference = try? KeyReference(reading: bytes)
+            else { return nil }
+            return (number, reference)
         }
     }
 }

@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import Tokens
 
 /// A key and the request that it signed.
 struct CertificateDraft: Sendable {
@@ -10,11 +11,13 @@ struct CertificateDraft: Sendable {
 /// `request/`: key and request on the disk before they are sent, so that the same request can be repeated when its
 /// answer is lost. A token works once, and the plane answers it again only for the same key.
 struct DraftFolder: Sendable {
-    private static let sizeLimit = 16 << 10
+    static let sizeLimit = 16 << 10
 
     let path: String
+    let keys: KeyTokens?
 
     private var keyPath: String { path + "/key.pem" }
+    private var tokenKeyPath: String { "\(path)/\(GenerationFolder.tokenKeyName)" }
     private var requestPath: String { path + "/request.der" }
     /// What the draft asks for; written last.
     private var purposePath: String { path + "/purpose" }
@@ -24,24 +27,43 @@ struct DraftFolder: Sendable {
     /// The draft for `purpose`, if there is one.
     func existing(for purpose: String) -> CertificateDraft? {
         guard let known = try? Files.read(purposePath, limit: Self.sizeLimit), known == Array(purpose.utf8),
-            let key = try? PrivateKey(pemFile: keyPath),
+            let key = storedKey,
             let request = try? Files.read(requestPath, limit: Self.sizeLimit)
         else { return nil }
         return CertificateDraft(key: key, request: request)
     }
 
-    /// A new draft, durably, in place of any other.
-    func replace(
-        for purpose: String, make: () throws(OpenSSLError) -> CertificateDraft
-    ) throws(StoreError) -> CertificateDraft {
-        discard()
-        do {
-            let draft = try make()
+    private var storedKey: PrivateKey? {
+        if let tokenKey { return try? keys?.key(tokenKey) }
+        return try? PrivateKey(pemFile: keyPath)
+    }
+
+    /// The key that is here, or is about to be made, in a token.
+    var tokenKey: KeyReference? {
+        (try? Files.read(tokenKeyPath, limit: Self.sizeLimit)).flatMap { try? KeyReference(reading: $0) }
+    }
+
+    /// Before a key is made in a token; durably.
+    func announce(_ reference: KeyReference) throws(StoreError) {
+        do throws(IOError) {
             try Files.makeDirectory(path, mode: 0o700)
-            try draft.key.writePEM(to: keyPath)
+            try Files.write(reference.bytes, to: tokenKeyPath, mode: 0o600)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// A new draft, durably; what was there before was discarded.
+    func write(_ draft: CertificateDraft, for purpose: String) throws(StoreError) {
+        do {
+            try Files.makeDirectory(path, mode: 0o700)
+            if let holder = draft.key.holder {
+                try Files.write(holder.reference, to: tokenKeyPath, mode: 0o600)
+            } else {
+                try draft.key.writePEM(to: keyPath)
+            }
             try Files.write(draft.request, to: requestPath, mode: 0o600)
             try Files.write(Array(purpose.utf8), to: purposePath, mode: 0o600)
-            return draft
         } catch {
             throw StoreError("\(error)")
         }
@@ -60,6 +82,6 @@ struct DraftFolder: Sendable {
         return Int64(String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)).map(Double.init)
     }
 
-    /// Best effort: a draft that stays is replaced by the next one for another purpose.
+    /// Best effort: one that stays is overwritten by the next. Whoever calls has seen to a key in a token.
     func discard() { try? Files.removeTree(path) }
 }

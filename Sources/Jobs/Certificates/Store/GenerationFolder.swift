@@ -30,6 +30,8 @@ package enum PublicationStep: Sendable, Equatable {
 /// the newest complete one is good. Never edited, only replaced; the last two are kept.
 package struct GenerationFolder: Sendable {
     static let metaName = "meta.json"
+    /// In place of `key.pem`, where the key is in a token.
+    static let tokenKeyName = "key.token"
     private static let keptCount = 2
     private static let link = "current"
     private static let probe = "probe"
@@ -70,12 +72,21 @@ package struct GenerationFolder: Sendable {
         try write(.bytes(Self.metaName, try meta(number)), in: folder)
         try use(number)
         try onStep(.removeOld)
-        for old in numbers.filter({ $0 != number }).dropFirst(Self.keptCount - 1) {
+        // One whose key is in a token stays until that is destroyed.
+        for old in numbers.filter(isRetired) where !Files.exists(file(Self.tokenKeyName, of: old)) {
             // A leftover costs a few kilobytes, and the next publication removes it.
             try? Files.removeTree("\(path)/g\(old)")
         }
         return number
     }
+
+    /// Neither in use nor the one before.
+    func isRetired(_ number: Int) -> Bool {
+        number < linkedNumber && !numbers.filter { $0 != linkedNumber }.prefix(Self.keptCount - 1).contains(number)
+    }
+
+    /// Best effort, as above.
+    func removeRetired(_ number: Int) { try? Files.removeTree("\(path)/g\(number)") }
 
     /// What a process that was killed left behind; the temporary names of `Files` end with its number.
     private func removeUnfinished() {
@@ -179,7 +190,7 @@ package struct GenerationFolder: Sendable {
     }
 
     /// Newest first, complete or not.
-    private var numbers: [Int] {
+    var numbers: [Int] {
         let names = (try? Files.list(path)) ?? []
         return names.filter { $0.hasPrefix("g") }.compactMap { Int($0.dropFirst()) }.filter { $0 > 0 }.sorted(by: >)
     }

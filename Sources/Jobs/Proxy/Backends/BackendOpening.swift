@@ -169,7 +169,7 @@ extension TLSFailure {
             .authorityAsLeaf, .chainTooLong, .weakCertificate, .wrongName, .invalidCertificate:
             true
         case .protocolMismatch, .applicationProtocol, .plaintextHTTP, .garbage, .peerAlert, .truncated,
-            .unknownServerName, .keyUpdateFlood, .other:
+            .unknownServerName, .keyUpdateFlood, .keyUnavailable, .other:
             false
         }
     }

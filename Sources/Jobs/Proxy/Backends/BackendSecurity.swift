@@ -29,7 +29,8 @@ struct BackendSecurity: Sendable {
     init(
         _ wanted: BackendTLS, _ identity: TLSIdentity, trust: TrustAnchors?, protocols: [String]
     ) throws(OpenSSLError) {
-        let own = identity.leaf.allowsClientAuthentication ? identity : nil
+        // Never a key in a token: this runs beside live sessions, which would wait for it.
+        let own = identity.leaf.allowsClientAuthentication && identity.key.holder == nil ? identity : nil
         (isUnverified, isDirect) = (false, wanted.negotiation == .direct)
         tunnel = nil
         switch wanted.mode {

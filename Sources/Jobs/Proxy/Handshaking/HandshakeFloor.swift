@@ -52,9 +52,18 @@ final class HandshakeFloor {
         case .refuse(let excess):
             return house.reports.refused(listener, socket, excess.reason, detail: excess.description)
         }
-        let chosen = lanes.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) }
-        guard let chosen, chosen !== resident else { return adopt(id, socket, listener) }
+        guard let chosen = lane(for: listener), chosen !== resident else { return adopt(id, socket, listener) }
         chosen.submit { $0.floor.adopt(id, socket, listener) }
+    }
+
+    /// A listener that signs with a token waits for it, on a lane on which nobody else does. OpenSSL could also leave
+    /// such a handshake in its middle (ASYNC_start_job(3)), but on a stack of 32 KiB without a guard page, which our
+    /// callbacks are not made for, and bound to a thread, which a lane changes.
+    private func lane(for listener: ListenerState) -> Handshakes? {
+        let owner = listener.configuration.hasTokenKey ? listener.number : nil
+        return lanes.lazy.filter { $0.owner == owner }.min {
+            $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed)
+        }
     }
 
     func adopt(_ id: UInt64, _ socket: ClientSocket, _ listener: ListenerState) {

@@ -9,12 +9,15 @@ actor Handshakes: LaneResident {
     nonisolated let load = Atomic<Int>(0)
     let poller: Poller
     let floor: HandshakeFloor
+    /// The number of the listener that has this lane to itself; nil: it is for all that have none.
+    nonisolated let owner: Int?
 
     /// Handshakes come in records of 16 KiB at most, and answers are short.
     private static let pieceLimit = 64 << 10
 
-    init(lane: Lane, house: ProxyHouse) {
+    init(lane: Lane, house: ProxyHouse, owner: Int? = nil) {
         self.lane = lane
+        self.owner = owner
         poller = Poller(lane: lane)
         floor = HandshakeFloor(LaneGround(poller: poller, pieceLimit: Self.pieceLimit), house)
     }

@@ -223,6 +223,8 @@ final class PendingConnection: Watcher, Occupant {
         guard let (contexts, standing) = listener.admission, let server = contexts.server else {
             return leave(.noCertificateYet)
         }
+        // At once: each handshake that waited for the token would hold up those behind it.
+        guard server.isKeyAvailable else { return leave(.keyUnavailable) }
         phase = .handshaking
         (generation, authorities) = (standing.generation, standing.authorities)
         backendSecurity = contexts.backend
