@@ -105,10 +105,8 @@ extension TokenFleet: @unchecked Sendable {}
         #expect(try node.psql().output == "1\n")
         #expect(try tokens.keys("node").count == 4)
 
-        for id in try tokens.keys("node") {
-            let taken = try tokens.tool("node", ["--read-object", "--type", "privkey", "--id", id])
-            #expect(!taken.succeeded, "\(taken)")
-        }
+        let shown = try tokens.tool("node", ["--list-objects", "--type", "privkey"]).output
+        #expect(shown.components(separatedBy: "never extractable").count == 5, "\(shown)")
         let events = try await arrived(node, "key.destroyed")
         #expect(events.contains("key.made"))
     }

@@ -135,27 +135,28 @@ import Testing
         let state = try TemporaryDirectory()
         let made = Mutex(0)
         func take(_ purpose: String) throws -> CertificateDraft {
-            let folder = DraftFolder(path: state.file("request"))
+            let folder = DraftFolder(path: state.file("request"), keys: nil)
             if let draft = folder.existing(for: purpose) { return draft }
-            return try folder.replace(for: purpose) { () throws(OpenSSLError) in
-                made.withLock { $0 += 1 }
-                let key = try PrivateKey.generate(.ecP256)
-                let wish = CertificateWish.identity(of: "db-1", in: "alpha")
-                return CertificateDraft(key: key, request: try wish.request(key: key))
-            }
+            folder.discard()
+            made.withLock { $0 += 1 }
+            let key = try PrivateKey.generate(.ecP256)
+            let wish = CertificateWish.identity(of: "db-1", in: "alpha")
+            let draft = CertificateDraft(key: key, request: try wish.request(key: key))
+            try folder.write(draft, for: purpose)
+            return draft
         }
         let first = try take("join")
         let again = try take("join")
         #expect(again.request == first.request)
         #expect(again.key.publicKeyDER == first.key.publicKeyDER)
         #expect(made.withLock { $0 } == 1)
-        try DraftFolder(path: state.file("request")).postpone(until: 1_800_000_000.25)
-        #expect(DraftFolder(path: state.file("request")).postponedUntil == 1_800_000_001)
+        try DraftFolder(path: state.file("request"), keys: nil).postpone(until: 1_800_000_000.25)
+        #expect(DraftFolder(path: state.file("request"), keys: nil).postponedUntil == 1_800_000_001)
         #expect(try take("renew").request != first.request)
-        #expect(DraftFolder(path: state.file("request")).postponedUntil == nil, "that was another request")
+        #expect(DraftFolder(path: state.file("request"), keys: nil).postponedUntil == nil, "that was another request")
         try state.write("damaged", to: "request/key.pem")
         #expect(try take("renew").key.publicKeyDER != first.key.publicKeyDER)
-        DraftFolder(path: state.file("request")).discard()
+        DraftFolder(path: state.file("request"), keys: nil).discard()
         #expect(!FileManager.default.fileExists(atPath: state.file("request")))
     }
 }

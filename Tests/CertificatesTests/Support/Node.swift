@@ -42,7 +42,7 @@ final class Node: Sendable {
         plane = url.map { PlaneClient(url: $0, estUser: user, estTimeout: timeout) }
         var configuration = CertificatesConfiguration(
             stateDirectory: state.path, node: "db-1", cluster: cluster,
-            management: url.map { _ in ManagementConfiguration(joinFile: state.file("bundle")) }, keyKind: keyKind,
+            management: url.map { _ in ManagementConfiguration(joinFile: state.file("bundle")) }, key: KeyRule(keyKind),
             roles: roles)
         configuration.retryBase = 0.2
         configuration.limits = limits

@@ -64,7 +64,7 @@ import Tokens
         ("key: { store: \"handle:0x81000001\" }", "3:31: a persistent handle holds one key"),
         (
             "roles: [ { name: a, names: [a], key: { store: tpm }, publish: { directory: /tls } } ]",
-            "3:80: the key of the role 'a' does not leave tpm"
+            "3:79: the key of the role 'a' does not leave tpm"
         ),
         (
             "roles: [ { name: a, files: { chain: /c, key: /k }, key: { store: tpm } } ]",
