@@ -69,6 +69,7 @@ struct PlaneServer: Sendable {
         RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
         AuditRoutes(calls: calls).add(to: router)
+        HealthRoutes(calls: calls).add(to: router)
         return router
     }
 
@@ -90,6 +91,7 @@ struct PlaneServer: Sendable {
                         try state.database.write { database in
                             try IssuedCertificates.trim(now: now, database)
                             try KeyCustody(state: state).forgetDeleted(now: now, database)
+                            try KeyCustody.grants.trim(now: now, database)
                         }
                     }
                 } catch {

@@ -17,6 +17,9 @@ enum PlaneSchema {
         migrator.registerMigration("3-own-log") { database in
             try database.execute(sql: ownLog)
         }
+        migrator.registerMigration("grant-limits") { database in
+            try database.execute(sql: grantLimits)
+        }
         return migrator
     }
 
@@ -80,6 +83,10 @@ enum PlaneSchema {
         CREATE TABLE plane_events (seq INTEGER PRIMARY KEY, event BLOB NOT NULL, mark BLOB NOT NULL);
         CREATE TABLE plane_log (size INTEGER NOT NULL, peaks BLOB NOT NULL, checkpoint TEXT NOT NULL);
         INSERT INTO plane_log (size, peaks, checkpoint) VALUES (0, x'', '');
+        """
+
+    private static let grantLimits = """
+        CREATE TABLE grant_limits (name TEXT PRIMARY KEY, level INTEGER NOT NULL, at INTEGER NOT NULL);
         """
 
     private static let custodyAndAudit = """
