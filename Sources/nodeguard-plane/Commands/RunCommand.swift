@@ -1,11 +1,14 @@
 import ArgumentParser
 import Glibc
 import Logging
+import NIOCore
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the plane; makes what is missing in the state folder.",
         discussion: "Prints one line `listening on https://…` when it is ready. SIGTERM and SIGINT stop it.")
+
+    private static let storeThreads = 16
 
     @OptionGroup var state: StateOption
     @Option(help: "ADDR:PORT to listen on; an IPv6 address in brackets, port 0 for any free one.")
@@ -23,6 +26,8 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let address = ListenAddress(listen) else { throw ValidationError("--listen is not ADDR:PORT") }
+        // Many of them only wait, for the store and for those that write before them.
+        NIOSingletons.blockingPoolThreadCountSuggestion = Self.storeThreads
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "nodeguard-plane")
         logger.logLevel = verbose ? .info : .warning

@@ -5,7 +5,8 @@ import PlaneAPI
 struct CustodyRoutes: Sendable {
     private let calls: Calls
     private let custody: KeyCustody
-    /// A restore opens a key for each backup of a chain at once; a thief would have to open all of them.
+    /// A restore opens a key for each backup of a chain at once; a thief would have to open all of them. These count
+    /// who asks; what is granted, all planes count together (`KeyCustody.grants`).
     private let unwraps = RateLimit(burst: 200, rate: 2)
     private let creations = RateLimit(burst: 200, rate: 2)
 
@@ -43,7 +44,7 @@ struct CustodyRoutes: Sendable {
 
     private func admit(_ identity: NodeIdentity, _ limit: RateLimit) throws(Refusal) {
         guard limit.admit("\(identity.cluster)/\(identity.node)") else {
-            throw .tooMany("\(identity.node) asks for more keys than a backup or restore needs", after: 30)
+            throw KeyCustody.tooMany(identity)
         }
     }
 }

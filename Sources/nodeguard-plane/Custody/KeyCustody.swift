@@ -9,6 +9,8 @@ struct KeyCustody: Sendable {
 
     static let deletionDelay: Int64 = 7 * 86_400
     static let reasonLimit = 500
+    /// Of keys made, and of keys opened, to each node, by all planes together.
+    static let grants = GrantLimit(burst: 200, rate: 2)
 
     func create(for identity: NodeIdentity, backup: String, now: Int64) throws -> CreatedKey {
         guard (1...255).contains(backup.utf8.count), backup.unicodeScalars.allSatisfy({ $0.value >= 0x20 }) else {
@@ -20,6 +22,7 @@ struct KeyCustody: Sendable {
         let wrapped = try state.wrapping.wrap(
             secret, salt: salt, for: KeyContext(cluster: identity.cluster, backup: backup, id: id))
         try state.database.write { database in
+            try admit("create", identity, now, database)
             try database.execute(
                 sql: "INSERT INTO keys (id, cluster, node, backup, kek, salt, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 arguments: [id, identity.cluster, identity.node, backup, state.wrapping.id, Data(salt), now])
@@ -47,6 +50,7 @@ struct KeyCustody: Sendable {
                 throw Refusal.unprocessable(
                     "wrap-not-authentic", "the wrapped key was changed, or is not the one of \(id)")
             }
+            try admit("unwrap", identity, now, database)
             try database.execute(
                 sql: "UPDATE keys SET unwraps = unwraps + 1, last_unwrapped_at = ? WHERE id = ?", arguments: [now, id])
             try record("key.unwrap", identity, "key \(id), reason: \(wish.reason)", now, database)
@@ -85,6 +89,15 @@ struct KeyCustody: Sendable {
                 detail: "key \(id) of the backup \(backup)")
             try state.log.record(event, now: now, database)
         }
+    }
+
+    private func admit(_ what: String, _ identity: NodeIdentity, _ now: Int64, _ database: Database) throws {
+        let name = "\(what) \(identity.cluster)/\(identity.node)"
+        guard try Self.grants.admit(name, now: now, database) else { throw Self.tooMany(identity) }
+    }
+
+    static func tooMany(_ identity: NodeIdentity) -> Refusal {
+        .tooMany("\(identity.node) asks for more keys than a backup or restore needs", after: 30)
     }
 
     private func isDeleted(_ row: Row, _ now: Int64) throws -> Bool {

@@ -76,6 +76,7 @@ struct PlaneServer: Sendable {
         AuditRoutes(calls: calls).add(to: router)
         ObservedRoutes(calls: calls).add(to: router)
         DesiredRoutes(calls: calls, news: desiredNews).add(to: router)
+        HealthRoutes(calls: calls).add(to: router)
         return router
     }
 
@@ -100,6 +101,7 @@ struct PlaneServer: Sendable {
                         try state.database.write { database in
                             try IssuedCertificates.trim(now: now, database)
                             try KeyCustody(state: state).forgetDeleted(now: now, database)
+                            try KeyCustody.grants.trim(now: now, database)
                         }
                     }
                 } catch {

@@ -23,6 +23,9 @@ enum PlaneSchema {
         migrator.registerMigration("5-desired") { database in
             try database.execute(sql: desired)
         }
+        migrator.registerMigration("grant-limits") { database in
+            try database.execute(sql: grantLimits)
+        }
         return migrator
     }
 
@@ -111,6 +114,10 @@ enum PlaneSchema {
         CREATE TABLE desired_versions (
             cluster TEXT PRIMARY KEY REFERENCES clusters (name), version INTEGER NOT NULL, lifetime INTEGER NOT NULL,
             renew_at INTEGER NOT NULL);
+        """
+
+    private static let grantLimits = """
+        CREATE TABLE grant_limits (name TEXT PRIMARY KEY, level INTEGER NOT NULL, at INTEGER NOT NULL);
         """
 
     private static let custodyAndAudit = """

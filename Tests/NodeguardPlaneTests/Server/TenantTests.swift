@@ -57,6 +57,7 @@ struct TenantRow: Sendable {
         TenantRow(
             route: "GET /v1/nodes/self/desired", name: "desired.read", statuses: [204, 204, 204, 403, 401, 0]),
         TenantRow(route: "GET /v1/audit/witness", name: "audit.witness", statuses: everybody),
+        TenantRow(route: "GET /v1/health", name: "health.read", statuses: everybody),
     ]
 }
 
@@ -107,6 +108,7 @@ struct TenantRow: Sendable {
             return try node.enroll(request, label: row.label, as: caller, operation: row.operation ?? .enroll)
         case (_, let operation?):
             return try plane.call(method, EST.path(label: row.label, operation: operation), as: caller)
+        case ("health.read", _): return try plane.call(method, "/v1/health", as: caller)
         case ("crl.read", _):
             return try plane.call(method, RevocationLists.path(cluster: "alpha"), as: caller)
         case ("key.create", _):

@@ -85,14 +85,23 @@ final class DatabaseServer: Sendable {
 /// Where the planes of a test run keep their state. All tests of this module run with each: `packaging/test` runs them
 /// once more with NODEGUARD_TEST_STORE=postgresql.
 enum TestStore {
+    case sqlite
+    case postgresql(DatabaseServer)
+
     static let isPostgres = ProcessInfo.processInfo.environment["NODEGUARD_TEST_STORE"] == "postgresql"
 
+    static var usual: TestStore {
+        get throws { isPostgres ? .postgresql(try DatabaseServer.shared.get()) : .sqlite }
+    }
+
+    static func prepare(_ folder: String) throws { try usual.prepare(folder) }
+
     /// Before the first start of a plane there.
-    static func prepare(_ folder: String) throws {
-        guard isPostgres else { return }
+    func prepare(_ folder: String) throws {
+        guard case .postgresql(let server) = self else { return }
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let url = try DatabaseServer.shared.get().makeDatabase()
+        let url = try server.makeDatabase()
         try Data((url + "\n").utf8).write(to: URL(fileURLWithPath: folder + "/database"))
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: folder + "/database")
     }
@@ -109,7 +118,7 @@ enum TestStore {
 
     /// Someone with the database in hand. The SQL is SQLite's, as far as a schema's types go.
     static func change(_ folder: String, _ sql: String) throws {
-        try store(folder).write { try $0.execute(sql: isPostgres ? inPostgreSQL(sql) : sql) }
+        try store(folder).write { try $0.execute(sql: $0.dialect == .postgresql ? inPostgreSQL(sql) : sql) }
     }
 
     private static func inPostgreSQL(_ sql: String) -> String {

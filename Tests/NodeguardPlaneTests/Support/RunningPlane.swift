@@ -5,7 +5,7 @@ import Testing
 
 /// A real plane: the program in a process of its own, a free port, a state folder that is removed with it. Driven as an
 /// operator (verbs) and as a node (curl) would.
-final class RunningPlane {
+final class RunningPlane: Sendable {
     let folder: String
     let state: String
     let url: String
@@ -17,14 +17,30 @@ final class RunningPlane {
         return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("nodeguard-plane").path
     }()
 
-    init(clusters: [String] = ["alpha", "beta"]) throws {
+    init(clusters: [String] = ["alpha", "beta"], store: TestStore? = nil) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plane-\(UUID().uuidString)").path
         state = folder + "/state"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-        try TestStore.prepare(state)
+        try (store ?? TestStore.usual).prepare(state)
         (process, url) = try Self.start(state: state, log: folder + "/log")
         for cluster in clusters { try verb("cluster", "create", cluster) }
         try verb("trust", "--out", folder + "/root.pem")
+    }
+
+    /// With a copy of the other one's folder, over the same database.
+    init(beside other: RunningPlane) throws {
+        folder = other.folder + "-beside"
+        state = folder + "/state"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        try Shell.succeed(["cp", "-a", other.state, state])
+        (process, url) = try Self.start(state: state, log: folder + "/log")
+        try verb("trust", "--out", folder + "/root.pem")
+    }
+
+    /// At once, in the middle of whatever it does; what stands between goes first, and the kernel sees to the rest.
+    func kill() {
+        process.signal(SIGKILL)
+        process.wait()
     }
 
     deinit {
@@ -38,7 +54,11 @@ final class RunningPlane {
         try Data().write(to: URL(fileURLWithPath: log))
         let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         let process = try ChildProcess(
-            "timeout", ["300", program, "run", "--verbose", "--state", state, "--listen", "127.0.0.1:0"],
+            "timeout",
+            [
+                "300", "setpriv", "--pdeathsig", "KILL", program, "run", "--verbose", "--state", state, "--listen",
+                "127.0.0.1:0",
+            ],
             output: pipe.fileHandleForWriting.fileDescriptor, errors: errors.fileDescriptor)
         try pipe.fileHandleForWriting.close()
         try errors.close()

@@ -62,11 +62,11 @@ struct TestNode {
     }
 
     func enroll(
-        _ request: Data? = nil, label: String? = nil, token: String? = nil, as identity: TestNode? = nil,
-        operation: EST.Operation = .enroll
+        _ request: Data? = nil, at plane: RunningPlane? = nil, label: String? = nil, token: String? = nil,
+        as identity: TestNode? = nil, operation: EST.Operation = .enroll
     ) throws -> RunningPlane.Answer {
         let body = try (request ?? self.request()).base64EncodedData(options: [.lineLength64Characters])
-        return try plane.call(
+        return try (plane ?? self.plane).call(
             "POST", EST.path(label: label ?? cluster, operation: operation), body: body, type: "application/pkcs10",
             as: identity, token: token)
     }
