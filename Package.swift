@@ -144,7 +144,8 @@ let package = Package(
         tests(
             "Nodeguard",
             uses: [
-                "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
+                "nodeguard", "Certificates", "Management", "PlaneAPI", "Proxy", "Backups", "Audit", "Status", "OpenSSL",
+                "IO", "Reports",
                 "TestSupport", logging, nio,
             ]),
         tests(
