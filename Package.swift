@@ -151,8 +151,8 @@ let package = Package(
         tests(
             "Nodeguard",
             uses: [
-                "nodeguard", "Certificates", "Proxy", "Backups", "Audit", "Status", "OpenSSL", "IO", "Reports",
-                "TestSupport", "Tokens", logging, nio,
+                "nodeguard", "Certificates", "Management", "PlaneAPI", "Proxy", "Backups", "Audit", "Status", "OpenSSL",
+                "IO", "Reports", "TestSupport", "Tokens", logging, nio,
             ]),
         tests(
             "NodeguardPlane",

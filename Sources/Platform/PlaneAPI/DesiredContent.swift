@@ -137,6 +137,10 @@ package struct DesiredDenial: Sendable, Equatable, Encodable {
         guard (key == "serial") == (issuer != nil) else {
             throw JSONFlaw("'\(path)': a serial number counts with its issuer, and nothing else does", at: node.offset)
         }
+        // A deny list has one entry a line, without the space around it.
+        guard !value.hasPrefix(" "), !value.hasSuffix(" ") else {
+            throw JSONFlaw("'\(path).\(key)' begins or ends with a space", at: node.offset)
+        }
         let digits = value.replacing(":", with: "")
         if key == "serial", digits.isEmpty || digits.utf8.count > 40 || !digits.allSatisfy(\.isHexDigit) {
             throw JSONFlaw("'\(path).serial' is no hexadecimal serial", at: node.offset)

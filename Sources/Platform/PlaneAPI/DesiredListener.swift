@@ -1,5 +1,7 @@
 /// What narrows one listener's rules.
 package struct DesiredListener: Sendable, Equatable, Encodable {
+    static let listLimit = 16
+
     /// Each of these lists has a rule that allows whom the listener's own rules allow, or he is refused.
     package var allow: [[DesiredRule]]
     /// Beside the listener's own.
@@ -14,9 +16,13 @@ package struct DesiredListener: Sendable, Equatable, Encodable {
         var members = try JSONMembers(node, path: path)
         var lists: [[DesiredRule]] = []
         if let rules = try members.items("allow") { lists.append(try DesiredRule.list(rules, "\(path).allow")) }
-        for (index, list) in (try members.items("allow_each", limit: 8) ?? []).enumerated() {
+        for (index, list) in (try members.items("allow_each", limit: Self.listLimit) ?? []).enumerated() {
             let path = "\(path).allow_each[\(index)]"
             lists.append(try DesiredRule.list(try list.items(path), path))
+        }
+        guard lists.count <= Self.listLimit else {
+            throw JSONFlaw(
+                "'\(path)' has more than \(Self.listLimit) lists under allow and allow_each", at: node.offset)
         }
         let denied = try DesiredRule.list(try members.items("deny") ?? [], "\(path).deny")
         try members.end()

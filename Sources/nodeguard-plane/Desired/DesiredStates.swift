@@ -59,6 +59,7 @@ enum DesiredStates {
                 issuedAt: now, expiresAt: now + lifetime,
                 content: node.isEmpty ? common : common.joined(with: contents[node] ?? DesiredContent()))
             let envelope = try key.sign(desired).text
+            try check(envelope, of: node.isEmpty ? "all nodes" : node)
             try database.execute(
                 sql: "INSERT INTO desired_envelopes (cluster, node, hash, envelope) VALUES (?, ?, ?, ?)",
                 arguments: [cluster, node, Hex.lower(SHA256.hash(data: envelope)), Data(envelope)])
@@ -71,6 +72,15 @@ enum DesiredStates {
                 """,
             arguments: [cluster, version, lifetime, now + lifetime / 2])
         return version
+    }
+
+    /// As every node reads it: what is set for a cluster and for a node may be too much together.
+    private static func check(_ envelope: [UInt8], of whom: String) throws {
+        do throws(JSONFlaw) { _ = try DesiredState(reading: try SignedEnvelope(reading: envelope).payload) } catch {
+            throw PlaneProblem(
+                "what is desired of \(whom) cannot be read by nodes (\(error))",
+                remedy: "nothing was changed; set less for the cluster, or for the node")
+        }
     }
 
     static func isDue(now: Int64, _ database: Database) throws -> Bool {

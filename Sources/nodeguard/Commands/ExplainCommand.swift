@@ -40,7 +40,9 @@ struct ExplainCommand: Verb {
             throw VerbFailure(.usage, "there is no listener '\(listener.printable)'; there are: \(known)")
         }
         let policy: AccessPolicy
-        let desired = DesiredAtStart(configuration, cluster: Node.cluster(configuration) ?? "").overlay
+        let desired = DesiredAtStart(
+            configuration, cluster: Node.cluster(configuration) ?? "", isForOthers: true
+        ).overlay
         do throws(ConfigurationFileError) {
             policy = try section.policy().narrowed(by: desired.narrowings[section.name] ?? PolicyNarrowing())
         } catch {

@@ -1,4 +1,5 @@
 import Certificates
+import IO
 import Management
 import OpenSSL
 import PlaneAPI
@@ -11,9 +12,10 @@ struct DesiredAtStart {
     let stored: StoredDesiredState
     let overlay: DesiredOverlay
 
-    init(_ configuration: NodeConfiguration, cluster: String) {
+    /// `isForOthers`: whoever asks may not be allowed to read the node's state, and then hears of its configuration.
+    init(_ configuration: NodeConfiguration, cluster: String, isForOthers: Bool = false) {
         let state = configuration.node.state
-        guard configuration.management?.isDirected == true else {
+        guard configuration.management?.isDirected == true, !isForOthers || Self.isReadable(state) else {
             (stored, overlay) = (.none, DesiredOverlay())
             return
         }
@@ -34,6 +36,8 @@ struct DesiredAtStart {
             }
         }
     }
+
+    private static func isReadable(_ state: String) -> Bool { (try? Files.list(state)) != nil }
 }
 
 extension ProxyConfiguration {

@@ -76,7 +76,8 @@ package actor DesiredStateFetcher: QueueConfined {
     package func run() async {
         await reviewOrders()
         while true {
-            let pause = await poll()
+            // Before it has joined, a node would only be refused.
+            let pause = node.identitySerial == nil ? DesiredPollStateMachine.interval : await poll()
             changed()
             reports.looked(isExpired: versions.isExpired(at: Timestamp.now.seconds))
             await reviewOrders()

@@ -55,12 +55,15 @@ extension ObservedState.Trust {
 }
 
 extension ObservedState.Certificate {
+    /// In characters; a longer name is told by its beginning.
+    private static let issuerLimit = 200
+
     /// `authorities`: for an issuer that the chain leaves out.
     fileprivate init(role: String, _ identity: TLSIdentity, among authorities: [Certificate]) {
         let leaf = identity.leaf
         let issuer = (identity.chain.dropFirst() + authorities).first { $0.subjectDER == leaf.issuerDER }
         self.init(
-            role: role, serial: leaf.serial, issuer: leaf.issuer,
+            role: role, serial: leaf.serial, issuer: String(leaf.issuer.prefix(Self.issuerLimit)),
             issuerKey: issuer.map { Hexadecimal.text($0.publicKeySHA256) }, notAfter: leaf.notAfter,
             chain: identity.chain.map { Hexadecimal.text($0.fingerprint) })
     }

@@ -47,7 +47,8 @@ package actor ObservedReporter: QueueConfined {
     /// Reports until the task is cancelled.
     package func run() async {
         while true {
-            let pause = machine.pause(at: now)
+            // Before it has joined, a node would only be refused.
+            let pause = node.identitySerial == nil ? ObservationStateMachine.interval : machine.pause(at: now)
             if pause > 0 {
                 switch await alarm.wait(for: .seconds(pause)) {
                 case .cancelled: return
