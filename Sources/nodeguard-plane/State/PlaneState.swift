@@ -1,17 +1,12 @@
-import Crypto
 import FoundationEssentials
 import GRDB
 import Glibc
-import PlaneAPI
-import SwiftASN1
-import X509
 
 /// Everything the plane knows, in one folder (0700): the database, and one file for each secret key (0600). Several
 /// processes may have it open at once, so every decision is one immediate transaction.
 struct PlaneState: Sendable {
     let directory: String
     let database: DatabasePool
-    let root: CertificateAuthority
     let wrapping: WrappingKey
     let witness: WitnessKey
 
@@ -35,7 +30,7 @@ struct PlaneState: Sendable {
             return keys
         }
         return PlaneState(
-            directory: directory, database: database, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
+            directory: directory, database: database, wrapping: keys.wrapping, witness: keys.witness)
     }
 
     private static func openDatabase(_ path: String) throws -> DatabasePool {
@@ -57,37 +52,29 @@ struct PlaneState: Sendable {
     /// The plane's own audit log.
     var log: PlaneLog { PlaneLog(key: witness) }
 
-    /// What the pins of join bundles are: SHA-256 over the root's SubjectPublicKeyInfo.
-    var pin: String { "sha256:" + Hex.lower(root.publicKeyDigest) }
-
     // MARK: Clusters
 
     func clusterNames(_ database: Database) throws -> [String] {
         try String.fetchAll(database, sql: "SELECT name FROM clusters ORDER BY name")
     }
 
-    func intermediates(_ database: Database) throws -> [Certificate] {
-        try Data.fetchAll(database, sql: "SELECT certificate FROM clusters ORDER BY name")
-            .map { try Certificate(derEncoded: Array($0)) }
-    }
-
-    /// The issuing authority of one cluster, or nil if there is no such cluster.
-    func authority(of cluster: String, _ database: Database) throws -> CertificateAuthority? {
-        guard
-            let der = try Data.fetchOne(
-                database, sql: "SELECT certificate FROM clusters WHERE name = ?", arguments: [cluster])
-        else { return nil }
-        return try CertificateAuthority(
-            certificate: Certificate(derEncoded: Array(der)), keyFile: keyFile(of: cluster))
-    }
-
-    /// Makes the cluster's intermediate; the key's file is durable before the row that needs it.
+    /// Makes the cluster's intermediate, one under each trusted root.
     func createCluster(_ name: String, now: Int64, _ database: Database) throws {
-        let authority = try root.makeIntermediate(cluster: name, now: now)
-        try authority.writeKey(to: keyFile(of: name))
+        let roots = try AuthoritiesInForce(database).roots
+        // The first column's word is that of the table `authorities` since there is one.
+        let made = try roots.map { try addIntermediate(of: name, under: $0, now: now, database) }
         try database.execute(
             sql: "INSERT INTO clusters (name, certificate, created_at) VALUES (?, ?, ?)",
-            arguments: [name, Data(authority.der), now])
+            arguments: [name, Data(made.first?.der ?? []), now])
+    }
+
+    @discardableResult
+    func addIntermediate(
+        of cluster: String, under root: AuthorityRecord, now: Int64, _ database: Database
+    ) throws -> AuthorityRecord {
+        let authority = try root.load(from: directory).makeIntermediate(cluster: cluster, now: now)
+        return try AuthorityRecord.add(
+            authority, cluster: cluster, root: root.id, directory: directory, now: now, database)
     }
 
     func requireCluster(_ name: String, _ database: Database) throws {
@@ -98,8 +85,6 @@ struct PlaneState: Sendable {
             remedy:
                 "known are [\(known.joined(separator: ", "))]; make it with `nodeguard-plane cluster create \(name)`")
     }
-
-    private func keyFile(of cluster: String) -> String { "\(directory)/authorities/cluster-\(cluster).key" }
 
     // MARK: Nodes and settings
 
