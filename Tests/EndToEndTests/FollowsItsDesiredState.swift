@@ -32,6 +32,12 @@ import Testing
         return try #require(all?.first)
     }
 
+    /// Of the role's certificate.
+    private func serial(_ fleet: Fleet) throws -> String? {
+        let roles = (try line(fleet)["observed"] as? [String: Any])?["certificates"] as? [[String: Any]]
+        return roles?.first { $0["role"] as? String == "database" }?["serial"] as? String
+    }
+
     private func instance(_ fleet: Fleet) -> String? {
         ((try? line(fleet))?["observed"] as? [String: Any])?["instance"] as? String
     }
@@ -55,7 +61,7 @@ import Testing
         #expect(try fleet.psql("select 1", as: "desk").output == "1\n")
         #expect(desk.isRunning)
         let isTold = await eventually(within: 30) { applied(fleet) == 1 }
-        #expect(isTold, "\(try line(fleet))")
+        #expect(isTold, "\((try? line(fleet)) ?? [:])")
         #expect(try fleet.nodeguard(["audit", "tail"]).output.contains("desired-state.applied"))
         let explained = try fleet.nodeguard([
             "explain", "--listener", "ysql", "--certificate", fleet.folder + "/shop/client.crt", "--user", "postgres",
@@ -90,7 +96,7 @@ import Testing
         let isRefused = await eventually(within: 30) {
             (try? fleet.command(["nodes"]).output.contains("1 of 2, not-applicable")) == true
         }
-        #expect(isRefused, "\(try line(fleet))")
+        #expect(isRefused, "\((try? line(fleet)) ?? [:])")
         #expect(try fleet.psql("select 1", as: "desk").output == "1\n")
         #expect(try fleet.psql("select 1", as: "shop").status != 0)
         #expect(try fleet.nodeguard(["status"]).output.contains("DESIRED_STATE_REFUSED"))
@@ -121,26 +127,22 @@ import Testing
 
     @Test func `orders a certificate to be renewed, once`() async throws {
         let fleet = try await fleet()
-        func serial() throws -> String? {
-            let roles = (try line(fleet)["observed"] as? [String: Any])?["certificates"] as? [[String: Any]]
-            return roles?.first { $0["role"] as? String == "database" }?["serial"] as? String
-        }
-        let isTold = await eventually(within: 30) { (try? serial()) != nil }
+        let isTold = await eventually(within: 30) { (try? serial(fleet)) != nil }
         #expect(isTold)
-        let before = (serial: try serial(), instance: instance(fleet))
+        let before = (serial: try serial(fleet), instance: instance(fleet))
         try set(fleet, #"{"reissue":[{"id":"first","role":"database"},{"id":"none","role":"nobody"}]}"#)
         let isDone = await eventually(within: 60) {
             (try? fleet.command(["desired", "show", "--cluster", Fleet.cluster]).output.contains("order none absent"))
-                == true && (try? serial()) != before.serial
+                == true && (try? serial(fleet)) != before.serial
         }
-        #expect(isDone, "\(try line(fleet))")
-        let after = try serial()
+        #expect(isDone, "\((try? line(fleet)) ?? [:])")
+        let after = try serial(fleet)
         #expect(fleet.agent.stop() == 0)
         try fleet.startAgent()
         try await fleet.waitUntilReady()
         let isBack = await eventually(within: 30) { instance(fleet) != nil && instance(fleet) != before.instance }
         #expect(isBack)
-        #expect(try serial() == after)
+        #expect(try serial(fleet) == after)
         let results = (try line(fleet)["observed"] as? [String: Any])?["desired"] as? [String: Any]
         let orders = (results?["results"] as? [[String: String]])?.map {
             "\($0["resource"] ?? "") \($0["outcome"] ?? "")"
@@ -170,7 +172,7 @@ import Testing
         #expect(restored.status == 0)
         try fleet.startAgent()
         let isSeen = await eventually(within: 30) { (try? line(fleet))?["finding"] as? String == "set-back" }
-        #expect(isSeen, "\(try line(fleet))")
+        #expect(isSeen, "\((try? line(fleet)) ?? [:])")
         #expect(try fleet.command(["audit", "tail", "--plane", "-n", "50"]).output.contains("node.set-back"))
     }
 }

@@ -5,6 +5,25 @@ import PlaneClient
 import Reports
 
 extension CertificateRenewer {
+    func keepTrust() async {
+        while !isEnding {
+            let usual = now + 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
+            // The fleet hears it at once: it does not ask at once.
+            let news = hasTrustNews ? max(now, trustRefreshed + newsPause) + .random(in: 0..<Self.newsSpread) : usual
+            let time = min(usual, trustMachine.nextLook(at: now) ?? usual, news)
+            if await trustAlarm.wait(untilUnixSeconds: time) == .elapsed { await refreshTrust(atLeastAfter: 0) }
+        }
+    }
+
+    /// At least so many seconds between two questions because of news, and after one that came to nothing.
+    static let newsPauses = 5.0...60.0
+    private static let newsSpread = 2.0
+
+    func trustNewsCame() {
+        hasTrustNews = true
+        trustAlarm.ring()
+    }
+
     func replaceTrust(_ new: StoredTrust) throws(CertificateProblem) {
         try storing { () throws(StoreError) in try trustStore.publish(new) }
         let before = trust

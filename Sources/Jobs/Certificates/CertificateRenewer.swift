@@ -174,25 +174,6 @@ package actor CertificateRenewer: QueueConfined {
         }
     }
 
-    private func keepTrust() async {
-        while !isEnding {
-            let usual = now + 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
-            // The fleet hears it at once: it does not ask at once.
-            let news = hasTrustNews ? max(now, trustRefreshed + newsPause) + .random(in: 0..<Self.newsSpread) : usual
-            let time = min(usual, trustMachine.nextLook(at: now) ?? usual, news)
-            if await trustAlarm.wait(untilUnixSeconds: time) == .elapsed { await refreshTrust(atLeastAfter: 0) }
-        }
-    }
-
-    /// At least so many seconds between two questions because of news, and after one that came to nothing.
-    static let newsPauses = 5.0...60.0
-    private static let newsSpread = 2.0
-
-    private func trustNewsCame() {
-        hasTrustNews = true
-        trustAlarm.ring()
-    }
-
     // MARK: what lies on the disk
 
     private func loadLedger() {

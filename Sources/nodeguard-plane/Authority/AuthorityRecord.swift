@@ -24,14 +24,15 @@ struct AuthorityRecord: Sendable {
 
     /// `cluster`: only its own, and the roots.
     static func all(of cluster: String? = nil, _ database: Database) throws -> [AuthorityRecord] {
-        let condition = cluster == nil ? "" : "WHERE cluster = '' OR cluster = ?"
-        return try Row.fetchAll(
-            database,
-            sql: """
-                SELECT id, cluster, certificate, key_file, root, revoked_at FROM authorities \(condition) ORDER BY id
-                """,
-            arguments: StatementArguments(cluster.map { [$0] } ?? [])
-        ).map { row in
+        let columns = "SELECT id, cluster, certificate, key_file, root, revoked_at FROM authorities"
+        let rows =
+            if let cluster {
+                try Row.fetchAll(
+                    database, sql: columns + " WHERE cluster = '' OR cluster = ? ORDER BY id", arguments: [cluster])
+            } else {
+                try Row.fetchAll(database, sql: columns + " ORDER BY id")
+            }
+        return try rows.map { row in
             let der: Data = row["certificate"]
             let cluster: String = row["cluster"]
             return AuthorityRecord(

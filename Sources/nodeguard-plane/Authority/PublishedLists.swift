@@ -3,8 +3,8 @@ import GRDB
 import X509
 
 /// The CRLs that the nodes of a cluster get: its own authority's, then the root's, which would revoke the first; then,
-/// while there are others, those of the others that are trusted. Each is signed when somebody was revoked or half of its
-/// time is over, and is the same for all until then.
+/// while there are others, those of the others that are trusted. Each is signed when somebody was revoked or half of
+/// its time is over, and is the same for all until then.
 struct PublishedLists: Sendable {
     /// An entity tag (RFC 9110 §8.8.3).
     let tag: String

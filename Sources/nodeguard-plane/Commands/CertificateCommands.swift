@@ -152,8 +152,8 @@ struct RevokeCommand: ParsableCommand {
         print(
             """
             The authority \(digits) of \(cluster) is revoked, and another issues in its place.
-            Listeners of \(cluster) that say crl: [cluster] and look up whole chains refuse everything that it has issued,
-            and end its sessions. Its nodes renew by themselves; applications need new certificates.
+            Listeners of \(cluster) that say crl: [cluster] and look up whole chains refuse everything that it has
+            issued, and end its sessions. Its nodes renew by themselves; applications need new certificates.
             """)
         return true
     }

@@ -63,8 +63,8 @@ final class RevocationNews: Sendable {
         release { _ in true }
     }
 
-    /// What those who wait have seen: of the lists, and of whom to trust, which an answer names as well. nil: a list has
-    /// to be made.
+    /// What those who wait have seen: of the lists, and of whom to trust, which an answer names as well. nil: a list
+    /// has to be made.
     static func mark(of cluster: String, now: Int64, _ database: Database) throws -> String? {
         guard let tag = try PublishedLists.tag(of: cluster, now: now, database) else { return nil }
         return try tag + TrustRevision.current(of: cluster, database)

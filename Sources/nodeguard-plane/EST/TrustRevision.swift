@@ -19,9 +19,7 @@ enum TrustRevision {
         let rotation = try Row.fetchOne(
             database, sql: "SELECT id, phase, pace, changed_at FROM rotations ORDER BY id DESC LIMIT 1")
         var words: [String] = []
-        if let authorities {
-            words += [text(authorities["newest"]), text(authorities["revoked"])]
-        }
+        if let authorities { words += [text(authorities["newest"]), text(authorities["revoked"])] }
         if let rotation {
             words += [text(rotation["id"]), rotation["phase"], rotation["pace"], text(rotation["changed_at"])]
         }

@@ -89,7 +89,9 @@ import Testing
 
     @Test func `is taken about once a second, and no more`() throws {
         var statuses: [Int] = []
-        for generation in 1...45 { statuses.append(try send(report(Int64(generation))).status) }
+        while statuses.count < 300, statuses.last != 429 {
+            statuses.append(try send(report(Int64(statuses.count) + 1)).status)
+        }
         #expect(statuses.prefix(30).allSatisfy { $0 == 204 })
         #expect(statuses.contains(429))
     }

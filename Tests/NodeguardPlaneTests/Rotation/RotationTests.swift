@@ -32,7 +32,8 @@ private struct Scene {
         let listener = ObservedState.Listener(
             name: "ysql", isTunnel: false, roles: ["database"],
             trust: .init(
-                bundle: trust.bundle, anchors: anchors.filter { !$0.isSelfSigned }.map { hex($0.fingerprint) }.sorted()),
+                bundle: trust.bundle,
+                anchors: anchors.filter { !$0.isSelfSigned }.map { hex($0.fingerprint) }.sorted()),
             served: nil, issuers: [], unknownCA: alerts, unknownIssuers: 0)
         let state = ObservedState(
             version: "1", instance: String(repeating: "ab", count: 16), boot: "", generation: generation,

@@ -13,8 +13,8 @@ package struct Membership: Codable, Sendable, Equatable {
     }
 }
 
-/// The authorities that this node trusts, and its membership: `trust/g<N>/{anchors.pem,meta.json}`, and `cross.pem` while
-/// one root follows another.
+/// The authorities that this node trusts, and its membership: `trust/g<N>/{anchors.pem,meta.json}`, and `cross.pem`
+/// while one root follows another.
 package struct TrustStore: Sendable {
     private struct Meta: Codable {
         var schema = 1
