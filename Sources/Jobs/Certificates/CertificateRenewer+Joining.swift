@@ -11,6 +11,8 @@ struct Joining: Sendable {
     let digest: String
     var anchors: TrustAnchors?
     var hints: [Certificate] = []
+    /// All that the plane hands out.
+    var offered: [Certificate] = []
 
     var bundle: JoinBundle { offer.bundle }
 
@@ -117,7 +119,11 @@ extension CertificateRenewer {
             compareClock(verified.serverTime)
             // Another bundle may have come meanwhile: it has its own pin.
             guard joining?.offer == attempt.offer else { return }
-            joining?.anchors = roots
+            // What the pinned root vouches for is trusted from the beginning.
+            let all = Succession(
+                of: roots.certificates, pins: attempt.bundle.pins, offered: verified.certificates, now: seconds)
+            joining?.anchors = try anchors(all.anchors)
+            joining?.offered = verified.certificates
             joining?.hints = PlaneTrust.hints(among: verified.certificates)
             node.machine.authoritiesConfirmed()
         } catch {

@@ -176,6 +176,8 @@ extension CertificateRenewer {
         // A role that was under way at the same time may have added to it.
         let base = plan.joining == nil ? trust ?? plan.trust : plan.trust
         try extendTrust(base, isNew: plan.joining != nil, verifiedChain: identity.chain)
+        // Who joins while the root is changed trusts from the beginning whom the others trust.
+        if let offered = plan.joining?.offered, let trust { try followRoots(of: trust, offered: offered) }
         let digest = plan.joining?.digest ?? certificate.stored?.joinedWith
         let stored = try storing { () throws(StoreError) in
             try certificate.store.publish(identity, joinedWith: digest)

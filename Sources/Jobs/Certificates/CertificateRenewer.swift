@@ -31,6 +31,9 @@ package actor CertificateRenewer: QueueConfined {
     /// What the plane's client was last given.
     var applied: AppliedCredentials?
     var trustRefreshed = -Double.infinity
+    /// The plane has said that what it hands out is new, and it was not fetched since.
+    var hasTrustNews = false
+    var newsPause = CertificateRenewer.newsPauses.lowerBound
     /// What the plane handed out last: for building chains, trusted for nothing.
     var hints: [Certificate] = []
     var trustMachine: TrustStateMachine
@@ -93,6 +96,7 @@ package actor CertificateRenewer: QueueConfined {
     /// Puts into service what lies on the disk. Damage becomes a health reason, never a failure to start.
     package func start() async {
         for certificate in managed { reports.prepare(role: certificate.role) }
+        plane?.trustNews.tell { [weak self] in self?.submit { $0.trustNewsCame() } }
         loadTrust()
         loadLedger()
         await keys.start()
@@ -180,14 +184,6 @@ package actor CertificateRenewer: QueueConfined {
         }
     }
 
-    private func keepTrust() async {
-        while !isEnding {
-            let usual = now + 6 * 3600 * (1 + Double.random(in: -0.1...0.1))
-            let time = min(usual, trustMachine.nextLook(at: now) ?? usual)
-            if await trustAlarm.wait(untilUnixSeconds: time) == .elapsed { await refreshTrust(atLeastAfter: 0) }
-        }
-    }
-
     // MARK: what lies on the disk
 
     private func loadLedger() {
@@ -251,12 +247,19 @@ package actor CertificateRenewer: QueueConfined {
             Validity(leaf), jitter: RenewalJitter.fraction(node: configuration.node, serial: leaf.serial),
             random: .random(in: 0..<1), isNew: isNew, at: now)
         guard Double(leaf.notAfter) > now else { return }
-        if !certificate.isNode {
-            receiver.identity(certificate.role, stored.identity)
-            receiver.inService(certificate.role, stored.identity)
-        }
+        handOut(certificate)
         reports.published(leaf, role: certificate.role, generation: stored.generation)
         reports.arrived(leaf, role: certificate.role, isOld: certificate.machine.isOldOnArrival)
+    }
+
+    /// With what goes with its chain at this time.
+    func handOut(_ certificate: ManagedCertificate) {
+        guard !certificate.isNode, let stored = certificate.stored?.identity else { return }
+        let chain = Succession.shown(stored.chain, trust?.crossCertificates ?? [])
+        // A chain that would be too long is shown as it was issued.
+        let identity = chain == stored.chain ? stored : (try? TLSIdentity(chain: chain, key: stored.key)) ?? stored
+        receiver.identity(certificate.role, identity)
+        receiver.inService(certificate.role, identity)
     }
 
     func report() {

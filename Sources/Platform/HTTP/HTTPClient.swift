@@ -13,18 +13,24 @@ package actor HTTPClient: LaneResident {
     package let poller: Poller
     private let trust: ClientTrust
     private let identity: TLSIdentity?
+    private let onResponse: (@Sendable (HTTPResponse) -> Void)?
     private let transfers: Transfers
     private var nextNumber: UInt64 = 0
     private var underWay = 0
     private var isClosed = false
     private var drained: [CheckedContinuation<Void, Never>] = []
 
-    /// Becomes the resident of `lane`. `identity`: our certificate, never with provisional trust.
-    package init(lane: Lane, trust: ClientTrust, identity: TLSIdentity?) {
+    /// Becomes the resident of `lane`. `identity`: our certificate, never with provisional trust. `onResponse`: told of
+    /// each answer before who asked for it; it must return at once.
+    package init(
+        lane: Lane, trust: ClientTrust, identity: TLSIdentity?,
+        onResponse: (@Sendable (HTTPResponse) -> Void)? = nil
+    ) {
         if case .provisional = trust { precondition(identity == nil, "a provisional client has no identity") }
         self.lane = lane
         self.trust = trust
         self.identity = identity
+        self.onResponse = onResponse
         poller = Poller(lane: lane)
         transfers = Transfers(poller: poller)
         lane.start(self)
@@ -50,7 +56,9 @@ package actor HTTPClient: LaneResident {
             for waiting in drained { waiting.resume() }
             drained = []
         }
-        return try result.get()
+        let response = try result.get()
+        onResponse?(response)
+        return response
     }
 
     private func begin(_ request: HTTPRequest, _ number: UInt64, _ waiter: Transfer.Waiter) {

@@ -110,7 +110,8 @@ package final class RevocationList: Sendable {
         fingerprint = fields.fingerprint
         origin = Origin(issuer: fields.issuer, authorityKey: fields.authorityKey, scope: fields.scope)
         issuerName = name.release()
-        let named = issuers.filter(isNamed)
+        let key = origin.authorityKey.isEmpty ? nil : keyIdentifier(in: origin.authorityKey)
+        let named = issuers.filter { isNamed($0) && $0.mayHave(keyIdentifier: key) }
         guard named.isEmpty || named.contains(where: isSigned) else {
             throw OpenSSLError("read a CRL", "its signature is not that of \(issuer)")
         }
@@ -169,6 +170,28 @@ package final class RevocationList: Sendable {
 
 extension RevocationList: CustomStringConvertible {
     package var description: String { "CRL \(number ?? "without number") of \(issuer)" }
+}
+
+/// Of an authority key identifier (RFC 5280 §5.2.1); nil: it has none, or cannot be decoded.
+private func keyIdentifier(in extensionValue: [UInt8]) -> [UInt8]? {
+    defer { ErrorStack.clear() }
+    return extensionValue.withUnsafeBufferPointer { bytes -> [UInt8]? in
+        var next = bytes.baseAddress
+        guard let decoded = d2i_AUTHORITY_KEYID(nil, &next, bytes.count) else { return nil }
+        defer { AUTHORITY_KEYID_free(decoded) }
+        return decoded.pointee.keyid.map { octets in
+            Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(octets), count: Int(ASN1_STRING_length(octets))))
+        }
+    }
+}
+
+extension Certificate {
+    /// False if the key is told to be another: a root and the one that follows it have one name and two keys.
+    fileprivate func mayHave(keyIdentifier wanted: [UInt8]?) -> Bool {
+        guard let wanted, let own = X509_get0_subject_key_id(pointer) else { return true }
+        return wanted.elementsEqual(
+            UnsafeBufferPointer(start: ASN1_STRING_get0_data(own), count: Int(ASN1_STRING_length(own))))
+    }
 }
 
 /// OpenSSL's form of a Name, which compares as RFC 5280 §7.1 wants; dropped unless released.

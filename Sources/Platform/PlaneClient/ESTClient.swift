@@ -8,6 +8,8 @@ import PlaneAPI
 package struct Authorities: Sendable {
     package let certificates: [Certificate]
     package let serverTime: Int64?
+    /// Which certificates of this node the plane wants to be replaced before they are due.
+    package var renewals: [RenewalWindow] = []
 }
 
 /// EST (RFC 7030, RFC 8951) against any server.
@@ -40,7 +42,8 @@ package enum ESTClient {
         let response = try await answer(to: request, client, doing: what)
         return Authorities(
             certificates: try certificates(in: response, doing: what),
-            serverTime: response.header("date").flatMap(HTTPDate.parse))
+            serverTime: response.header("date").flatMap(HTTPDate.parse),
+            renewals: response.header(TrustNews.renewalHeader).map(RenewalWindow.all) ?? [])
     }
 
     /// What the server wishes to find in a request at this label (RFC 7030 §4.5). One that has no wishes, or tells

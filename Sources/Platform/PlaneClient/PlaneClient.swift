@@ -22,6 +22,7 @@ package actor PlaneClient: QueueConfined {
     package nonisolated let estURL: String
     /// Of each call to EST, from its beginning to the last byte of the answer.
     package nonisolated let estTimeout: Duration
+    package nonisolated let trustNews = TrustNewsWatch()
     private let estUser: String
     private var client: HTTPClient?
     private var hasIdentity = false
@@ -46,7 +47,9 @@ package actor PlaneClient: QueueConfined {
         let old = client
         hasIdentity = identity != nil
         generation += 1
-        client = HTTPClient(lane: Lane(label: "plane-\(generation)"), trust: .anchors(trust), identity: identity)
+        client = HTTPClient(
+            lane: Lane(label: "plane-\(generation)"), trust: .anchors(trust), identity: identity,
+            onResponse: { [trustNews] in trustNews.heard($0) })
         // Its last answers may still be on their way, and nobody should wait for them here.
         if let old { Task { await old.retire() } }
     }

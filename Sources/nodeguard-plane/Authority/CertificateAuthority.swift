@@ -37,13 +37,16 @@ struct CertificateAuthority: Sendable {
         try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: path)
     }
 
-    static func makeRoot(now: Int64) throws -> CertificateAuthority {
+    /// `named`: as its predecessor; nil: after its key.
+    static func makeRoot(named known: DistinguishedName? = nil, now: Int64) throws -> CertificateAuthority {
         let key = P256.Signing.PrivateKey()
         let digest = SHA256.hash(data: key.publicKey.derRepresentation)
-        let name = try DistinguishedName {
-            OrganizationName("nodeguard")
-            CommonName("nodeguard root \(Hex.lower(digest.prefix(4)))")
-        }
+        let name =
+            try known
+            ?? DistinguishedName {
+                OrganizationName("nodeguard")
+                CommonName("nodeguard root \(Hex.lower(digest.prefix(4)))")
+            }
         let publicKey = Certificate.PublicKey(key.publicKey)
         let certificate = try Certificate(
             version: .v3, serialNumber: randomSerial(), publicKey: publicKey,
@@ -107,11 +110,11 @@ struct CertificateAuthority: Sendable {
         AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier)
     }
 
-    var publicKeyDigest: [UInt8] { Array(SHA256.hash(data: key.publicKey.derRepresentation)) }
-
     var pem: String { certificate.pemText }
 
-    private static func authorityExtensions(
+    var signingKey: Certificate.PrivateKey { Certificate.PrivateKey(key) }
+
+    static func authorityExtensions(
         publicKey: Certificate.PublicKey, issuer: Certificate.PublicKey, pathLength: Int
     ) throws -> Certificate.Extensions {
         try Certificate.Extensions([
@@ -125,7 +128,7 @@ struct CertificateAuthority: Sendable {
     }
 
     /// 128 bits, positive and of full length, so that the text form has a fixed width.
-    private static func randomSerial() -> Certificate.SerialNumber {
+    static func randomSerial() -> Certificate.SerialNumber {
         var bytes = RandomBytes.make(16)
         bytes[0] = bytes[0] & 0x7F | 0x40
         return Certificate.SerialNumber(bytes: bytes)
@@ -161,6 +164,12 @@ enum CertificateUsage: String, Sendable, CaseIterable, Comparable {
 }
 
 extension Certificate {
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    var publicKeyDigest: [UInt8] { Array(SHA256.hash(data: publicKey.subjectPublicKeyInfoBytes)) }
+
+    /// As join bundles have it.
+    var pin: String { "sha256:" + Hex.lower(publicKeyDigest) }
+
     var serialText: String { Hex.upper(serialNumber.bytes) }
 
     var derBytes: [UInt8] {

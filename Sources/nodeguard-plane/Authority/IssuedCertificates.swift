@@ -14,17 +14,21 @@ enum IssuedCertificates {
         var role: String?
     }
 
-    static func record(_ certificate: Certificate, of holder: Holder, _ database: Database) throws {
+    /// `authority`: who signed it.
+    static func record(
+        _ certificate: Certificate, of holder: Holder, by authority: AuthorityRecord, _ database: Database
+    ) throws {
         let der = try certificate.derBytes
         try database.execute(
             sql: """
-                INSERT INTO certificates (serial, fingerprint, kind, cluster, holder, role, not_before, not_after, der)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO certificates (
+                    serial, fingerprint, kind, cluster, holder, role, not_before, not_after, der, authority)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 certificate.serialText, fingerprint(der), holder.kind.rawValue, holder.cluster, holder.name,
                 holder.role,
-                certificate.notBeforeSeconds, certificate.notAfterSeconds, Data(der),
+                certificate.notBeforeSeconds, certificate.notAfterSeconds, Data(der), authority.id,
             ])
     }
 

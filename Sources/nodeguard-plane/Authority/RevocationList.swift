@@ -7,14 +7,23 @@ struct RevokedCertificate {
     let serial: [UInt8]
     let at: Int64
 
-    static func all(in cluster: String, now: Int64, _ database: Database) throws -> [RevokedCertificate] {
+    /// Of an intermediate, the leaves that it issued; of a root, the intermediates.
+    static func all(by authority: AuthorityRecord, now: Int64, _ database: Database) throws -> [RevokedCertificate] {
+        guard let cluster = authority.cluster else {
+            return try AuthorityRecord.all(database).compactMap { record in
+                guard record.root == authority.id, let at = record.revokedAt,
+                    record.certificate.notAfterSeconds > now
+                else { return nil }
+                return RevokedCertificate(serial: Array(record.certificate.serialNumber.bytes), at: at)
+            }
+        }
         let rows = try Row.fetchAll(
             database,
             sql: """
                 SELECT serial, revoked_at FROM certificates
-                WHERE cluster = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial
+                WHERE cluster = ? AND authority = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial
                 """,
-            arguments: [cluster, now])
+            arguments: [cluster, authority.id, now])
         return rows.compactMap { row in
             Hex.decode(row["serial"] as String).map { RevokedCertificate(serial: $0, at: row["revoked_at"]) }
         }

@@ -1,13 +1,17 @@
 import ArgumentParser
 import Crypto
 import FoundationEssentials
+import SwiftASN1
 import X509
 
 struct ClientCertificateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "client-certificate",
         abstract: "Make a certificate for an application or a person.",
-        discussion: "Writes client.crt (with its issuer), client.key (0600) and ca.crt (the root) into a folder.")
+        discussion: """
+            Writes client.crt (with its issuer), client.key (0600) and ca.crt (the root; both while it is being \
+            changed) into a folder.
+            """)
 
     @Option(help: "The cluster whose listeners it is for.") var cluster: String
     @Option(help: "The common name.") var name: String
@@ -40,41 +44,45 @@ struct ClientCertificateCommand: ParsableCommand {
                 SubjectAlternativeNames([.uniformResourceIdentifier(uri)]),
                 critical: false),
             usages: [.client], lifetime: Int64(days) * 86_400)
-        let (certificate, issuer) = try state.database.write { database in
+        let (certificate, chain, roots) = try state.database.write { database in
             try state.requireCluster(cluster, database)
-            guard let authority = try state.authority(of: cluster, database) else {
+            let inForce = try AuthoritiesInForce(database)
+            guard let issuer = inForce.issuer(of: cluster, for: nil) else {
                 throw PlaneProblem("the cluster \(cluster) has no authority", remedy: "restore the state folder")
             }
-            let certificate = try authority.issue(profile, now: UnixTime.now)
+            let certificate = try issuer.load(from: state.directory).issue(profile, now: UnixTime.now)
             try IssuedCertificates.record(
-                certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), database)
+                certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), by: issuer,
+                database)
             try state.log.record(
                 PlaneEvent(
                     name: "client-certificate.issue", actor: .caller, cluster: cluster,
                     detail: "\(certificate.subject), \(uri), serial \(certificate.serialText), "
                         + "until \(UnixTime.text(certificate.notAfterSeconds))"),
                 now: UnixTime.now, database)
-            return (certificate, authority)
+            return (certificate, inForce.chain(above: issuer), inForce.roots)
         }
         try StateFile.makeFolder(out)
         try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: out + "/client.key")
-        try StateFile.write(Array((certificate.pemText + issuer.pem).utf8), to: out + "/client.crt", mode: 0o644)
-        try StateFile.write(Array(state.root.pem.utf8), to: out + "/ca.crt", mode: 0o644)
+        let above = try chain.map { try Certificate(derEncoded: $0).pemText }.joined()
+        try StateFile.write(Array((certificate.pemText + above).utf8), to: out + "/client.crt", mode: 0o644)
+        try StateFile.write(Array(roots.map(\.certificate.pemText).joined().utf8), to: out + "/ca.crt", mode: 0o644)
         print("\(out)/client.crt is \(certificate.subject), serial \(certificate.serialText)")
     }
 }
 
 struct TrustCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trust", abstract: "Write the root certificate, and print its pin.")
+        commandName: "trust", abstract: "Write the root certificate, and print its pin.",
+        discussion: "While the root is being changed, those of both roots, a pin on each line.")
 
     @Option(help: "The file to write.") var out: String
     @OptionGroup var state: StateOption
 
     func run() throws {
-        let state = try state.open()
-        try StateFile.write(Array(state.root.pem.utf8), to: out, mode: 0o644)
-        print(state.pin)
+        let roots = try state.open().database.read { try AuthoritiesInForce($0).roots }
+        try StateFile.write(Array(roots.map(\.certificate.pemText).joined().utf8), to: out, mode: 0o644)
+        for root in roots { print(root.certificate.pin) }
     }
 }
 
@@ -92,11 +100,12 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         let state = try state.open()
         let digits = serial.replacing(":", with: "").uppercased()
+        if try revokeAuthority(digits, state) { return }
         let (cluster, url) = try state.database.write { database in
             guard let cluster = try IssuedCertificates.revoke(serial: digits, now: UnixTime.now, database) else {
                 throw PlaneProblem(
                     "no certificate \(digits) that could be revoked",
-                    remedy: "`nodeguard-plane nodes` shows the serials")
+                    remedy: "`nodeguard-plane nodes` and `cluster list` show the serials")
             }
             try state.log.record(
                 PlaneEvent(
@@ -114,5 +123,37 @@ struct RevokeCommand: ParsableCommand {
             CRL (it ends after \(RevocationList.lifetime / 86_400) days) is at
                 \(plane)/v1/clusters/\(cluster)/crl
             """)
+    }
+
+    /// False: it is no authority's. A cluster never stands without one: its successor is made in the same step.
+    private func revokeAuthority(_ digits: String, _ state: PlaneState) throws -> Bool {
+        let now = UnixTime.now
+        let cluster = try state.database.write { database -> String? in
+            let inForce = try AuthoritiesInForce(database)
+            guard let record = inForce.records.first(where: { $0.certificate.serialText == digits }) else { return nil }
+            guard let cluster = record.cluster, let root = inForce.record(record.root) else {
+                throw PlaneProblem(
+                    "\(digits) is a root, which no list can revoke", remedy: "change it with `rotate-ca start`")
+            }
+            guard record.revokedAt == nil else {
+                throw PlaneProblem("\(digits) was revoked before", remedy: "nothing was changed")
+            }
+            try AuthorityRecord.revoke(record, now: now, database)
+            let next = try state.addIntermediate(of: cluster, under: root, now: now, database)
+            try state.log.record(
+                PlaneEvent(
+                    name: "authority.revoke", actor: .caller, cluster: cluster,
+                    detail: "serial \(digits); its successor is \(next.certificate.serialText)"),
+                now: now, database)
+            return cluster
+        }
+        guard let cluster else { return false }
+        print(
+            """
+            The authority \(digits) of \(cluster) is revoked, and another issues in its place.
+            Listeners of \(cluster) that say crl: [cluster] and look up whole chains refuse everything that it has
+            issued, and end its sessions. Its nodes renew by themselves; applications need new certificates.
+            """)
+        return true
     }
 }

@@ -45,21 +45,32 @@ struct ClusterCommand: ParsableCommand {
             let name: String
             let nodes: Int
             let created: String
+            /// Serial numbers of its authorities, the issuing one first.
+            let authorities: [String]
         }
 
         func run() throws {
             let lines = try state.open().database.read { database in
-                try Row.fetchAll(
+                let inForce = try AuthoritiesInForce(database)
+                return try Row.fetchAll(
                     database,
                     sql: """
                         SELECT name, created_at, (SELECT count(*) FROM nodes WHERE cluster = clusters.name) AS nodes
                         FROM clusters ORDER BY name
                         """
-                ).map { Line(name: $0["name"], nodes: $0["nodes"], created: UnixTime.text($0["created_at"])) }
+                ).map { row in
+                    let name: String = row["name"]
+                    let own = inForce.intermediates(of: name).filter { $0.revokedAt == nil }
+                    return Line(
+                        name: name, nodes: row["nodes"], created: UnixTime.text(row["created_at"]),
+                        authorities: own.map(\.certificate.serialText))
+                }
             }
             if json { return try JSONOutput.print(lines) }
-            var table = TextTable(["CLUSTER", "NODES", "CREATED"])
-            for line in lines { table.add([line.name, String(line.nodes), line.created]) }
+            var table = TextTable(["CLUSTER", "NODES", "CREATED", "AUTHORITIES"])
+            for line in lines {
+                table.add([line.name, String(line.nodes), line.created, line.authorities.joined(separator: " ")])
+            }
             print(table)
         }
     }

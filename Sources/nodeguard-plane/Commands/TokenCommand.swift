@@ -39,7 +39,9 @@ struct TokenCommand: ParsableCommand {
                         name: "token.create", actor: .caller, cluster: cluster, node: node,
                         detail: "token \(token.id), for \(url), to be used within \(ttl.defaultValueDescription)"),
                     now: UnixTime.now, database)
-                return JoinBundle(url: url, cluster: cluster, node: node, pins: [state.pin], token: token.text)
+                return JoinBundle(
+                    url: url, cluster: cluster, node: node, pins: try AuthoritiesInForce(database).pins,
+                    token: token.text)
             }
             print(try bundle.text)
         }

@@ -23,7 +23,10 @@ struct ConfigurationKey: Sendable {
             database, sql: "SELECT certificate FROM configuration_keys WHERE cluster = ?", arguments: [cluster])
         guard let der else { return try make(for: cluster, state, by: actor, now: now, database) }
         let certificate = try Certificate(derEncoded: Array(der))
-        guard certificate.notAfterSeconds - now > lifetime / 2 else {
+        // One that another root has certified ends with that root.
+        let isOfRoot = try AuthoritiesInForce(database).planeRoot?.certificate.publicKey
+            .isValidSignature(certificate.signature, for: certificate)
+        guard certificate.notAfterSeconds - now > lifetime / 2, isOfRoot == true else {
             return try make(for: cluster, state, by: actor, now: now, database)
         }
         let path = file(of: certificate.publicKey, cluster, state)
@@ -46,7 +49,10 @@ struct ConfigurationKey: Sendable {
     ) throws -> ConfigurationKey {
         let key = P256.Signing.PrivateKey()
         let publicKey = Certificate.PublicKey(key.publicKey)
-        let certificate = try state.root.issue(
+        guard let root = try AuthoritiesInForce(of: cluster, database).planeRoot else {
+            throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
+        }
+        let certificate = try root.load(from: state.directory).issue(
             CertificateProfile(
                 subject: try DistinguishedName {
                     OrganizationName(cluster)

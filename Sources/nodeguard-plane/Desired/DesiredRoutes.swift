@@ -31,6 +31,9 @@ struct DesiredRoutes: Sendable {
             if isApplied { LongPoll.say(seconds, in: &headers) }
         }
         headers[.eTag] = Self.tag(signed)
+        if let name = TrustRevision.header {
+            headers[name] = try await calls.state.database.read { try TrustRevision.current(of: cluster, $0) }
+        }
         if LongPoll.isKnown(Self.tag(signed), known) { return Response(status: .notModified, headers: headers) }
         guard let signed else { return Response(status: .noContent, headers: headers) }
         headers[.contentType] = DesiredState.envelopeType

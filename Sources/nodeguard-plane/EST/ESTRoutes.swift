@@ -23,7 +23,7 @@ struct ESTRoutes: Sendable {
         try await calls.answer("est.read", context, .anybody) { _ in
             let label = try label(context)
             switch context.parameters.get("operation") {
-            case EST.Operation.authorities.rawValue: return try await authorities(label)
+            case EST.Operation.authorities.rawValue: return try await authorities(label, context)
             // No wishes beyond what the operator allowed: 204 (RFC 7030 §4.5.2).
             case EST.Operation.attributes.rawValue: return Response(status: .noContent)
             default: throw Self.unknownOperation
@@ -31,11 +31,24 @@ struct ESTRoutes: Sendable {
         }
     }
 
-    private func authorities(_ label: ESTLabel) async throws -> Response {
-        let state = calls.state
-        let intermediate = try await state.database.read { try state.authority(of: label.cluster, $0)?.der }
-        guard let intermediate else { throw Refusal.unknownLabel(label.cluster) }
-        return Self.response(try CertificateBag([state.root.der, intermediate]))
+    /// Roots and intermediates that are trusted, and the roots' words for each other (RFC 7030 §4.1.3). A node of the
+    /// cluster hears as well what it is to renew.
+    private func authorities(_ label: ESTLabel, _ context: PlaneRequestContext) async throws -> Response {
+        let caller = try? await calls.identify(context)
+        let (bundle, revision, renewals) = try await calls.state.database.read { database in
+            let inForce = try AuthoritiesInForce(of: label.cluster, database)
+            let renewals = caller.map { inForce.renewals(of: $0.place, in: $0.cluster) } ?? []
+            return (
+                inForce.bundle(of: label.cluster), try TrustRevision.current(of: label.cluster, database), renewals
+            )
+        }
+        guard let bundle else { throw Refusal.unknownLabel(label.cluster) }
+        var response = Self.response(try CertificateBag(bundle))
+        guard let caller, caller.cluster == label.cluster else { return response }
+        if !renewals.isEmpty, let name = TrustRevision.renewalHeader {
+            response.headers[name] = RenewalWindow.text(of: renewals)
+        }
+        return response.telling(revision)
     }
 
     private func post(_ request: Request, _ context: PlaneRequestContext) async throws -> Response {

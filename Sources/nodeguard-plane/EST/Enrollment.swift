@@ -81,7 +81,8 @@ struct Enrollment: Sendable {
         _ name: String = "certificate.issue", to node: String, by actor: PlaneEvent.Actor, now: Int64,
         _ database: Database
     ) throws -> Certificate {
-        guard let authority = try state.authority(of: label.cluster, database) else {
+        let inForce = try AuthoritiesInForce(of: label.cluster, database)
+        guard let issuer = inForce.issuer(of: label.cluster, for: "\(label.cluster)/\(node)") else {
             throw Refusal.unknownLabel(label.cluster)
         }
         let policy = try IssuancePolicy.find(cluster: label.cluster, node: node, role: label.role, database)
@@ -94,8 +95,8 @@ struct Enrollment: Sendable {
         guard try IssuedCertificates.count(of: holder, since: now - 3600, database) < Self.hourlyLimit else {
             throw Refusal.tooMany("\(node) asked for more than \(Self.hourlyLimit) certificates in an hour", after: 600)
         }
-        let certificate = try authority.issue(policy.decide(request), now: now)
-        try IssuedCertificates.record(certificate, of: holder, database)
+        let certificate = try issuer.load(from: state.directory).issue(policy.decide(request), now: now)
+        try IssuedCertificates.record(certificate, of: holder, by: issuer, database)
         try state.log.record(
             PlaneEvent(
                 name: name, actor: actor, cluster: label.cluster, node: node,

@@ -53,10 +53,20 @@ final class RevocationNews: Sendable {
         release { clusters.contains($0.cluster) && tags[$0.cluster] != $0.tag || $0.deadline <= now }
     }
 
+    /// Lets everybody go on: something else is new, of which each answer tells.
+    func wake() { release { _ in true } }
+
     /// Nobody waits any more: the plane ends.
     func close() {
         state.withLock { $0.isClosed = true }
         release { _ in true }
+    }
+
+    /// What those who wait have seen: of the lists, and of whom to trust, which an answer names as well. nil: a list
+    /// has to be made.
+    static func mark(of cluster: String, now: Int64, _ database: Database) throws -> String? {
+        guard let tag = try PublishedLists.tag(of: cluster, now: now, database) else { return nil }
+        return try tag + TrustRevision.current(of: cluster, database)
     }
 
     private func release(_ isOver: (Waiter) -> Bool) {

@@ -20,18 +20,27 @@ struct RevocationRoutes: Sendable {
         var lists = try await current(cluster)
         var headers: HTTPFields = [.cacheControl: "no-cache"]
         let known = request.headers[.ifNoneMatch]
-        if let (node, seconds) = await wait(of: request, context) {
+        let caller = try? await calls.identify(context)
+        if let (node, seconds) = Self.wait(of: request, caller) {
             var isApplied = true
             if LongPoll.isKnown(lists.tag, known) {
-                isApplied = await news.wait(for: cluster, after: lists.tag, seconds: seconds, as: node)
+                let mark = try await lists.tag + revision(of: cluster)
+                isApplied = await news.wait(for: cluster, after: mark, seconds: seconds, as: node.serial)
                 lists = try await current(cluster)
             }
             if isApplied { LongPoll.say(seconds, in: &headers) }
         }
         headers[.eTag] = lists.tag
+        if let caller, let name = TrustRevision.header {
+            headers[name] = try await revision(of: caller.cluster)
+        }
         if LongPoll.isKnown(lists.tag, known) { return Response(status: .notModified, headers: headers) }
         headers[.contentType] = RevocationLists.contentType
         return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: lists.bytes)))
+    }
+
+    private func revision(of cluster: String) async throws -> String {
+        try await calls.state.database.read { try TrustRevision.current(of: cluster, $0) }
     }
 
     private func current(_ cluster: String) async throws -> PublishedLists {
@@ -42,11 +51,10 @@ struct RevocationRoutes: Sendable {
     }
 
     /// `Prefer: wait=N`; nil: none, or from somebody who has no certificate of ours and may not keep a place here.
-    private func wait(
-        of request: Request, _ context: PlaneRequestContext
-    ) async -> (node: String, seconds: Int)? {
-        guard let seconds = LongPoll.seconds(of: request, longest: RevocationLists.longestWait),
-            let node = try? await calls.identify(context)?.serial
+    private static func wait(
+        of request: Request, _ caller: NodeIdentity?
+    ) -> (node: NodeIdentity, seconds: Int)? {
+        guard let seconds = LongPoll.seconds(of: request, longest: RevocationLists.longestWait), let node = caller
         else { return nil }
         return (node, seconds)
     }

@@ -31,9 +31,11 @@ struct ObservedRoutes: Sendable {
             throw Refusal.malformedRequest("the body is not the JSON of a report")
         }
         if let flaw = report.flaw { throw Refusal.unprocessable("report-not-valid", flaw) }
-        let log = calls.state.log
-        try await calls.state.database.write {
-            try ObservedReports.take(report, bytes, from: identity, log, now: UnixTime.now, $0)
+        let state = calls.state
+        try await state.database.write { database in
+            let now = UnixTime.now
+            try ObservedReports.take(report, bytes, from: identity, state.log, now: now, database)
+            try RotationSteps(state: state, actor: identity.actor, now: now).reported(by: identity.place, database)
         }
     }
 }

@@ -37,7 +37,7 @@ struct Calls: Sendable {
         var identity: NodeIdentity?
         do {
             if callers == .identified { identity = try await identify(context) }
-            return try await body(identity)
+            return try await body(identity).telling(identity?.trustRevision)
         } catch let refusal as Refusal {
             return try await refuse(refusal, action, identity, callers, context)
         } catch StoreProblem.unstorableText {

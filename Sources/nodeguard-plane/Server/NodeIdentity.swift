@@ -10,6 +10,11 @@ struct NodeIdentity: Sendable {
     let node: String
     let serial: String
     let certificate: Certificate
+    /// What it is told with each answer.
+    let trustRevision: String
+
+    /// Among all nodes of this plane.
+    var place: String { "\(cluster)/\(node)" }
 
     var actor: PlaneEvent.Actor { .node(serial: serial) }
 
@@ -36,7 +41,8 @@ struct NodeIdentity: Sendable {
         }
         return NodeIdentity(
             cluster: found.holder.cluster, node: found.holder.name, serial: found.serial,
-            certificate: try Certificate(derEncoded: der))
+            certificate: try Certificate(derEncoded: der),
+            trustRevision: try TrustRevision.current(of: found.holder.cluster, database))
     }
 
     func require(cluster label: String) throws(Refusal) {

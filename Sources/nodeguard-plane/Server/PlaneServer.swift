@@ -17,6 +17,7 @@ struct PlaneServer: Sendable {
     private let news = RevocationNews()
     private let desiredNews = RevocationNews()
     private let desiredTags = DesiredTags()
+    private let trustWatch = TrustWatch()
     private let calls: Calls
 
     init(state: PlaneState, listen: ListenAddress, names: [String], logger: Logger) {
@@ -116,18 +117,19 @@ struct PlaneServer: Sendable {
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         return loop.scheduleRepeatedAsyncTask(
             initialDelay: RevocationNews.interval, delay: RevocationNews.interval
-        ) { [state, logger, news, desiredNews, desiredTags] _ in
+        ) { [state, logger, news, desiredNews, desiredTags, trustWatch] _ in
             NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
                 do {
                     try news.look { cluster in
                         try state.database.read {
-                            try PublishedLists.tag(of: cluster, state, now: UnixTime.now, $0)
+                            try RevocationNews.mark(of: cluster, now: UnixTime.now, $0)
                         }
                     }
                 } catch { logger.error("nobody can tell who is revoked", metadata: ["error": "\(error)"]) }
                 do {
                     try state.database.read { try desiredTags.refresh($0) }
                     desiredNews.look { desiredTags.tag(of: $0) }
+                    if try state.database.read({ try trustWatch.hasChanged($0) }) { desiredNews.wake() }
                 } catch { logger.error("nobody can tell what is desired", metadata: ["error": "\(error)"]) }
             }
         }

@@ -6,15 +6,29 @@ import Synchronization
 import X509
 
 /// What the plane shows and trusts in TLS: its own certificate, made from the root and renewed before two thirds of its
-/// life are over, and the root and intermediates under which nodes may (not must) show theirs. New connections get the
-/// newest.
+/// life are over, and the roots and intermediates under which nodes may (not must) show theirs. While two roots are
+/// known, the word of the other is beside the certificate, so that a node with either can verify it, in each phase of a
+/// rotation and after it. New connections get the newest.
 final class ServerCredentials: Sendable {
     static let lifetime: Int64 = 30 * 86_400
 
     private struct Current {
         let context: NIOSSLContext
         let renewAt: Int64
-        let clusters: [String]
+        let state: AuthorityState
+    }
+
+    /// What it is made from: something else makes it anew.
+    private struct AuthorityState: Equatable {
+        let root: [UInt8]
+        let cross: [UInt8]?
+        let verifying: [Int64]
+
+        init(_ inForce: AuthoritiesInForce) {
+            root = inForce.planeRoot?.der ?? []
+            cross = inForce.planeCross
+            verifying = inForce.verifying.map(\.id)
+        }
     }
 
     private let state: PlaneState
@@ -34,8 +48,8 @@ final class ServerCredentials: Sendable {
 
     /// Cheap when nothing changed; called every second or so.
     func refresh(now: Int64) throws {
-        let clusters = try state.database.read { try state.clusterNames($0) }
-        let isFresh = current.withLock { $0.clusters == clusters && now < $0.renewAt }
+        let found = try state.database.read { AuthorityState(try AuthoritiesInForce($0)) }
+        let isFresh = current.withLock { $0.state == found && now < $0.renewAt }
         if isFresh { return }
         let next = try Self.make(state: state, dns: dns, addresses: addresses, now: now)
         current.withLock { $0 = next }
@@ -48,21 +62,21 @@ final class ServerCredentials: Sendable {
         let names = SubjectAlternativeNames(
             dns.map { .dnsName($0) }
                 + addresses.map { .ipAddress(ASN1OctetString(contentBytes: $0.bytes[...])) })
-        let certificate = try state.root.issue(
+        let inForce = try state.database.read { try AuthoritiesInForce($0) }
+        guard let root = inForce.planeRoot else {
+            throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
+        }
+        let certificate = try root.load(from: state.directory).issue(
             CertificateProfile(
                 subject: try DistinguishedName { CommonName("nodeguard-plane") },
                 publicKey: Certificate.PublicKey(key.publicKey), keyEncipherment: false,
                 alternativeNames: try Certificate.Extension(names, critical: false), usages: [.server],
                 lifetime: lifetime),
             now: now)
-        let (clusters, intermediates) = try state.database.read {
-            (try state.clusterNames($0), try state.intermediates($0))
-        }
-        let trust = try ([state.root.certificate] + intermediates).map {
-            try NIOSSLCertificate(bytes: $0.derBytes, format: .der)
-        }
+        let trust = try inForce.verifying.map { try NIOSSLCertificate(bytes: $0.der, format: .der) }
+        let shown = try [certificate.derBytes] + [inForce.planeCross].compactMap { $0 }
         var configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: [.certificate(try NIOSSLCertificate(bytes: certificate.derBytes, format: .der))],
+            certificateChain: try shown.map { .certificate(try NIOSSLCertificate(bytes: $0, format: .der)) },
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der)))
         configuration.minimumTLSVersion = .tlsv12
         // A node that joins has none yet; one that is shown must verify, or the handshake fails.
@@ -71,6 +85,6 @@ final class ServerCredentials: Sendable {
         configuration.applicationProtocols = ["http/1.1"]
         return Current(
             context: try NIOSSLContext(configuration: configuration), renewAt: now + lifetime * 2 / 3,
-            clusters: clusters)
+            state: AuthorityState(inForce))
     }
 }

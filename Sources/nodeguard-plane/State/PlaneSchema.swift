@@ -23,11 +23,40 @@ enum PlaneSchema {
         migrator.registerMigration("5-desired") { database in
             try database.execute(sql: desired)
         }
-        migrator.registerMigration("grant-limits") { database in
+        migrator.registerMigration("6-grant-limits") { database in
             try database.execute(sql: grantLimits)
+        }
+        migrator.registerMigration("7-authorities-and-rotations") { database in
+            try database.execute(sql: authorities)
         }
         return migrator
     }
+
+    /// What was the one root, and the one intermediate of each cluster, are the first of many. A list of revocations
+    /// is called after its authority's number, and goes on with the number that it had.
+    private static let authorities = """
+        CREATE TABLE authorities (
+            id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, certificate BLOB NOT NULL, key_file TEXT NOT NULL UNIQUE,
+            root INTEGER NOT NULL, made_at INTEGER NOT NULL, revoked_at INTEGER);
+        INSERT INTO authorities (id, cluster, certificate, key_file, root, made_at)
+            SELECT 1, '', value, 'root.key', 1, 0 FROM settings WHERE name = 'root-certificate';
+        INSERT INTO authorities (id, cluster, certificate, key_file, root, made_at)
+            SELECT 1 + row_number() OVER (ORDER BY name), name, certificate, 'cluster-' || name || '.key', 1, created_at
+            FROM clusters;
+        ALTER TABLE certificates ADD COLUMN authority INTEGER;
+        UPDATE certificates SET authority =
+            (SELECT id FROM authorities WHERE authorities.cluster = certificates.cluster);
+        UPDATE revocation_lists SET authority = '#' ||
+            (SELECT id FROM authorities WHERE authorities.cluster = revocation_lists.authority);
+        CREATE TABLE rotations (
+            id INTEGER PRIMARY KEY, phase TEXT NOT NULL, pace TEXT NOT NULL, canary TEXT, canary_since INTEGER,
+            alert_limit INTEGER NOT NULL, watch INTEGER NOT NULL, spread INTEGER NOT NULL, changed_at INTEGER NOT NULL,
+            old_root INTEGER NOT NULL, new_root INTEGER NOT NULL, new_with_old BLOB NOT NULL,
+            old_with_new BLOB NOT NULL, halt TEXT, started_at INTEGER NOT NULL);
+        CREATE TABLE rotation_nodes (
+            rotation INTEGER NOT NULL, node TEXT NOT NULL, alerts_before INTEGER NOT NULL,
+            PRIMARY KEY (rotation, node));
+        """
 
     private static let identities = """
         CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL);

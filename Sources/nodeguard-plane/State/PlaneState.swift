@@ -1,9 +1,5 @@
-import Crypto
 import FoundationEssentials
 import Glibc
-import PlaneAPI
-import SwiftASN1
-import X509
 
 /// Everything the plane knows: one folder (0700) with a file for each secret key (0600), and the database, in the same
 /// folder or a PostgreSQL one. Several processes may have it open at once, so every decision is one transaction that no
@@ -11,7 +7,6 @@ import X509
 struct PlaneState: Sendable {
     let directory: String
     let database: PlaneStore
-    let root: CertificateAuthority
     let wrapping: WrappingKey
     let witness: WitnessKey
 
@@ -46,7 +41,7 @@ struct PlaneState: Sendable {
             return keys
         }
         let state = PlaneState(
-            directory: directory, database: store, root: keys.root, wrapping: keys.wrapping, witness: keys.witness)
+            directory: directory, database: store, wrapping: keys.wrapping, witness: keys.witness)
         if address != nil { try state.requireAuthorities() }
         return state
     }
@@ -76,15 +71,15 @@ struct PlaneState: Sendable {
     /// A folder that is a copy from before a cluster was made could not serve it.
     private func requireAuthorities() throws {
         try database.read { database in
-            for cluster in try clusterNames(database) { _ = try authority(of: cluster, database) }
+            let inForce = try AuthoritiesInForce(database)
+            for cluster in try clusterNames(database) {
+                for authority in inForce.intermediates(of: cluster) { _ = try authority.load(from: directory) }
+            }
         }
     }
 
     /// The plane's own audit log.
     var log: PlaneLog { PlaneLog(key: witness) }
-
-    /// What the pins of join bundles are: SHA-256 over the root's SubjectPublicKeyInfo.
-    var pin: String { "sha256:" + Hex.lower(root.publicKeyDigest) }
 
     // MARK: Clusters
 
@@ -92,28 +87,23 @@ struct PlaneState: Sendable {
         try String.fetchAll(database, sql: "SELECT name FROM clusters ORDER BY name")
     }
 
-    func intermediates(_ database: Database) throws -> [Certificate] {
-        try Data.fetchAll(database, sql: "SELECT certificate FROM clusters ORDER BY name")
-            .map { try Certificate(derEncoded: Array($0)) }
-    }
-
-    /// The issuing authority of one cluster, or nil if there is no such cluster.
-    func authority(of cluster: String, _ database: Database) throws -> CertificateAuthority? {
-        guard
-            let der = try Data.fetchOne(
-                database, sql: "SELECT certificate FROM clusters WHERE name = ?", arguments: [cluster])
-        else { return nil }
-        return try CertificateAuthority(
-            certificate: Certificate(derEncoded: Array(der)), keyFile: keyFile(of: cluster))
-    }
-
-    /// Makes the cluster's intermediate; the key's file is durable before the row that needs it.
+    /// Makes the cluster's intermediate, one under each trusted root.
     func createCluster(_ name: String, now: Int64, _ database: Database) throws {
-        let authority = try root.makeIntermediate(cluster: name, now: now)
-        try authority.writeKey(to: keyFile(of: name))
+        let roots = try AuthoritiesInForce(database).roots
+        // The first column's word is that of the table `authorities` since there is one.
+        let made = try roots.map { try addIntermediate(of: name, under: $0, now: now, database) }
         try database.execute(
             sql: "INSERT INTO clusters (name, certificate, created_at) VALUES (?, ?, ?)",
-            arguments: [name, Data(authority.der), now])
+            arguments: [name, Data(made.first?.der ?? []), now])
+    }
+
+    @discardableResult
+    func addIntermediate(
+        of cluster: String, under root: AuthorityRecord, now: Int64, _ database: Database
+    ) throws -> AuthorityRecord {
+        let authority = try root.load(from: directory).makeIntermediate(cluster: cluster, now: now)
+        return try AuthorityRecord.add(
+            authority, cluster: cluster, root: root.id, directory: directory, now: now, database)
     }
 
     func requireCluster(_ name: String, _ database: Database) throws {
@@ -124,8 +114,6 @@ struct PlaneState: Sendable {
             remedy:
                 "known are [\(known.joined(separator: ", "))]; make it with `nodeguard-plane cluster create \(name)`")
     }
-
-    private func keyFile(of cluster: String) -> String { "\(directory)/authorities/cluster-\(cluster).key" }
 
     // MARK: Nodes and settings
 

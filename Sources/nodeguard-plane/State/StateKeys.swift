@@ -1,26 +1,21 @@
 import Crypto
 import FoundationEssentials
-import SwiftASN1
-import X509
 
 /// The plane's own secrets, one file each, and the record in the database of which they are. Made once, all together; a
 /// file that is missing later is never replaced in silence, because what hangs from it would be lost.
 struct StateKeys {
-    let root: CertificateAuthority
     let wrapping: WrappingKey
     let witness: WitnessKey
 
-    private static let rootSetting = "root-certificate"
     private static let wrappingSetting = "wrapping-key"
     private static let witnessSetting = "witness-key"
 
     /// Within one immediate transaction: two processes that start together agree on the same keys.
     static func load(from directory: String, database: Database) throws -> StateKeys {
-        guard let rootDER = try PlaneState.setting(rootSetting, database) else {
+        guard let root = try AuthoritiesInForce(database).planeRoot else {
             return try create(in: directory, database: database)
         }
-        let root = try CertificateAuthority(
-            certificate: Certificate(derEncoded: Array(rootDER)), keyFile: rootFile(directory))
+        _ = try root.load(from: directory)
         let wrapping = try WrappingKey(file: wrappingFile(directory))
         guard try PlaneState.setting(wrappingSetting, database) == Data(wrapping.id.utf8) else {
             throw PlaneProblem(
@@ -33,7 +28,7 @@ struct StateKeys {
                 "\(witnessFile(directory)) is another key than the one that cosigned before",
                 remedy: "restore the right file")
         }
-        return StateKeys(root: root, wrapping: wrapping, witness: witness)
+        return StateKeys(wrapping: wrapping, witness: witness)
     }
 
     /// Whether a plane had its keys in this folder before.
@@ -44,7 +39,7 @@ struct StateKeys {
     /// A folder and a database that are apart must belong together. `hasKeys`: as it was before the transaction, which
     /// may run again.
     static func requireSame(_ hasKeys: Bool, _ directory: String, _ database: Database) throws {
-        let isNew = try PlaneState.setting(rootSetting, database) == nil
+        let isNew = try AuthoritiesInForce(database).planeRoot == nil
         if isNew, hasKeys {
             throw PlaneProblem(
                 "\(directory) holds the keys of a plane, and the database is empty",
@@ -59,14 +54,15 @@ struct StateKeys {
     }
 
     private static func create(in directory: String, database: Database) throws -> StateKeys {
-        let root = try CertificateAuthority.makeRoot(now: UnixTime.now)
-        try root.writeKey(to: rootFile(directory))
+        let now = UnixTime.now
+        _ = try AuthorityRecord.add(
+            try CertificateAuthority.makeRoot(now: now), cluster: nil, root: nil, directory: directory, now: now,
+            database)
         let wrapping = try WrappingKey.create(file: wrappingFile(directory))
         let witness = try WitnessKey.create(file: witnessFile(directory))
-        try PlaneState.set(rootSetting, to: Data(root.der), database)
         try PlaneState.set(wrappingSetting, to: Data(wrapping.id.utf8), database)
         try PlaneState.set(witnessSetting, to: witness.publicKey, database)
-        return StateKeys(root: root, wrapping: wrapping, witness: witness)
+        return StateKeys(wrapping: wrapping, witness: witness)
     }
 
     private static func rootFile(_ directory: String) -> String { directory + "/authorities/root.key" }

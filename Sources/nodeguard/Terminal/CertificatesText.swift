@@ -58,6 +58,7 @@ struct CertificatesText {
         let cause: String? =
             switch role["renewal_cause"]?.string {
             case "age": "about two thirds of its life are over then"
+            case "order": "the plane wants it replaced"
             case "demand": "it was asked for, or is not what the configuration asks for"
             case "retry": "the last request came to nothing"
             case "pending": "the EST server has not decided yet"

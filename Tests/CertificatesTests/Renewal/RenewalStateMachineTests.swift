@@ -46,6 +46,24 @@ import Testing
         #expect(machine.phase(at: due) == .renewing)
     }
 
+    @Test func `comes earlier where the plane wants it so, and never later`() {
+        var machine = active(.role, month)
+        machine.renewalOrdered(at: 86_400)
+        #expect(machine.nextRenewal(at: 0) == 86_400 && machine.renewalCause(at: 0) == .order)
+        #expect(machine.nextAction(at: 0) == .wait(until: 86_400))
+        #expect(machine.nextAction(at: 86_400) == .renew && machine.phase(at: 86_400) == .renewing)
+        machine.requestFailed(.unreachable, random: 0.5, at: 86_400)
+        #expect(machine.renewalCause(at: 86_400) == .retry)
+        machine.renewalOrdered(at: nil)
+        #expect(machine.nextAction(at: 90_000) == .wait(until: 20 * 86_400), "withdrawn")
+        machine.renewalOrdered(at: 25 * 86_400)
+        #expect(machine.nextAction(at: 90_000) == .wait(until: 20 * 86_400), "it is due before")
+        machine.renewalOrdered(at: 0)
+        let next = Validity(notBefore: 90_000, notAfter: 90_000 + 30 * 86_400)
+        machine.certificateTaken(next, jitter: 0, random: 0, isNew: true, at: 90_000)
+        #expect(machine.renewalCause(at: 90_000) == .age, "what it was about is replaced")
+    }
+
     @Test func `has a time and a cause that can be told`() {
         func tells(
             _ machine: RenewalStateMachine, _ time: Double?, _ cause: RenewalStateMachine.Cause?, at now: Double = 0

@@ -24,7 +24,8 @@ package enum PlaneTrust {
     ) -> [Certificate] {
         let allRoots = (current + roots).filter(\.isSelfSigned)
         let intermediates = (current + verifiedChain).filter {
-            $0.isAuthority && !$0.isSelfSigned && $0.notAfter > now
+            // A word for another root reaches as far as that root: to other clusters too.
+            $0.isAuthority && !$0.isSelfSigned && !$0.isSelfIssued && $0.notAfter > now
         }
         var seen: Set<Certificate> = []
         let newestFirst = intermediates.sorted { $0.notAfter > $1.notAfter }

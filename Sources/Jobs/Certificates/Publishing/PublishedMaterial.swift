@@ -30,7 +30,7 @@ package struct PublishedMaterial: Sendable {
         let now = Timestamp.now.seconds
         let identity: TLSIdentity
         switch role.source {
-        case .enrolled: identity = try stored(role.name, state)
+        case .enrolled: identity = try shown(try stored(role.name, state), state)
         case .files(let chain, let key):
             let file = FileCertificate(role: role.name, chainPath: chain, keyPath: key, reading: brought)
             switch file.look(at: now) {
@@ -62,6 +62,21 @@ package struct PublishedMaterial: Sendable {
             return identity
         } catch {
             throw PublicationError("there is no certificate of \(role) that could be published: \(error)")
+        }
+    }
+
+    /// As the daemon shows it: with the word of another root that goes with it for now.
+    private static func shown(
+        _ identity: TLSIdentity, _ state: borrowing OpenFolder
+    ) throws(PublicationError) -> TLSIdentity {
+        do {
+            guard try state.look(at: "trust") != nil else { return identity }
+            let folder = try generation(try state.folder("trust"))
+            guard try folder.look(at: TrustStore.crossName) != nil else { return identity }
+            let cross = try Certificate.parsePEM(try text(TrustStore.crossName, folder, of: try state.look().owner))
+            return try TLSIdentity(chain: Succession.shown(identity.chain, cross), key: identity.key)
+        } catch {
+            throw PublicationError("the cluster's authorities cannot be read: \(error)")
         }
     }
 

@@ -42,6 +42,7 @@ package struct RenewalStateMachine: Sendable {
     private var isPinned = false
     private var validity: Validity?
     private var dueTime = 0.0
+    private var orderedTime: Double?
     private var isDemanded = false
     private var isRejected = false
     private var isDeferred = false
@@ -84,7 +85,7 @@ package struct RenewalStateMachine: Sendable {
         if limitEnd(at: now) != nil, isWanted(at: now) { return .limited }
         guard let validity else { return hasCredentials ? .enrolling : .unenrolled }
         if now >= validity.notAfter { return .expired }
-        return isDemanded || now >= dueTime ? .renewing : .active
+        return isDemanded || now >= due ? .renewing : .active
     }
 
     /// Nobody asks before then, because of so many certificates as came lately; nil where that is not so.
@@ -99,39 +100,29 @@ package struct RenewalStateMachine: Sendable {
         return limitOfNext(at: now) ?? plannedRenewal
     }
 
+    private var due: Double { min(dueTime, orderedTime ?? dueTime) }
+
     /// nil: at once. As if nothing had been issued lately.
     private var plannedRenewal: Double? {
         if isDemanded { return retry?.time }
-        return max(dueTime, retry?.time ?? dueTime)
+        return max(due, retry?.time ?? due)
     }
 
     /// When the next one may be asked for, if that is later than it is planned.
     private func limitOfNext(at now: Double) -> Double? { limitEnd(at: max(now, plannedRenewal ?? now)) }
 
-    package enum Cause: String, Sendable, CaseIterable {
-        /// Two thirds of its life, less its jitter.
-        case age
-        /// Asked for, or it is not what the configuration asks for.
-        case demand
-        /// The last request came to nothing.
-        case retry
-        /// The server has not decided about the last request.
-        case pending
-        /// Certificates came faster than they are needed.
-        case limit
-    }
-
     /// Why then; nil without a certificate.
     package func renewalCause(at now: Double) -> Cause? {
         guard validity != nil else { return nil }
         if limitOfNext(at: now) != nil { return .limit }
-        if let retry, retry.time > dueTime || isDemanded { return isDeferred ? .pending : .retry }
-        return isDemanded ? .demand : .age
+        if let retry, retry.time > due || isDemanded { return isDeferred ? .pending : .retry }
+        if isDemanded { return .demand }
+        return due < dueTime ? .order : .age
     }
 
     private func decide(at now: Double) -> Action {
         if let validity, now < validity.notAfter, !mustRejoin {
-            guard isDemanded || now >= dueTime else { return .wait(until: min(dueTime, validity.notAfter)) }
+            guard isDemanded || now >= due else { return .wait(until: min(due, validity.notAfter)) }
             guard subject == .node || hasCredentials else { return .wait(until: validity.notAfter) }
             if let time = pauseEnd(at: now) ?? limitEnd(at: now) {
                 return .wait(until: min(time, validity.notAfter))
@@ -148,7 +139,7 @@ package struct RenewalStateMachine: Sendable {
 
     private func isWanted(at now: Double) -> Bool {
         guard let validity, now < validity.notAfter else { return hasCredentials }
-        return isDemanded || mustRejoin || now >= dueTime
+        return isDemanded || mustRejoin || now >= due
     }
 
     private func limitEnd(at now: Double) -> Double? {
@@ -201,6 +192,7 @@ package struct RenewalStateMachine: Sendable {
             // Old on arrival must not become a loop (smallstep/cli#523).
             isOldOnArrival = dueTime <= now
             dueTime = max(dueTime, now + max(1, left / 10))
+            orderedTime = nil
             isDemanded = false
             isRejected = false
             isDeferred = false
@@ -222,6 +214,9 @@ package struct RenewalStateMachine: Sendable {
         // Whoever asked to be asked later is asked before by an operator alone.
         if !isDeferred || byOperator { retry = nil }
     }
+
+    /// The plane wants the certificate of now replaced at this time; nil: no more than that it is in time.
+    package mutating func renewalOrdered(at time: Double?) { orderedTime = time }
 
     /// A server has issued a certificate for our request, good or not.
     package mutating func certificateIssued(at now: Double) {

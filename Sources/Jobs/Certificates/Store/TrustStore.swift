@@ -7,14 +7,23 @@ package struct Membership: Codable, Sendable, Equatable {
     package let node: String
     /// Of the plane's roots, as in a join bundle.
     package let pins: [String]
+
+    func pinning(_ pins: [String]) -> Membership {
+        Membership(url: url, cluster: cluster, node: node, pins: pins)
+    }
 }
 
-/// The authorities that this node trusts, and its membership: `trust/g<N>/{anchors.pem,meta.json}`.
+/// The authorities that this node trusts, and its membership: `trust/g<N>/{anchors.pem,meta.json}`, and `cross.pem`
+/// while one root follows another.
 package struct TrustStore: Sendable {
     private struct Meta: Codable {
         var schema = 1
         let membership: Membership
+        /// Whether there is `cross.pem`; nil: there is none.
+        var hasCrossCertificates: Bool?
     }
+
+    static let crossName = "cross.pem"
 
     private let folder: GenerationFolder
 
@@ -34,8 +43,11 @@ package struct TrustStore: Sendable {
         let found = try folder.load { number throws(GenerationFolder.Flaw) in
             let meta: Meta = try StateJSON.decode(try folder.bytes(GenerationFolder.metaName, of: number))
             let pem = try folder.bytes("anchors.pem", of: number)
+            let cross = meta.hasCrossCertificates == true ? try folder.bytes(Self.crossName, of: number) : nil
             do throws(OpenSSLError) {
-                return StoredTrust(anchors: try TrustAnchors(pem: pem), membership: meta.membership)
+                var trust = StoredTrust(anchors: try TrustAnchors(pem: pem), membership: meta.membership)
+                if let cross { trust.crossCertificates = try Certificate.parsePEM(cross) }
+                return trust
             } catch {
                 throw .damaged(error.description)
             }
@@ -45,8 +57,12 @@ package struct TrustStore: Sendable {
 
     package func publish(_ trust: StoredTrust) throws(StoreError) {
         let text = trust.anchors.certificates.map(\.pem).joined()
-        _ = try folder.publish([.bytes("anchors.pem", Array(text.utf8))]) { _ throws(StoreError) in
-            try StateJSON.encode(Meta(membership: trust.membership))
+        let cross = trust.crossCertificates.map(\.pem).joined()
+        var files: [GenerationFile] = [.bytes("anchors.pem", Array(text.utf8))]
+        if !cross.isEmpty { files.append(.bytes(Self.crossName, Array(cross.utf8))) }
+        _ = try folder.publish(files) { _ throws(StoreError) in
+            try StateJSON.encode(
+                Meta(membership: trust.membership, hasCrossCertificates: cross.isEmpty ? nil : true))
         }
     }
 }
@@ -54,6 +70,8 @@ package struct TrustStore: Sendable {
 package struct StoredTrust: Sendable {
     package let anchors: TrustAnchors
     package let membership: Membership
+    /// Words of its roots for each other, while one follows another.
+    package var crossCertificates: [Certificate] = []
 
     package init(anchors: TrustAnchors, membership: Membership) {
         self.anchors = anchors
