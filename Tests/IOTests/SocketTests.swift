@@ -24,7 +24,35 @@ private func readAll(_ socket: borrowing StreamSocket, _ buffer: LaneBuffer) -> 
     return socket.read(into: buffer)
 }
 
+private func option(_ socket: borrowing StreamSocket, _ level: Int32, _ name: Int32) -> Int32 {
+    var value: Int32 = -1
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    getsockopt(socket.rawValue, level, name, &value, &length)
+    return value
+}
+
+private func isPrepared(_ socket: borrowing StreamSocket) -> Bool {
+    let tcp = Int32(IPPROTO_TCP)
+    return option(socket, tcp, TCP_NODELAY) != 0 && option(socket, SOL_SOCKET, SO_KEEPALIVE) != 0
+        && [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT].map { option(socket, tcp, $0) } == [60, 15, 4]
+}
+
 @Suite struct `A stream socket` {
+    @Test(arguments: ["127.0.0.1:0", "[::1]:0"])
+    func `sends at once and finds vanished peers, on either side`(address: String) throws {
+        let listener = try ListeningSocket(try #require(SocketAddress(address)))
+        listener.prepareConnections()
+        let client = try StreamSocket.connect(to: listener.address)
+        #expect(!isPrepared(client))
+        client.prepare(for: listener.address)
+        #expect(isPrepared(client))
+        while true {
+            guard case .accepted(let server, _) = listener.accept() else { continue }
+            #expect(isPrepared(server), "it does not inherit from its port")
+            return
+        }
+    }
+
     @Test(arguments: [("127.0.0.9:77", "127.0.0.1:0"), ("[::1]:77", "[::1]:0")])
     func `comes from the address that it is told, from a port of its own`(source: String, server: String) throws {
         let listener = try ListeningSocket(try #require(SocketAddress(server)))

@@ -56,6 +56,7 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     }
 
     private enum Step {
+        case run([LaneJob])
         case poll(wait: Int32)
         case rest
         case stop([CheckedContinuation<Void, Never>])
@@ -153,24 +154,38 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         runner.store(currentThread(), ordering: .relaxed)
         gauge.becameBusy()
         if becameRunning() { loop() } else { runAfterStop() }
-        gauge.becameIdle()
+        gauge.becameIdle(after: 0)
         runner.store(0, ordering: .relaxed)
     }
 
+    /// One lock a turn when only sockets have news: what a lane does thousands of times a second is told and asked once.
     private func loop() {
         var quiet = 0
+        var hasRun = false
+        var untold = 0
+        var poll: Poll?
         while true {
-            let ran = runJobs()
-            let poll = poll.withLock { $0 }
+            if poll == nil { poll = self.poll.withLock { $0 } }
             if poll == nil { Poller.drain(bell) }
-            switch nextStep(mayPoll: poll != nil && quiet < Self.quietLimit) {
+            switch nextStep(afterJobs: hasRun, mayPoll: poll != nil && quiet < Self.quietLimit) {
+            case .run(let jobs):
+                run(jobs)
+                hasRun = true
+                quiet = 0
             case .poll(let wait):
-                if wait > 0 { gauge.becameIdle() }
+                if wait > 0 {
+                    gauge.becameIdle(after: untold)
+                    untold = 0
+                }
                 let handled = poll?.body(wait) ?? 0
-                gauge.ran(handled)
-                quiet = handled == 0 && ran == 0 ? quiet + 1 : 0
-            case .rest: return
-            case .stop(let waiting): return finishStop(waiting)
+                untold += handled
+                quiet = handled == 0 ? quiet + 1 : 0
+                hasRun = false
+            case .rest: return gauge.becameIdle(after: untold)
+            case .stop(let waiting):
+                gauge.becameIdle(after: untold)
+                poll = nil
+                return finishStop(waiting)
             }
         }
     }
@@ -186,14 +201,19 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
 
     /// The poller says so when its wait is over, before it tells anybody: what its watchers do is work, and what they
     /// hand over needs no bell.
-    func becameAwake() {
-        gauge.becameBusy()
+    func becameAwake(at moment: ContinuousClock.Instant) {
+        gauge.becameBusy(at: moment)
         inbox.withLock { $0.phase = .running }
     }
 
-    private func nextStep(mayPoll: Bool) -> Step {
+    /// What was handed over first, then one look at the sockets, whatever else has been handed over meanwhile.
+    private func nextStep(afterJobs hasRun: Bool, mayPoll: Bool) -> Step {
         inbox.withLock { inbox in
-            guard inbox.jobs.isEmpty else { return .poll(wait: 0) }
+            guard inbox.jobs.isEmpty else {
+                if hasRun, mayPoll { return .poll(wait: 0) }
+                defer { inbox.jobs = [] }
+                return .run(inbox.jobs)
+            }
             inbox.isRung = false
             if inbox.isStopping {
                 inbox.phase = .stopped
@@ -205,11 +225,7 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         }
     }
 
-    private func runJobs() -> Int {
-        let jobs = inbox.withLock { inbox in
-            defer { inbox.jobs = [] }
-            return inbox.jobs
-        }
+    private func run(_ jobs: [LaneJob]) {
         for job in jobs {
             switch job {
             case .job(let job): job.runSynchronously(on: asUnownedSerialExecutor())
@@ -217,7 +233,6 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
             }
         }
         gauge.ran(jobs.count)
-        return jobs.count
     }
 
     private func finishStop(_ waiting: [CheckedContinuation<Void, Never>]) {
@@ -234,8 +249,12 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
     /// The bell falls silent first: who rings after that is served by the next call.
     private func runAfterStop() {
         Poller.drain(bell)
-        inbox.withLock { $0.isRung = false }
-        _ = runJobs()
+        let jobs = inbox.withLock { inbox in
+            defer { inbox.jobs = [] }
+            inbox.isRung = false
+            return inbox.jobs
+        }
+        run(jobs)
     }
 }
 

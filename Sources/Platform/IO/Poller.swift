@@ -132,8 +132,8 @@ package final class Poller {
     /// Waits at most `timeout` milliseconds, then hands out what happened; how many watchers and timers were told.
     func poll(timeout: Int32) -> Int {
         let ready = retrying { epoll_wait(lane.epoll, events, Int32(Self.eventLimit), timeout) }
-        if timeout > 0 { lane.becameAwake() }
         now = .now
+        if timeout > 0 { lane.becameAwake(at: now) }
         var told = 0
         for index in 0..<Int(max(0, ready)) {
             let event = events[index]

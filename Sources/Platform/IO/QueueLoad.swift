@@ -40,12 +40,14 @@ final class LoadGauge: Sendable {
         if count > 0 { figures.withLock { $0.jobs += UInt64(count) } }
     }
 
-    func becameBusy() {
-        figures.withLock { if $0.busySince == nil { $0.busySince = .now } }
+    func becameBusy(at moment: ContinuousClock.Instant = .now) {
+        figures.withLock { if $0.busySince == nil { $0.busySince = moment } }
     }
 
-    func becameIdle() {
+    /// `count`: what it ran before, and has not told yet.
+    func becameIdle(after count: Int) {
         figures.withLock { figures in
+            figures.jobs += UInt64(count)
             guard let since = figures.busySince else { return }
             figures.busy += since.duration(to: .now)
             figures.busySince = nil

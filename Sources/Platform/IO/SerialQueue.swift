@@ -46,8 +46,7 @@ package final class SerialQueue: SerialExecutor, Heartbeat, Sendable {
         runner.store(currentThread(), ordering: .relaxed)
         gauge.becameBusy()
         body()
-        gauge.ran(1)
-        gauge.becameIdle()
+        gauge.becameIdle(after: 1)
         runner.store(0, ordering: .relaxed)
     }
 }

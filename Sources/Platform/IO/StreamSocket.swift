@@ -132,14 +132,12 @@ package struct StreamSocket: ~Copyable, Sendable {
         setsockopt(rawValue, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
     }
 
-    package borrowing func setNoDelay() { setOption(rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
-
-    /// Finds peers that vanished: after `idle` seconds of silence, every `interval` seconds, `count` times.
-    package borrowing func setKeepAlive(idle: Int32 = 60, interval: Int32 = 15, count: Int32 = 4) {
-        setOption(rawValue, SOL_SOCKET, SO_KEEPALIVE, 1)
-        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
-        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
-        setOption(rawValue, Int32(IPPROTO_TCP), TCP_KEEPCNT, count)
+    /// Sends at once, and finds out when the peer has vanished. What a port has accepted does so by
+    /// `ListeningSocket.prepareConnections`; a unix socket needs neither.
+    package borrowing func prepare(for address: SocketAddress) {
+        if case .unix = address { return }
+        setNoDelay(rawValue)
+        setKeepAlive(rawValue)
     }
 
     /// This end's own address; nil where it has none.

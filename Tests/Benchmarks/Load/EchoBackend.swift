@@ -13,6 +13,7 @@ actor EchoBackend: LaneResident {
         let lane = Lane(label: "backend")
         let tally = BackendTally()
         let socket = try ListeningSocket(.ipv4([127, 0, 0, 1], port: 0))
+        socket.prepareConnections()
         self.lane = lane
         self.tally = tally
         address = socket.address
@@ -80,7 +81,6 @@ private final class Guest: Watcher, TimerTarget {
     }
 
     func start() {
-        stream.setNoDelay()
         port.tally.guests.add(1)
         watch = try? port.poller.watch(stream.rawValue, self)
         if watch == nil { port.tally.guests.add(-1) }

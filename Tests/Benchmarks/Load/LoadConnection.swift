@@ -39,7 +39,7 @@ final class LoadConnection: Watcher, TimerTarget {
     func start() {
         do throws(IOError) {
             let socket = LoadSocket(try StreamSocket.connect(to: order.address))
-            socket.stream.setNoDelay()
+            socket.stream.prepare(for: order.address)
             if order.script == .stall { socket.limitReceiveBuffer(Self.stalledBuffer) }
             self.socket = socket
             watch = try floor.poller.watch(socket.stream.rawValue, self)

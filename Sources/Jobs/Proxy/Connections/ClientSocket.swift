@@ -19,8 +19,6 @@ final class ClientSocket: Sendable {
     private let announcement = Mutex<Announcement?>(nil)
 
     init(_ stream: consuming StreamSocket, _ address: SocketAddress) {
-        stream.setNoDelay()
-        stream.setKeepAlive()
         self.stream = stream
         accepted = address
     }
@@ -48,8 +46,7 @@ final class BackendSocket: Sendable {
 
     init(_ stream: consuming StreamSocket, to address: SocketAddress) {
         self.address = address
-        stream.setNoDelay()
-        stream.setKeepAlive()
+        stream.prepare(for: address)
         self.stream = stream
     }
 }
@@ -58,7 +55,10 @@ final class BackendSocket: Sendable {
 final class OpenPort: Sendable {
     let socket: ListeningSocket
 
-    init(_ socket: consuming ListeningSocket) { self.socket = socket }
+    init(_ socket: consuming ListeningSocket) {
+        socket.prepareConnections()
+        self.socket = socket
+    }
 
     var address: SocketAddress { socket.address }
 }

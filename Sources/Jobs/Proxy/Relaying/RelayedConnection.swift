@@ -130,7 +130,9 @@ final class RelayedConnection: Watcher, Occupant {
 
     private func ready(_ readiness: Readiness, _ side: RelayStateMachine.Side) {
         budget = RelayFloor.turn
-        if readiness.contains(.writable) { perform(machine.becameWritable(side)) }
+        // Each edge says that there is room, which only somebody who waits for room cares about.
+        let isAwaited = side == .client ? !leftoversDown.isEmpty : !leftoversUp.isEmpty
+        if isAwaited, readiness.contains(.writable) { perform(machine.becameWritable(side)) }
         if !readiness.isDisjoint(with: [.readable, .hungUp, .failed]) { perform(machine.becameReadable(side)) }
     }
 
