@@ -1,6 +1,5 @@
 import Crypto
 import Foundation
-import GRDB
 import Testing
 
 @testable import nodeguard_plane
@@ -19,9 +18,9 @@ import Testing
         try issuer.writeKey(to: folder + "/authorities/cluster-alpha.key")
         let wrapping = try WrappingKey.create(file: folder + "/wrapping.key")
         let witness = try WitnessKey.create(file: folder + "/witness.key")
-        let pool = try DatabasePool(path: folder + "/plane.sqlite")
-        try PlaneSchema.migrator.migrate(pool, upTo: "3-own-log")
-        try pool.write { database in
+        let store = try PlaneStore.sqlite(path: folder + "/plane.sqlite")
+        try PlaneSchema.migrator.migrate(store, upTo: "3-own-log")
+        try store.write { database in
             try PlaneState.set("root-certificate", to: Data(root.der), database)
             try PlaneState.set("wrapping-key", to: Data(wrapping.id.utf8), database)
             try PlaneState.set("witness-key", to: witness.publicKey, database)
@@ -42,7 +41,6 @@ import Testing
                     """,
                 arguments: [Data(issuer.der), now + 1000, Data(root.der)])
         }
-        try pool.close()
         try body(folder, root, issuer)
     }
 
