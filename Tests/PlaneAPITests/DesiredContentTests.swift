@@ -92,7 +92,8 @@ import Testing
             """
             { "min_agent": "0.2.0", "deny": [ { "dns": "x" }, { "uri": "spiffe://a/app/shop" } ],
               "listeners": { "ysql": { "allow": [ { "dns": "y" } ] }, "more": { "deny": [ { "dns": "z" } ] } },
-              "roles": { "database": { "dns": "own" } }, "reissue": [ { "id": "2026-11-30", "role": "x" }, { "id": "n", "role": "y" } ] }
+              "roles": { "database": { "dns": "own" } },
+              "reissue": [ { "id": "2026-11-30", "role": "x" }, { "id": "n", "role": "y" } ] }
             """)
         let both = common.joined(with: own)
         #expect(both.minAgent == "0.2.0" && both.deny.count == common.deny.count + 1)

@@ -288,20 +288,4 @@ package actor CertificateRenewer: QueueConfined {
     nonisolated var now: Double { Double(Timestamp.now.nanoseconds) / 1e9 }
     nonisolated var seconds: Int64 { Timestamp.now.seconds }
     var node: ManagedCertificate? { managed.first { $0.isNode } }
-
-    /// nil: the cluster is not known yet.
-    func wish(for certificate: ManagedCertificate, cluster known: String? = nil) -> CertificateWish? {
-        guard let cluster = known ?? trust?.membership.cluster else { return nil }
-        if certificate.isNode { return .identity(of: configuration.node, in: cluster) }
-        for role in configuration.roles where role.name == certificate.role {
-            guard case .enrolled(let dnsNames, let addresses, let uris, let server, let client) = role.source else {
-                continue
-            }
-            let names = names[role.name] ?? RoleNames(dnsNames: dnsNames, addresses: addresses, uris: uris)
-            return CertificateWish(
-                commonName: configuration.node, organization: cluster, dnsNames: names.dnsNames,
-                addresses: names.addresses, uris: names.uris, server: server, client: client)
-        }
-        return nil
-    }
 }

@@ -158,7 +158,7 @@ package final class Lane: SerialExecutor, Heartbeat, @unchecked Sendable {
         runner.store(0, ordering: .relaxed)
     }
 
-    /// One lock a turn when only sockets have news: what a lane does thousands of times a second is told and asked once.
+    /// One lock a turn when only sockets have news: a lane may take thousands of turns a second.
     private func loop() {
         var quiet = 0
         var hasRun = false

@@ -11,7 +11,8 @@ struct ExplainCommand: Verb {
         abstract: "Say which rule of a listener allows or refuses a client certificate, and why.",
         discussion: """
             The rules of the configuration file are asked, not those that the daemon may still have, as the applied \
-            desired state narrows them; and whether the certificate is trusted now. Exit status 0 if it would be let in, 4 if not.
+            desired state narrows them; and whether the certificate is trusted now. Exit status 0 if it would be let \
+            in, 4 if not.
             """)
 
     @OptionGroup var location: ConfigurationOption

@@ -14,8 +14,10 @@ import Testing
             certificates: { roles: [ { name: database, names: [db] } ] }
             proxy:
               listeners:
-                - { name: ysql, listen: ["127.0.0.1:1"], protocol: postgres, backend: "127.0.0.1:2", certificate: database, trust: [cluster] }
-                - { name: ycql, listen: ["127.0.0.1:3"], protocol: cassandra, backend: "127.0.0.1:4", certificate: database, trust: [cluster] }
+                - { name: ysql, listen: ["127.0.0.1:1"], protocol: postgres, backend: "127.0.0.1:2",
+                    certificate: database, trust: [cluster] }
+                - { name: ycql, listen: ["127.0.0.1:3"], protocol: cassandra, backend: "127.0.0.1:4",
+                    certificate: database, trust: [cluster] }
             """, path: "test")
     }
 

@@ -25,9 +25,9 @@ package struct VerifiedDesiredState: Sendable {
     }
 
     /// Nothing of the payload is read before signature and key are right. `roots`: whom this node trusts; of them only
-    /// those count that are roots: what signs desired states is certified by a root itself, whose key was pinned at the
-    /// join, and by no cluster's issuing authority. `unixSeconds`: when the key must be valid; nil: when its certificate
-    /// was made, for what was accepted in time and is read again.
+    /// those count that are roots: what signs desired states is certified by a root itself, whose key was pinned at
+    /// the join, and by no cluster's issuing authority. `unixSeconds`: when the key must be valid; nil: when it
+    /// was certified, for what was accepted in time and is read again.
     init(
         verifying envelope: [UInt8], for reader: Reader, roots: [Certificate], at unixSeconds: Int64?
     ) throws(DesiredRefusal) {
