@@ -18,14 +18,15 @@ private struct Roots {
     let newRoot: TestIdentity
 
     init() throws {
-        authority = try TestAuthority()
-        newRoot = try authority.issue(name: "Test Root", usage: [], isAuthority: true, by: .itself)
+        let authority = try TestAuthority()
+        let newRoot = try authority.issue(name: "Test Root", usage: [], isAuthority: true, by: .itself)
         func issuer(_ cluster: String, _ name: String, by root: TestIdentity) throws -> Certificate {
             try authority.issue(
                 name: name, organization: "nodeguard", organizationalUnit: cluster, usage: [], isAuthority: true,
                 pathLength: 0, by: .identity(root)
             ).certificate()
         }
+        (self.authority, self.newRoot) = (authority, newRoot)
         old = try authority.root.certificate()
         new = try newRoot.certificate()
         newWithOld = try Self.cross(of: newRoot, by: authority.root)

@@ -1,3 +1,4 @@
+import Certificates
 import Management
 import PlaneAPI
 import Proxy
