@@ -57,14 +57,8 @@ struct Node {
             try configuration.proxyConfiguration().narrowed(by: atStart.overlay), metrics: metrics, health: health,
             audit: reporter, keeper: keeper)
         self.proxy = proxy
-        var fetcher: RevocationFetcher?
-        if let plane, configuration.asksForClusterLists {
-            fetcher = RevocationFetcher(
-                cluster: cluster, stateDirectory: configuration.node.state, plane: plane,
-                receiver: { proxy.publish(revocation: ClusterRevocation(lists: $0, signers: $1)) },
-                health: health, metrics: metrics, audit: reporter)
-        }
-        revocation = fetcher
+        revocation = Self.clusterLists(
+            configuration, cluster: cluster, plane, for: proxy, reports: (health, metrics, reporter))
         let inService = ObservedNode()
         let (reportDue, questionDue) = (Alarm(label: "observed"), Alarm(label: "desired"))
         let clusterTrust = ClusterTrust()
@@ -108,12 +102,20 @@ struct Node {
         }
         self.direction = direction
         backups = try BackupJob(
-            BackupsConfiguration(
-                node: configuration.node.name, cluster: cluster, version: Nodeguard.version,
-                targets: configuration.backups.targets.map { .init(name: $0.name, url: "file://" + $0.folder) },
-                memory: configuration.backups.memory, socket: configuration.status.stream,
-                socketGroup: configuration.status.group),
+            configuration.backupsConfiguration(cluster: cluster),
             custody: plane.map { KeyCustody($0) } ?? .withoutPlane, audit: reporter, metrics: metrics, board: health)
+    }
+
+    /// nil: nobody asks for the cluster's revocation lists.
+    private static func clusterLists(
+        _ configuration: NodeConfiguration, cluster: String, _ plane: PlaneClient?, for proxy: DatabaseProxy,
+        reports: (health: HealthBoard, metrics: Metrics, audit: AuditReporter)
+    ) -> RevocationFetcher? {
+        guard let plane, configuration.asksForClusterLists else { return nil }
+        return RevocationFetcher(
+            cluster: cluster, stateDirectory: configuration.node.state, plane: plane,
+            receiver: { proxy.publish(revocation: ClusterRevocation(lists: $0, signers: $1)) },
+            health: reports.health, metrics: reports.metrics, audit: reports.audit)
     }
 
     /// What the status job shows and may set going.

@@ -40,17 +40,21 @@ package final class RevocationList: Sendable {
 
     /// All lists of a file: in DER, one behind the other, or PEM blocks. Their signatures are checked under those of
     /// `issuers` that have the issuer's name; where there is none, the chain of a client must bring it.
-    package static func parse(_ bytes: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) -> [RevocationList] {
+    /// `othersHaveTheirNames`: as when one root follows another; then only those count that have the key, too.
+    package static func parse(
+        _ bytes: [UInt8], issuers: [Certificate] = [], othersHaveTheirNames: Bool = false
+    ) throws(OpenSSLError) -> [RevocationList] {
         guard bytes.count <= sizeLimit else { throw OpenSSLError("read a CRL", "it is too large") }
-        if bytes.first == DERCursor.Tag.sequence { return try lists(inDER: bytes, issuers) }
+        let signers = Signers(issuers, othersHaveTheirNames)
+        if bytes.first == DERCursor.Tag.sequence { return try lists(inDER: bytes, signers) }
         let blocks = try PEMBlocks(label: "X509 CRL", of: "CRL", countLimit: countLimit).read(bytes, limit: sizeLimit)
         var lists: [RevocationList] = []
-        for block in blocks { lists.append(try RevocationList(der: block.der, issuers: issuers)) }
+        for block in blocks { lists.append(try RevocationList(block.der, signers)) }
         return lists
     }
 
     private static func lists(
-        inDER bytes: [UInt8], _ issuers: [Certificate]
+        inDER bytes: [UInt8], _ signers: Signers
     ) throws(OpenSSLError) -> [RevocationList] {
         try bytes.withUnsafeBytes { raw in
             Result { () throws(OpenSSLError) in
@@ -60,7 +64,7 @@ package final class RevocationList: Sendable {
                     guard lists.count < countLimit else {
                         throw OpenSSLError("read a CRL", "there are more than \(countLimit) of them")
                     }
-                    lists.append(try RevocationList(try file.next().whole, issuers))
+                    lists.append(try RevocationList(try file.next().whole, signers))
                 }
                 return lists
             }
@@ -88,18 +92,32 @@ package final class RevocationList: Sendable {
         try parse(try Files.read(path, limit: sizeLimit), issuers: issuers)
     }
 
+    private struct Signers {
+        let certificates: [Certificate]
+        let othersHaveTheirNames: Bool
+
+        init(_ certificates: [Certificate], _ othersHaveTheirNames: Bool = false) {
+            self.certificates = certificates
+            self.othersHaveTheirNames = othersHaveTheirNames
+        }
+    }
+
     package convenience init(der: [UInt8], issuers: [Certificate] = []) throws(OpenSSLError) {
+        try self.init(der, Signers(issuers))
+    }
+
+    private convenience init(_ der: [UInt8], _ signers: Signers) throws(OpenSSLError) {
         let fields = try der.withUnsafeBytes { raw in
             Result { () throws(OpenSSLError) in try RevocationListFields(raw) }
         }.get()
-        try self.init(fields, issuers)
+        try self.init(fields, signers)
     }
 
-    private convenience init(_ der: UnsafeRawBufferPointer, _ issuers: [Certificate]) throws(OpenSSLError) {
-        try self.init(try RevocationListFields(der), issuers)
+    private convenience init(_ der: UnsafeRawBufferPointer, _ signers: Signers) throws(OpenSSLError) {
+        try self.init(try RevocationListFields(der), signers)
     }
 
-    private init(_ fields: RevocationListFields, _ issuers: [Certificate]) throws(OpenSSLError) {
+    private init(_ fields: RevocationListFields, _ signers: Signers) throws(OpenSSLError) {
         let name = try IssuerName(fields.issuer)
         issuer = try DistinguishedName(name.pointer, of: "issuer").text
         thisUpdate = fields.thisUpdate
@@ -110,8 +128,8 @@ package final class RevocationList: Sendable {
         fingerprint = fields.fingerprint
         origin = Origin(issuer: fields.issuer, authorityKey: fields.authorityKey, scope: fields.scope)
         issuerName = name.release()
-        let key = origin.authorityKey.isEmpty ? nil : keyIdentifier(in: origin.authorityKey)
-        let named = issuers.filter { isNamed($0) && $0.mayHave(keyIdentifier: key) }
+        let key = signers.othersHaveTheirNames ? keyIdentifier(in: origin.authorityKey) : nil
+        let named = signers.certificates.filter { isNamed($0) && $0.mayHave(keyIdentifier: key) }
         guard named.isEmpty || named.contains(where: isSigned) else {
             throw OpenSSLError("read a CRL", "its signature is not that of \(issuer)")
         }
@@ -174,6 +192,7 @@ extension RevocationList: CustomStringConvertible {
 
 /// Of an authority key identifier (RFC 5280 §5.2.1); nil: it has none, or cannot be decoded.
 private func keyIdentifier(in extensionValue: [UInt8]) -> [UInt8]? {
+    if extensionValue.isEmpty { return nil }
     defer { ErrorStack.clear() }
     return extensionValue.withUnsafeBufferPointer { bytes -> [UInt8]? in
         var next = bytes.baseAddress

@@ -163,9 +163,14 @@ enum CertificateUsage: String, Sendable, CaseIterable, Comparable {
     static func < (left: CertificateUsage, right: CertificateUsage) -> Bool { left.rawValue < right.rawValue }
 }
 
+extension Certificate.PublicKey {
+    /// SHA-256 of the SubjectPublicKeyInfo in DER (`subjectPublicKeyInfoBytes` is only the key in it). The plane's own
+    /// keys are all of this kind; of another it is empty, which fits nothing.
+    var digest: [UInt8] { P256.Signing.PublicKey(self).map { Array(SHA256.hash(data: $0.derRepresentation)) } ?? [] }
+}
+
 extension Certificate {
-    /// SHA-256 of the SubjectPublicKeyInfo.
-    var publicKeyDigest: [UInt8] { Array(SHA256.hash(data: publicKey.subjectPublicKeyInfoBytes)) }
+    var publicKeyDigest: [UInt8] { publicKey.digest }
 
     /// As join bundles have it.
     var pin: String { "sha256:" + Hex.lower(publicKeyDigest) }

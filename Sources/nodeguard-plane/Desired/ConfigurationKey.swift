@@ -108,7 +108,7 @@ struct ConfigurationKey: Sendable {
     }
 
     private static func id(of key: Certificate.PublicKey) -> String {
-        Hex.lower(SHA256.hash(data: key.subjectPublicKeyInfoBytes))
+        Hex.lower(key.digest)
     }
 
     private static func file(of key: Certificate.PublicKey, _ cluster: String, _ state: PlaneState) -> String {

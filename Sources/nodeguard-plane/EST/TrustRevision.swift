@@ -40,7 +40,8 @@ final class TrustWatch: Sendable {
         let revoked = try Int64.fetchOne(database, sql: "SELECT count(revoked_at) FROM authorities") ?? 0
         let rotation = try Rotation.newest(database)
         let machine = rotation?.machine
-        let new = "\(authorities) \(revoked) \(rotation?.id ?? 0) \(machine?.phase?.rawValue ?? "") "
+        let new =
+            "\(authorities) \(revoked) \(rotation?.id ?? 0) \(machine?.phase?.rawValue ?? "") "
             + "\(machine?.pace.rawValue ?? "") \(machine?.changedAt ?? 0)"
         return mark.withLock { mark in
             defer { mark = new }

@@ -1,3 +1,4 @@
+import Backups
 import Certificates
 import IO
 import OpenSSL
@@ -11,6 +12,13 @@ extension NodeConfiguration {
             stateDirectory: node.state, node: node.name, cluster: node.cluster,
             management: management.map { ManagementConfiguration(joinFile: $0.join, label: $0.est.label) },
             key: certificates.key.rule, roles: certificates.roles.map(\.configuration))
+    }
+
+    func backupsConfiguration(cluster: String) -> BackupsConfiguration {
+        BackupsConfiguration(
+            node: node.name, cluster: cluster, version: Nodeguard.version,
+            targets: backups.targets.map { .init(name: $0.name, url: "file://" + $0.folder) },
+            memory: backups.memory, socket: status.stream, socketGroup: status.group)
     }
 
     /// Resolves backends' host names and reads trust files, once, at the start.

@@ -19,7 +19,8 @@ private struct Roots {
 
     init() throws {
         let authority = try TestAuthority()
-        let newRoot = try authority.issue(name: "Test Root", usage: [], isAuthority: true, by: .itself)
+        let newRoot = try authority.issue(
+            name: "Test Root", organization: "nodeguard tests", usage: [], isAuthority: true, by: .itself)
         func issuer(_ cluster: String, _ name: String, by root: TestIdentity) throws -> Certificate {
             try authority.issue(
                 name: name, organization: "nodeguard", organizationalUnit: cluster, usage: [], isAuthority: true,

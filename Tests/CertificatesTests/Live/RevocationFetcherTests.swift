@@ -140,9 +140,12 @@ import Testing
     private func bad(_ server: ListServer) throws -> [(String, [UInt8], Int)] {
         let foreign = try TestRevocationList.der(ofPEM: try TestAuthority().revocationList { $0.number = 99 })
         let stranger = try TestRevocationList.der(ofPEM: try TestAuthority(name: "Stranger").revocationList())
+        var forged = try server.list { $0.number = 8 }
+        forged[forged.count - 1] ^= 1
         return [
             ("is older than number 7", try server.list { $0.number = 6 }, 200),
-            ("is not that of", foreign, 200),
+            ("is not that of", forged, 200),
+            ("none of them is signed by an authority of the cluster", foreign, 200),
             ("none of them is signed by an authority of the cluster", stranger, 200),
             (
                 "is not valid before",

@@ -62,7 +62,10 @@ import Testing
     @Test func `has rules and entries of exactly the keys that this agent knows`() throws {
         #expect(Set(DesiredRule.keys) == Set(AccessRule.Key.allCases.map(\.rawValue)))
         for key in DesiredDenial.keys {
-            let value = ["ip": "10.0.0.1", "serial": "0A", "spki": "sha256:" + String(repeating: "0a", count: 32)][key]
+            let value = [
+                "ip": "10.0.0.1", "serial": "0A", "spki": "sha256:" + String(repeating: "0a", count: 32),
+                "uri": "spiffe://a/b",
+            ][key]
             let denial = DesiredDenial(key: key, value: value ?? "a", issuer: key == "serial" ? "CN=x" : nil)
             #expect(try DenyList(text: Array((denial.line + "\n").utf8), path: "deny").count == 1, "\(key)")
         }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct `The manual` {
     /// Of every command; the page's own OPTIONS have them.
-    private static let general: Set<String> = ["--help", "-h", "--version"]
+    private static let general: Set<String> = ["--help", "-h", "--version", "--database"]
 
     private func dump(_ program: String) throws -> DumpedCommand {
         let path = URL(fileURLWithPath: ProgramFixture.program).deletingLastPathComponent().appending(path: program)

@@ -66,7 +66,8 @@ package actor RevocationFetcher: QueueConfined {
         do throws(StoreError) {
             guard let stored = try store.load() else { return reports.missing() }
             do throws(OpenSSLError) {
-                lists = try RevocationList.parse(stored.bytes, issuers: trust.certificates)
+                lists = try RevocationList.parse(
+                    stored.bytes, issuers: trust.certificates, othersHaveTheirNames: true)
             } catch {
                 return reports.quarantined(store.quarantine(), reason: error.description)
             }
@@ -117,7 +118,7 @@ package actor RevocationFetcher: QueueConfined {
         guard let trust else { return false }
         let whole: [UInt8]
         do throws(OpenSSLError) {
-            let found = try RevocationList.parse(bytes, issuers: trust.certificates)
+            let found = try RevocationList.parse(bytes, issuers: trust.certificates, othersHaveTheirNames: true)
             if let reason = objection(to: found, under: trust) { throw OpenSSLError("take the cluster's CRLs", reason) }
             let missing = lists.filter { known in
                 known.isOf(trust.certificates) && !found.contains { $0.origin == known.origin }
