@@ -63,7 +63,7 @@ private struct Roots {
 }
 
 @Suite struct `The succession of roots` {
-    private let now = TestClock.seconds
+    private var now: Int64 { TestClock.seconds }
 
     private func next(
         _ roots: Roots, of current: [Certificate], pins: [String]? = nil, offered: [Certificate]
