@@ -52,8 +52,8 @@ import Testing
         let slots = (1...4).flatMap { ["backups-client-\($0)", "backups-stream-\($0)"] }
         let expected =
             slots + [
-                "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "exposure",
-                "files", "plane", "publish", "reload",
+                "audit-shipping", "audit-spool", "backups-housekeeping", "backups-streams", "certificates", "desired",
+                "exposure", "files", "observed", "plane", "publish", "reload",
             ]
         // Each generation of credentials has a lane of its own; the one before may be ending.
         #expect(labels.filter { !$0.hasPrefix("plane-") }.sorted() == expected.sorted())

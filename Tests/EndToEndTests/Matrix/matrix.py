@@ -60,9 +60,12 @@ class Node:
             with open(f"{folder}/{path}", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.write(text)
         protocols = {"gate": "tcp", "postgres": "postgres", "redis": "redis", "cassandra": "cassandra"}
+        self.places = []
         text = "".join(
             self.listener(each, protocols.get(each, "tcp"), backend.port, len(lists.get(each, ())))
             for each in [*protocols, *lists, *cases.TRUSTED])
+        for place in self.places:
+            place.close()
         os.mkdir(folder + "/node", 0o700)
         with open(folder + "/nodeguard.yaml", "w") as file:
             file.write(CONFIGURATION.format(folder=folder, listeners=text))
@@ -72,8 +75,9 @@ class Node:
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def listener(self, title, protocol, backend, list_count):
-        with socket.create_server((self.address, 0)) as free:
-            place = free.getsockname()
+        # Held until all have one: the kernel may give a port that is free again to the next.
+        self.places.append(socket.create_server((self.address, 0)))
+        place = self.places[-1].getsockname()
         self.listeners[title] = place, protocol
         text = LISTENER.format(
             title=title, address=self.address, port=place[1], protocol=protocol, backend=backend, folder=self.folder,

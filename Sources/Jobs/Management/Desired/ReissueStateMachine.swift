@@ -23,7 +23,7 @@ struct ReissueStateMachine: Equatable {
         for order in orders {
             let present = serial(order.role) ?? ""
             if serials[order.id] == nil { serials[order.id] = present }
-            guard serials[order.id] == present, !present.isEmpty, begun.insert(order.id).inserted else { continue }
+            guard serials[order.id] == present, begun.insert(order.id).inserted else { continue }
             due.append(order)
         }
         return due

@@ -46,7 +46,7 @@ package actor ObservedReporter: QueueConfined {
 
     /// Reports until the task is cancelled.
     package func run() async {
-        while true {
+        while !Task.isCancelled {
             // Before it has joined, a node would only be refused.
             let pause = node.identitySerial == nil ? ObservationStateMachine.interval : machine.pause(at: now)
             if pause > 0 {
@@ -56,7 +56,6 @@ package actor ObservedReporter: QueueConfined {
                 case .elapsed: break
                 }
             } else {
-                if Task.isCancelled { return }
                 await send()
             }
         }
