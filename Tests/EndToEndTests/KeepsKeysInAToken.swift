@@ -123,7 +123,9 @@ extension TokenFleet: @unchecked Sendable {}
         let tokens = try TestTokens()
         try tokens.make("node")
         let node = try await TokenFleet(store: tokens.store("node"), environment: tokens.environment)
-        @Sendable func sessions() -> Int { node.fleet.postgres.log.components(separatedBy: "connection authorized").count }
+        @Sendable func sessions() -> Int {
+            node.fleet.postgres.log.components(separatedBy: "connection authorized").count
+        }
         let before = sessions()
         let long = try Program(
             "/usr/bin/psql",

@@ -77,7 +77,7 @@ import Testing
             (try Signed.make(organization: "alpha", usage: "2.25.1"), .keyNotDelegated),
             (try Signed.make(organization: "alpha", by: .intermediate), .keyNotDelegated),
             (try Signed.make(organization: "alpha", by: .itself), .keyNotDelegated),
-            (try Signed.make(organization: "alpha", validity: -2 ... -1), .keyNotDelegated),
+            (try Signed.make(organization: "alpha", validity: -7200 ... -3600), .keyNotDelegated),
             (try Signed.make(organization: "alpha", isAuthority: true), .keyNotDelegated),
             (try Signed.make(organization: "alpha", key: .ecP384), .signature),
             (try Signed.make(organization: "alpha", key: .rsa2048), .signature),
