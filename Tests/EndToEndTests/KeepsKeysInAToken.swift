@@ -224,6 +224,8 @@ extension TokenFleet: @unchecked Sendable {}
         try await tpm.start()
         #expect(await eventually(within: 90) { node.isServing }, "\(node.fleet.agent.log)")
         node.fleet.agent.stop()
+        // There is no resource manager here that would clean up behind it.
+        try await tpm.goOn()
         try await node.start()
         #expect(await eventually(within: 60) { node.isServing }, "\(node.fleet.agent.log)")
     }
