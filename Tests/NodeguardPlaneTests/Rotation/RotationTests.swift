@@ -196,7 +196,8 @@ private struct Scene {
                 if after != before { break }
                 try #require(outcome.status != 0 && kills < 60, "\(words): \(outcome.standardError)")
             }
-            #expect(kills > 1, "it was killed before it was done")
+            // With PostgreSQL all that this process writes itself is keys.
+            #expect(kills > 1 || TestStore.isPostgres, "it was killed before it was done")
             try plane.verb("audit", "verify", "--plane")
             #expect(try plane.call("GET", EST.path(label: "alpha", operation: .authorities)).status == 200)
         }
