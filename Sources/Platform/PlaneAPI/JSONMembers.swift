@@ -81,11 +81,13 @@ struct JSONMembers {
 }
 
 extension JSONNode {
-    /// Without control characters, which could begin a line of their own where the text is shown.
+    private static let unwanted: [Unicode.GeneralCategory] = [.control, .lineSeparator, .paragraphSeparator]
+
+    /// Without what could begin a line of its own where the text is shown.
     func text(_ path: String, limit: Int = DesiredState.textLimit) throws(JSONFlaw) -> String {
         guard case .text(let text) = content else { throw JSONFlaw("'\(path)' must be a text", at: offset) }
         guard (1...limit).contains(text.utf8.count),
-            text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+            text.unicodeScalars.allSatisfy({ !Self.unwanted.contains($0.properties.generalCategory) })
         else { throw JSONFlaw("'\(path)' has 1 to \(limit) bytes and no control characters", at: offset) }
         return text
     }
