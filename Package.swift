@@ -101,7 +101,7 @@ let package = Package(
         program(
             "nodeguard-plane",
             uses: [
-                "CPostgres", "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio, nioPosix,
+                "CPKCS11", "CPostgres", "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio, nioPosix,
                 crypto,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),

@@ -7,14 +7,15 @@ struct NodeguardPlane: AsyncParsableCommand {
         commandName: "nodeguard-plane",
         abstract: "The reference management plane of nodeguard: certificates, backup keys, audit.",
         discussion: """
-            Every verb takes --state DIR and works beside a running plane. DIR holds the root's key, the clusters' \
-            keys, the key that wraps backup keys (wrapping.key) and the database; it must be as safe as what it \
-            protects, and copied. In production the wrapping key and the root belong in an HSM or KMS.
+            Every verb takes --state DIR and works beside a running plane. DIR holds the database and, unless they \
+            are in a PKCS #11 token (run --hsm), the root's key, the clusters' keys and the key that wraps backup keys \
+            (wrapping.key); it must be as safe as what it protects, and copied.
             """,
         version: "nodeguard-plane 0.1.0",
         subcommands: [
             RunCommand.self, ClusterCommand.self, TokenCommand.self, RoleCommand.self, ClientCertificateCommand.self,
             TrustCommand.self, RevokeCommand.self, RotationCommand.self, DesiredCommand.self, NodesCommand.self,
-            NodeCommand.self, AuditCommand.self, KeyCommand.self, JournalCommand.self,
+            NodeCommand.self, AuditCommand.self, KeyCommand.self, JournalCommand.self, StatusCommand.self,
+            HoldKeysCommand.self,
         ])
 }

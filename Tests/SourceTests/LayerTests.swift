@@ -5,9 +5,9 @@ import Testing
     static let platform: Set<String> = [
         "HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Systemd", "Tokens",
     ]
-    static let cLibraries: [String: String] = [
-        "COpenSSL": "Platform/OpenSSL", "CSystemd": "Platform/Systemd", "CCurl": "Platform/HTTP",
-        "CLinux": "Platform/IO", "CPKCS11": "Platform/Tokens", "CPostgres": "nodeguard-plane",
+    static let cLibraries: [String: Set<String>] = [
+        "COpenSSL": ["Platform/OpenSSL"], "CSystemd": ["Platform/Systemd"], "CCurl": ["Platform/HTTP"],
+        "CLinux": ["Platform/IO"], "CPKCS11": ["Platform/Tokens", "nodeguard-plane"], "CPostgres": ["nodeguard-plane"],
     ]
 
     @Test func `are read from a tree that is there`() {
@@ -31,7 +31,7 @@ import Testing
 
     @Test func `keep each C library in its one home`() {
         let wrong = SourceTree.files.flatMap { file in
-            file.imports.filter { Self.cLibraries[$0] != nil && Self.cLibraries[$0] != file.module }
+            file.imports.filter { Self.cLibraries[$0].map { !$0.contains(file.module) } ?? false }
                 .map { "\(file): imports \($0)" }
         }
         #expect(wrong == [])

@@ -10,8 +10,7 @@ struct AuthorityRecord: Sendable {
     let cluster: String?
     let certificate: Certificate
     let der: [UInt8]
-    /// In the folder `authorities`.
-    let keyFile: String
+    let keyPlace: KeyPlace
     /// Which root certifies it; a root's own.
     let root: Int64
     let revokedAt: Int64?
@@ -36,28 +35,27 @@ struct AuthorityRecord: Sendable {
             let cluster: String = row["cluster"]
             return AuthorityRecord(
                 id: row["id"], cluster: cluster == rootCluster ? nil : cluster,
-                certificate: try Certificate(derEncoded: Array(der)), der: Array(der), keyFile: row["key_file"],
-                root: row["root"], revokedAt: row["revoked_at"])
+                certificate: try Certificate(derEncoded: Array(der)), der: Array(der),
+                keyPlace: try KeyPlace(row["key_file"]), root: row["root"], revokedAt: row["revoked_at"])
         }
     }
 
-    /// Puts the key on the disk, then the authority into the database: a key that nothing names is only a leftover.
-    /// `root`: who certifies it; nil: it is a root.
+    /// Puts the key on the disk if it is in no token, then the authority into the database: a key that nothing names is
+    /// only a leftover. `root`: who certifies it; nil: it is a root.
     static func add(
-        _ authority: CertificateAuthority, cluster: String?, root: Int64?, directory: String, now: Int64,
+        _ authority: CertificateAuthority, cluster: String?, root: Int64?, keys: KeyHome, now: Int64,
         _ database: Database
     ) throws -> AuthorityRecord {
         let last = try Int64.fetchOne(database, sql: "SELECT max(id) FROM authorities")
         let id = (last ?? 0) + 1
-        let keyFile = try freeKeyFile(cluster, id, database)
-        try authority.writeKey(to: "\(directory)/authorities/\(keyFile)")
+        let place = try authority.keepKey(in: keys.file(try freeKeyFile(cluster, id, database)))
         try database.execute(
             sql: """
                 INSERT INTO authorities (id, cluster, certificate, key_file, root, made_at) VALUES (?, ?, ?, ?, ?, ?)
                 """,
-            arguments: [id, cluster ?? rootCluster, Data(authority.der), keyFile, root ?? id, now])
+            arguments: [id, cluster ?? rootCluster, Data(authority.der), place.text, root ?? id, now])
         return AuthorityRecord(
-            id: id, cluster: cluster, certificate: authority.certificate, der: authority.der, keyFile: keyFile,
+            id: id, cluster: cluster, certificate: authority.certificate, der: authority.der, keyPlace: place,
             root: root ?? id, revokedAt: nil)
     }
 
@@ -81,8 +79,9 @@ struct AuthorityRecord: Sendable {
             arguments: [rootCluster])
     }
 
-    /// With its key, from the disk.
-    func load(from directory: String) throws -> CertificateAuthority {
-        try CertificateAuthority(certificate: certificate, keyFile: "\(directory)/authorities/\(keyFile)")
+    /// With its key, from the disk or by the token.
+    func load(from keys: KeyHome) throws -> CertificateAuthority {
+        try CertificateAuthority(
+            certificate: certificate, key: try keys.find(keyPlace, of: certificate.publicKey))
     }
 }

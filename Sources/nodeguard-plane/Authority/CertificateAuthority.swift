@@ -7,59 +7,45 @@ import X509
 struct CertificateAuthority: Sendable {
     let certificate: Certificate
     let der: [UInt8]
-    private let key: P256.Signing.PrivateKey
+    private let key: SigningKey
 
     static let rootLifetime: Int64 = 10 * 365 * 86_400
     static let intermediateLifetime: Int64 = 5 * 365 * 86_400
     /// Clocks of a fleet differ a little; a certificate from the future is refused everywhere.
     static let backdating: Int64 = 30
 
-    private init(certificate: Certificate, key: P256.Signing.PrivateKey) throws {
+    init(certificate: Certificate, key: SigningKey) throws {
         self.certificate = certificate
         self.key = key
         der = try DER.encode(certificate)
     }
 
-    init(certificate: Certificate, keyFile: String) throws {
-        guard StateFile.exists(keyFile) else {
-            throw PlaneProblem("\(keyFile) is missing", remedy: "restore it from your copy; it cannot be made again")
-        }
-        let text = String(decoding: try StateFile.read(keyFile), as: UTF8.self)
-        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
-            Certificate.PublicKey(key.publicKey) == certificate.publicKey
-        else {
-            throw PlaneProblem("\(keyFile) is not the key of its certificate", remedy: "restore it from your copy")
-        }
-        try self.init(certificate: certificate, key: key)
-    }
-
-    func writeKey(to path: String) throws {
-        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: path)
-    }
+    /// `file`: for a key that is not in a token.
+    func keepKey(in file: String) throws -> KeyPlace { try key.keep(in: file) }
 
     /// `named`: as its predecessor; nil: after its key.
-    static func makeRoot(named known: DistinguishedName? = nil, now: Int64) throws -> CertificateAuthority {
-        let key = P256.Signing.PrivateKey()
-        let digest = SHA256.hash(data: key.publicKey.derRepresentation)
+    static func makeRoot(
+        _ key: SigningKey, named known: DistinguishedName? = nil, now: Int64
+    ) throws -> CertificateAuthority {
+        let publicKey = key.publicKey
         let name =
             try known
             ?? DistinguishedName {
                 OrganizationName("nodeguard")
-                CommonName("nodeguard root \(Hex.lower(digest.prefix(4)))")
+                CommonName("nodeguard root \(Hex.lower(publicKey.digest.prefix(4)))")
             }
-        let publicKey = Certificate.PublicKey(key.publicKey)
         let certificate = try Certificate(
             version: .v3, serialNumber: randomSerial(), publicKey: publicKey,
             notValidBefore: date(now - backdating), notValidAfter: date(now + rootLifetime), issuer: name,
             subject: name,
             extensions: authorityExtensions(publicKey: publicKey, issuer: publicKey, pathLength: 1),
-            issuerPrivateKey: Certificate.PrivateKey(key))
+            issuerPrivateKey: key.certificateKey)
         return try CertificateAuthority(certificate: certificate, key: key)
     }
 
-    func makeIntermediate(cluster: String, now: Int64) throws -> CertificateAuthority {
-        let key = P256.Signing.PrivateKey()
-        let publicKey = Certificate.PublicKey(key.publicKey)
+    /// `key`: the intermediate's.
+    func makeIntermediate(_ key: SigningKey, cluster: String, now: Int64) throws -> CertificateAuthority {
+        let publicKey = key.publicKey
         let issued = try Certificate(
             version: .v3, serialNumber: Self.randomSerial(), publicKey: publicKey,
             notValidBefore: Self.date(now - Self.backdating),
@@ -68,12 +54,11 @@ struct CertificateAuthority: Sendable {
             subject: try DistinguishedName {
                 OrganizationName("nodeguard")
                 OrganizationalUnitName(cluster)
-                CommonName(
-                    "issuing authority \(Hex.lower(SHA256.hash(data: key.publicKey.derRepresentation).prefix(4)))")
+                CommonName("issuing authority \(Hex.lower(publicKey.digest.prefix(4)))")
             },
             extensions: Self.authorityExtensions(
                 publicKey: publicKey, issuer: certificate.publicKey, pathLength: 0),
-            issuerPrivateKey: Certificate.PrivateKey(self.key))
+            issuerPrivateKey: self.key.certificateKey)
         return try CertificateAuthority(certificate: issued, key: key)
     }
 
@@ -98,13 +83,11 @@ struct CertificateAuthority: Sendable {
             notValidBefore: max(Self.date(now - Self.backdating), certificate.notValidBefore),
             notValidAfter: min(Self.date(now + profile.lifetime), certificate.notValidAfter),
             issuer: certificate.subject, subject: profile.subject, extensions: Certificate.Extensions(extensions),
-            issuerPrivateKey: Certificate.PrivateKey(key))
+            issuerPrivateKey: key.certificateKey)
     }
 
     /// ECDSA with SHA-256, DER, for what swift-certificates has no type for (revocation lists).
-    func sign(_ bytes: [UInt8]) throws -> [UInt8] {
-        Array(try key.signature(for: bytes).derRepresentation)
-    }
+    func sign(_ bytes: [UInt8]) throws -> [UInt8] { try key.sign(bytes) }
 
     var authorityKeyIdentifier: AuthorityKeyIdentifier {
         AuthorityKeyIdentifier(keyIdentifier: SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier)
@@ -112,7 +95,7 @@ struct CertificateAuthority: Sendable {
 
     var pem: String { certificate.pemText }
 
-    var signingKey: Certificate.PrivateKey { Certificate.PrivateKey(key) }
+    var signingKey: Certificate.PrivateKey { key.certificateKey }
 
     static func authorityExtensions(
         publicKey: Certificate.PublicKey, issuer: Certificate.PublicKey, pathLength: Int

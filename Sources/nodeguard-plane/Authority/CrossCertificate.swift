@@ -6,8 +6,8 @@ extension CertificateAuthority {
     /// The root that is to follow this one: another key under the same name. With it a cross certificate is
     /// self-issued, which path lengths do not count (RFC 5280 §4.2.1.9): this root's certificate allows for one
     /// intermediate and no more.
-    func makeSuccessor(now: Int64) throws -> CertificateAuthority {
-        try Self.makeRoot(named: certificate.subject, now: now)
+    func makeSuccessor(_ key: SigningKey, now: Int64) throws -> CertificateAuthority {
+        try Self.makeRoot(key, named: certificate.subject, now: now)
     }
 
     /// This root's word for the key of another: NewWithOld if that is the newer one, else OldWithNew (RFC 4210 §4.4).

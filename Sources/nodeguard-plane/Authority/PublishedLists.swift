@@ -71,7 +71,7 @@ struct PublishedLists: Sendable {
         let number = max(now, (last ?? 0) + 1)
         let revoked = try RevokedCertificate.all(by: authority, now: now, database)
         let der = try RevocationList.make(
-            of: authority.load(from: state.directory), revoked, number: number, now: now)
+            of: authority.load(from: state.keys), revoked, number: number, now: now)
         try database.execute(
             sql: """
                 INSERT INTO revocation_lists (authority, issuer, number, revocations, made_at, der)

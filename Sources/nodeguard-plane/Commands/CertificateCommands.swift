@@ -50,7 +50,7 @@ struct ClientCertificateCommand: ParsableCommand {
             guard let issuer = inForce.issuer(of: cluster, for: nil) else {
                 throw PlaneProblem("the cluster \(cluster) has no authority", remedy: "restore the state folder")
             }
-            let certificate = try issuer.load(from: state.directory).issue(profile, now: UnixTime.now)
+            let certificate = try issuer.load(from: state.keys).issue(profile, now: UnixTime.now)
             try IssuedCertificates.record(
                 certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), by: issuer,
                 database)

@@ -4,8 +4,8 @@ struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key", abstract: "The custody of backup keys.",
         discussion: """
-            Keys are wrapped by DIR/wrapping.key, a file. In production that key belongs in an HSM or KMS; whoever has \
-            the file and the backups can read them, and without it nobody can.
+            Keys are wrapped by a key in the plane's PKCS #11 token (run --hsm) or, without one, in DIR/wrapping.key: \
+            whoever has that file and the backups can read them. Without the key nobody can.
             """,
         subcommands: [List.self])
 

@@ -15,6 +15,12 @@ struct RunCommand: AsyncParsableCommand {
     var listen: String
     @Option(help: "A DNS name of this plane, for its certificate and for join bundles; repeatable.")
     var name: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Make and keep the keys in this PKCS #11 token; once said, it stands in the state folder.",
+            discussion: "pkcs11:token=LABEL?module-path=/PATH.so&pin-source=file:/PATH; never with a PIN in it.",
+            valueName: "uri"))
+    var hsm: String?
     @Flag(help: "Log every refusal, not only failures.")
     var verbose = false
 
@@ -31,7 +37,10 @@ struct RunCommand: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "nodeguard-plane")
         logger.logLevel = verbose ? .info : .warning
-        let server = PlaneServer(state: try state.open(creating: true), listen: address, names: name, logger: logger)
+        let state = try state.open(creating: true, hsm: hsm.map { try TokenAddress($0) })
+        try state.requireToken()
+        if state.keys.token != nil { for line in try KeyInventory(state).warnings { logger.warning("\(line)") } }
+        let server = PlaneServer(state: state, listen: address, names: name, logger: logger)
         do {
             try await server.run { url in
                 print("listening on \(url)")

@@ -16,11 +16,12 @@ struct StateOption: ParsableArguments {
     /// Where the option is not said: a service's environment.
     static let variable = "NODEGUARD_PLANE_DATABASE"
 
-    func open(creating: Bool = false) throws -> PlaneState {
+    func open(creating: Bool = false, hsm: TokenAddress? = nil) throws -> PlaneState {
         var path = directory
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         let url = database ?? ProcessInfo.processInfo.environment[Self.variable]
-        return try PlaneState.open(path, creating: creating, database: url.map { try PostgresAddress($0) })
+        return try PlaneState.open(
+            path, creating: creating, database: url.map { try PostgresAddress($0) }, hsm: hsm)
     }
 }
 

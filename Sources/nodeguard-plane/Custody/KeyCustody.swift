@@ -19,16 +19,17 @@ struct KeyCustody: Sendable {
         let id = Hex.lower(RandomBytes.make(16))
         let secret = RandomBytes.make(32)
         let salt = RandomBytes.make(32)
-        let wrapped = try state.wrapping.wrap(
+        let key = state.wrapping.current
+        let wrapped = try key.wrap(
             secret, salt: salt, for: KeyContext(cluster: identity.cluster, backup: backup, id: id))
         try state.database.write { database in
             try admit("create", identity, now, database)
             try database.execute(
                 sql: "INSERT INTO keys (id, cluster, node, backup, kek, salt, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                arguments: [id, identity.cluster, identity.node, backup, state.wrapping.id, Data(salt), now])
+                arguments: [id, identity.cluster, identity.node, backup, key.id, Data(salt), now])
             try record("key.create", identity, "key \(id) of the backup \(backup)", now, database)
         }
-        return CreatedKey(id: id, key: Data(secret), wrapped: Data(wrapped), kek: state.wrapping.id)
+        return CreatedKey(id: id, key: Data(secret), wrapped: Data(wrapped), kek: key.id)
     }
 
     func unwrap(_ id: String, for identity: NodeIdentity, _ wish: KeyUnwrapping, now: Int64) throws -> UnwrappedKey {
@@ -42,11 +43,11 @@ struct KeyCustody: Sendable {
             guard let salt, try !isDeleted(row, now) else {
                 throw Refusal(status: .gone, reason: "key-deleted", detail: "the key \(id) was deleted")
             }
-            guard wish.kek == row["kek"] else {
+            guard wish.kek == row["kek"], let key = state.wrapping.named(wish.kek) else {
                 throw Refusal.unprocessable("kek-unknown", "the key \(id) is not wrapped by \(wish.kek.prefix(64))")
             }
             let context = KeyContext(cluster: row["cluster"], backup: row["backup"], id: id)
-            guard let secret = state.wrapping.unwrap(Array(wish.wrapped), salt: Array(salt), for: context) else {
+            guard let secret = try key.unwrap(Array(wish.wrapped), salt: Array(salt), for: context) else {
                 throw Refusal.unprocessable(
                     "wrap-not-authentic", "the wrapped key was changed, or is not the one of \(id)")
             }

@@ -4,8 +4,8 @@ import PlaneAPI
 import SwiftASN1
 import X509
 
-/// The key that signs a cluster's desired states, and nothing else: one for each cluster, in a file of its own, with a
-/// certificate by which the root, whose key every node has pinned, delegates that to it.
+/// The key that signs a cluster's desired states, and nothing else: one for each cluster, in the token or a file of its
+/// own, with a certificate by which the root, whose key every node has pinned, delegates that to it.
 ///
 /// The certificate has the cluster as its organization, and one extended key usage of ours: nodes take no other
 /// certificate for one of these, and TLS takes none of these for anything.
@@ -13,46 +13,57 @@ struct ConfigurationKey: Sendable {
     static let lifetime: Int64 = 2 * 365 * 86_400
 
     let certificate: Certificate
-    private let key: P256.Signing.PrivateKey
+    private let key: SigningKey
 
     /// Makes one where there is none, or where what is left is less than half of its life.
     static func current(
         of cluster: String, _ state: PlaneState, by actor: PlaneEvent.Actor, now: Int64, _ database: Database
     ) throws -> ConfigurationKey {
-        let der = try Data.fetchOne(
-            database, sql: "SELECT certificate FROM configuration_keys WHERE cluster = ?", arguments: [cluster])
-        guard let der else { return try make(for: cluster, state, by: actor, now: now, database) }
-        let certificate = try Certificate(derEncoded: Array(der))
+        guard let known = try known(of: cluster, database) else {
+            return try make(for: cluster, state, by: actor, now: now, database)
+        }
+        let certificate = known.certificate
         // One that another root has certified ends with that root.
         let isOfRoot = try AuthoritiesInForce(database).planeRoot?.certificate.publicKey
             .isValidSignature(certificate.signature, for: certificate)
         guard certificate.notAfterSeconds - now > lifetime / 2, isOfRoot == true else {
             return try make(for: cluster, state, by: actor, now: now, database)
         }
-        let path = file(of: certificate.publicKey, cluster, state)
-        guard StateFile.exists(path) else {
+        if case .file(let name) = known.place, !StateFile.exists(state.keys.file(name)) {
             throw PlaneProblem(
-                "\(path) is missing",
-                remedy: "restore it from your copy, or make another: nodeguard-plane desired rotate-key")
+                "\(state.keys.file(name)) is missing",
+                remedy: "restore it from your copy or, if another plane of this database has it, copy it from there; or "
+                    + "make another: nodeguard-plane desired rotate-key")
         }
-        let text = String(decoding: try StateFile.read(path), as: UTF8.self)
-        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
-            Certificate.PublicKey(key.publicKey) == certificate.publicKey
-        else { throw PlaneProblem("\(path) is not the key of its certificate", remedy: "restore it from your copy") }
-        return ConfigurationKey(certificate: certificate, key: key)
+        return ConfigurationKey(
+            certificate: certificate, key: try state.keys.find(known.place, of: certificate.publicKey))
     }
 
-    /// The key's file is durable before the row that needs it. Nodes that have seen what it signs take nothing any more
+    /// nil: the cluster has none yet.
+    static func known(
+        of cluster: String, _ database: Database
+    ) throws -> (certificate: Certificate, place: KeyPlace)? {
+        let row = try Row.fetchOne(
+            database, sql: "SELECT certificate, key_place FROM configuration_keys WHERE cluster = ?",
+            arguments: [cluster])
+        guard let row else { return nil }
+        let der: Data = row["certificate"]
+        let certificate = try Certificate(derEncoded: Array(der))
+        let place: String? = row["key_place"]
+        return (certificate, try place.map { try KeyPlace($0) } ?? .file(file(of: certificate.publicKey, cluster)))
+    }
+
+    /// A key's file is durable before the row that needs it. Nodes that have seen what it signs take nothing any more
     /// that the key before has signed.
     static func make(
         for cluster: String, _ state: PlaneState, by actor: PlaneEvent.Actor, now: Int64, _ database: Database
     ) throws -> ConfigurationKey {
-        let key = P256.Signing.PrivateKey()
-        let publicKey = Certificate.PublicKey(key.publicKey)
+        let key = try state.keys.make("configuration \(cluster)")
+        let publicKey = key.publicKey
         guard let root = try AuthoritiesInForce(of: cluster, database).planeRoot else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let certificate = try root.load(from: state.directory).issue(
+        let certificate = try root.load(from: state.keys).issue(
             CertificateProfile(
                 subject: try DistinguishedName {
                     OrganizationName(cluster)
@@ -61,14 +72,14 @@ struct ConfigurationKey: Sendable {
                 publicKey: publicKey, keyEncipherment: false, alternativeNames: nil, usages: [], lifetime: lifetime,
                 otherUsage: usage),
             now: now)
-        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: file(of: publicKey, cluster, state))
+        let place = try key.keep(in: state.keys.file(file(of: publicKey, cluster)))
         try database.execute(
             sql: """
-                INSERT INTO configuration_keys (cluster, certificate, created_at) VALUES (?, ?, ?)
-                ON CONFLICT (cluster) DO UPDATE SET
-                certificate = excluded.certificate, created_at = excluded.created_at
+                INSERT INTO configuration_keys (cluster, certificate, created_at, key_place) VALUES (?, ?, ?, ?)
+                ON CONFLICT (cluster) DO UPDATE SET certificate = excluded.certificate,
+                created_at = excluded.created_at, key_place = excluded.key_place
                 """,
-            arguments: [cluster, Data(try certificate.derBytes), now])
+            arguments: [cluster, Data(try certificate.derBytes), now, place.text])
         try state.log.record(
             PlaneEvent(
                 name: "desired.key", actor: actor, cluster: cluster,
@@ -81,9 +92,9 @@ struct ConfigurationKey: Sendable {
     func sign(_ desired: DesiredState) throws -> SignedEnvelope {
         let payload = try desired.payload
         let type = DesiredState.payloadType
-        let signature = try key.signature(for: Self.authenticated(type: type, payload: payload))
         return SignedEnvelope(
-            payloadType: type, payload: payload, signature: Array(signature.derRepresentation),
+            payloadType: type, payload: payload,
+            signature: try key.sign(Self.authenticated(type: type, payload: payload)),
             certificate: try certificate.derBytes, keyID: "sha256:" + Self.id(of: certificate.publicKey))
     }
 
@@ -111,7 +122,7 @@ struct ConfigurationKey: Sendable {
         Hex.lower(key.digest)
     }
 
-    private static func file(of key: Certificate.PublicKey, _ cluster: String, _ state: PlaneState) -> String {
-        "\(state.directory)/authorities/configuration-\(cluster)-\(id(of: key).prefix(8)).key"
+    private static func file(of key: Certificate.PublicKey, _ cluster: String) -> String {
+        "configuration-\(cluster)-\(id(of: key).prefix(8)).key"
     }
 }

@@ -17,10 +17,10 @@ struct RotationSteps {
         guard let current = inForce.planeRoot else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let old = try current.load(from: state.directory)
-        let new = try old.makeSuccessor(now: now)
+        let old = try current.load(from: state.keys)
+        let new = try old.makeSuccessor(state.keys.make("root"), now: now)
         let record = try AuthorityRecord.add(
-            new, cluster: nil, root: nil, directory: state.directory, now: now, database)
+            new, cluster: nil, root: nil, keys: state.keys, now: now, database)
         for cluster in try state.clusterNames(database) {
             try state.addIntermediate(of: cluster, under: record, now: now, database)
         }

@@ -58,9 +58,11 @@ struct PlaneServer: Sendable {
             logger: logger)
         let upkeep = beginUpkeep(credentials)
         let watch = beginWatch()
+        let care = beginTokenCare()
         defer {
             upkeep.cancel()
             watch.cancel()
+            care?.cancel()
         }
         try await application.runService()
         try await offLoop { [calls] in try calls.refusals.recordAll(now: UnixTime.now) }
@@ -93,8 +95,10 @@ struct PlaneServer: Sendable {
             NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
                 do {
                     let now = UnixTime.now
-                    try credentials.refresh(now: now)
                     try calls.refusals.recordPassed(now: now)
+                    // The rest signs.
+                    if state.keys.token?.condition.fault != nil { return }
+                    try credentials.refresh(now: now)
                     if try state.database.read({ try DesiredStates.isDue(now: now, $0) }) {
                         try state.database.write { try DesiredStates.renewDue(state, now: now, $0) }
                     }

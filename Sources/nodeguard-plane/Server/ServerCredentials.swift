@@ -66,7 +66,7 @@ final class ServerCredentials: Sendable {
         guard let root = inForce.planeRoot else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let certificate = try root.load(from: state.directory).issue(
+        let certificate = try root.load(from: state.keys).issue(
             CertificateProfile(
                 subject: try DistinguishedName { CommonName("nodeguard-plane") },
                 publicKey: Certificate.PublicKey(key.publicKey), keyEncipherment: false,

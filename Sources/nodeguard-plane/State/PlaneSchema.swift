@@ -29,6 +29,9 @@ enum PlaneSchema {
         migrator.registerMigration("7-authorities-and-rotations") { database in
             try database.execute(sql: authorities)
         }
+        migrator.registerMigration("8-keys-in-tokens") { database in
+            try database.execute(sql: keysInTokens)
+        }
         return migrator
     }
 
@@ -147,6 +150,11 @@ enum PlaneSchema {
 
     private static let grantLimits = """
         CREATE TABLE grant_limits (name TEXT PRIMARY KEY, level INTEGER NOT NULL, at INTEGER NOT NULL);
+        """
+
+    /// Without `key_place` a configuration key is in the file that its certificate names.
+    private static let keysInTokens = """
+        ALTER TABLE configuration_keys ADD COLUMN key_place TEXT;
         """
 
     private static let custodyAndAudit = """

@@ -1,19 +1,21 @@
 import FoundationEssentials
 import Glibc
 
-/// Everything the plane knows: one folder (0700) with a file for each secret key (0600), and the database, in the same
-/// folder or a PostgreSQL one. Several processes may have it open at once, so every decision is one transaction that no
+/// Everything the plane knows: one folder (0700) with a file (0600) for each secret key that is in no token, and the
+/// database, in the same folder or a PostgreSQL one. Several processes may have it open at once, so every decision is one transaction that no
 /// other writes beside.
 struct PlaneState: Sendable {
     let directory: String
     let database: PlaneStore
-    let wrapping: WrappingKey
+    let keys: KeyHome
+    let wrapping: WrappingKeys
     let witness: WitnessKey
 
     /// Opens the folder and its database; `creating` makes what is missing. `database`: nil for the one that the folder
-    /// names (`PostgresAddress.named`), or else a file in it.
+    /// names (`PostgresAddress.named`), or else a file in it. `hsm`: the token that keys are to be in from now on; nil for
+    /// the one that the folder names, or else none.
     static func open(
-        _ directory: String, creating: Bool = false, database: PostgresAddress? = nil
+        _ directory: String, creating: Bool = false, database: PostgresAddress? = nil, hsm: TokenAddress? = nil
     ) throws -> PlaneState {
         umask(0o077)
         let address = try database ?? PostgresAddress.named(in: directory)
@@ -34,17 +36,36 @@ struct PlaneState: Sendable {
             try StateFile.makeFolder(directory + "/authorities")
         }
         let store = try address.map { try openShared($0) } ?? openDatabase(path)
+        let home = try home(in: directory, hsm, store)
         let keys = try store.write { database in
             if address != nil { try StateKeys.requireSame(hasKeys, directory, database) }
-            let keys = try StateKeys.load(from: directory, database: database)
-            try PlaneLog(key: keys.witness).beginIfNew(now: UnixTime.now, database)
+            let keys = try StateKeys.load(from: home, database: database)
+            let log = PlaneLog(key: keys.witness)
+            try log.beginIfNew(now: UnixTime.now, database)
+            if let news = keys.news { try log.record(news, now: UnixTime.now, database) }
             return keys
         }
         let state = PlaneState(
-            directory: directory, database: store, wrapping: keys.wrapping, witness: keys.witness)
+            directory: directory, database: store, keys: home, wrapping: keys.wrapping, witness: keys.witness)
         if address != nil { try state.requireAuthorities() }
         return state
     }
+
+    /// Another token than before, or another way to it, must have all keys that the database says are in one: then it
+    /// stands in the folder, for every verb.
+    private static func home(in directory: String, _ hsm: TokenAddress?, _ store: PlaneStore) throws -> KeyHome {
+        let named = try TokenAddress.named(in: directory)
+        guard let address = hsm ?? named else { return KeyHome(directory: directory, token: nil) }
+        let home = KeyHome(directory: directory, token: KeyToken(address, directory: directory))
+        if address != named {
+            try home.requireToken(holding: store.read { try StateKeys.namesInToken($0) })
+            try address.write(in: directory)
+        }
+        return home
+    }
+
+    /// Opens the token, if there is one, and looks for every key that is to be in it.
+    func requireToken() throws { try keys.requireToken(holding: database.read { try StateKeys.namesInToken($0) }) }
 
     private static func openDatabase(_ path: String) throws -> PlaneStore {
         do {
@@ -73,7 +94,7 @@ struct PlaneState: Sendable {
         try database.read { database in
             let inForce = try AuthoritiesInForce(database)
             for cluster in try clusterNames(database) {
-                for authority in inForce.intermediates(of: cluster) { _ = try authority.load(from: directory) }
+                for authority in inForce.intermediates(of: cluster) { _ = try authority.load(from: keys) }
             }
         }
     }
@@ -101,9 +122,10 @@ struct PlaneState: Sendable {
     func addIntermediate(
         of cluster: String, under root: AuthorityRecord, now: Int64, _ database: Database
     ) throws -> AuthorityRecord {
-        let authority = try root.load(from: directory).makeIntermediate(cluster: cluster, now: now)
+        let authority = try root.load(from: keys).makeIntermediate(
+            keys.make("cluster \(cluster)"), cluster: cluster, now: now)
         return try AuthorityRecord.add(
-            authority, cluster: cluster, root: root.id, directory: directory, now: now, database)
+            authority, cluster: cluster, root: root.id, keys: keys, now: now, database)
     }
 
     func requireCluster(_ name: String, _ database: Database) throws {

@@ -44,6 +44,9 @@ enum StateFile {
         return Array(bytes[..<filled])
     }
 
+    /// No error if it is not there.
+    static func remove(_ path: String) { unlink(path) }
+
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     static func makeFolder(_ path: String) throws {

@@ -1,34 +1,66 @@
 import Crypto
 import FoundationEssentials
 
-/// The plane's own secrets, one file each, and the record in the database of which they are. Made once, all together; a
-/// file that is missing later is never replaced in silence, because what hangs from it would be lost.
+/// The plane's own secrets, and the record in the database of which they are. Made once, all together; one that is
+/// missing later is never replaced in silence, because what hangs from it would be lost.
 struct StateKeys {
-    let wrapping: WrappingKey
+    let wrapping: WrappingKeys
     let witness: WitnessKey
+    /// That a token was taken into use just now.
+    var news: PlaneEvent?
 
     private static let wrappingSetting = "wrapping-key"
+    /// The file's, of a plane that got its token later.
+    private static let formerWrappingSetting = "wrapping-key-former"
     private static let witnessSetting = "witness-key"
 
     /// Within one immediate transaction: two processes that start together agree on the same keys.
-    static func load(from directory: String, database: Database) throws -> StateKeys {
+    static func load(from home: KeyHome, database: Database) throws -> StateKeys {
         guard let root = try AuthoritiesInForce(database).planeRoot else {
-            return try create(in: directory, database: database)
+            return try create(in: home, database: database)
         }
-        _ = try root.load(from: directory)
-        let wrapping = try WrappingKey(file: wrappingFile(directory))
-        guard try PlaneState.setting(wrappingSetting, database) == Data(wrapping.id.utf8) else {
+        _ = try root.load(from: home)
+        let (wrapping, news) = try loadWrapping(home, database)
+        let witness = try WitnessKey(file: witnessFile(home.directory))
+        guard try PlaneState.setting(witnessSetting, database) == witness.publicKey else {
+            throw PlaneProblem(
+                "\(witnessFile(home.directory)) is another key than the one that cosigned before",
+                remedy: "restore the right file")
+        }
+        return StateKeys(wrapping: wrapping, witness: witness, news: news)
+    }
+
+    /// Where a token is named and the key is still a file's, the token makes another, which wraps from now on.
+    private static func loadWrapping(
+        _ home: KeyHome, _ database: Database
+    ) throws -> (WrappingKeys, PlaneEvent?) {
+        let id = try PlaneState.setting(wrappingSetting, database).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard WrappingKey.tokenID(of: id) == nil else {
+            let former = try PlaneState.setting(formerWrappingSetting, database)
+                .map { try wrappingInFile(home.directory, named: String(decoding: $0, as: UTF8.self)) }
+            let current = try WrappingKey(named: id, in: try home.tokenThatIsNeeded())
+            return (WrappingKeys(current: current, former: former), nil)
+        }
+        let inFile = try wrappingInFile(home.directory, named: id)
+        guard let token = home.token else { return (WrappingKeys(current: inFile, former: nil), nil) }
+        let current = try WrappingKey.create(in: token)
+        try PlaneState.set(formerWrappingSetting, to: Data(id.utf8), database)
+        try PlaneState.set(wrappingSetting, to: Data(current.id.utf8), database)
+        return (WrappingKeys(current: current, former: inFile), news(of: token, "keys that are files stay so"))
+    }
+
+    private static func wrappingInFile(_ directory: String, named id: String) throws -> WrappingKey {
+        let key = try WrappingKey(file: wrappingFile(directory))
+        guard key.id == id else {
             throw PlaneProblem(
                 "\(wrappingFile(directory)) is another key than the one that wrapped the backups' keys",
                 remedy: "restore the right file")
         }
-        let witness = try WitnessKey(file: witnessFile(directory))
-        guard try PlaneState.setting(witnessSetting, database) == witness.publicKey else {
-            throw PlaneProblem(
-                "\(witnessFile(directory)) is another key than the one that cosigned before",
-                remedy: "restore the right file")
-        }
-        return StateKeys(wrapping: wrapping, witness: witness)
+        return key
+    }
+
+    private static func news(of token: KeyToken, _ words: String) -> PlaneEvent {
+        PlaneEvent(name: "hsm.begin", actor: .caller, detail: "new keys are made in \(token.address.name); \(words)")
     }
 
     /// Whether a plane had its keys in this folder before.
@@ -53,21 +85,36 @@ struct StateKeys {
         }
     }
 
-    private static func create(in directory: String, database: Database) throws -> StateKeys {
+    private static func create(in home: KeyHome, database: Database) throws -> StateKeys {
         let now = UnixTime.now
         _ = try AuthorityRecord.add(
-            try CertificateAuthority.makeRoot(now: now), cluster: nil, root: nil, directory: directory, now: now,
-            database)
-        let wrapping = try WrappingKey.create(file: wrappingFile(directory))
-        let witness = try WitnessKey.create(file: witnessFile(directory))
+            try CertificateAuthority.makeRoot(home.make("root"), now: now), cluster: nil, root: nil, keys: home,
+            now: now, database)
+        let wrapping =
+            try home.token.map { try WrappingKey.create(in: $0) }
+            ?? WrappingKey.create(file: wrappingFile(home.directory))
+        let witness = try WitnessKey.create(file: witnessFile(home.directory))
         try PlaneState.set(wrappingSetting, to: Data(wrapping.id.utf8), database)
         try PlaneState.set(witnessSetting, to: witness.publicKey, database)
-        return StateKeys(wrapping: wrapping, witness: witness)
+        return StateKeys(
+            wrapping: WrappingKeys(current: wrapping, former: nil), witness: witness,
+            news: home.token.map { news(of: $0, "the root and the wrapping key are there") })
+    }
+
+    /// Of all keys that the database says are in the token and that may be signed with yet: those of a root that was
+    /// dropped, and under it, may be destroyed.
+    static func namesInToken(_ database: Database) throws -> [[UInt8]] {
+        let authorities = try AuthoritiesInForce(database).verifying.compactMap(\.keyPlace.tokenID)
+        let configurations = try String.fetchAll(database, sql: "SELECT cluster FROM configuration_keys")
+            .compactMap { try ConfigurationKey.known(of: $0, database)?.place.tokenID }
+        let wrapping = try PlaneState.setting(wrappingSetting, database)
+            .flatMap { WrappingKey.tokenID(of: String(decoding: $0, as: UTF8.self)) }
+        return authorities + configurations + [wrapping].compactMap { $0 }
     }
 
     private static func rootFile(_ directory: String) -> String { directory + "/authorities/root.key" }
-    private static func wrappingFile(_ directory: String) -> String { directory + "/wrapping.key" }
-    private static func witnessFile(_ directory: String) -> String { directory + "/witness.key" }
+    static func wrappingFile(_ directory: String) -> String { directory + "/wrapping.key" }
+    static func witnessFile(_ directory: String) -> String { directory + "/witness.key" }
 }
 
 /// 32 secret bytes in a file, as hex and a newline.
