@@ -8,7 +8,7 @@ package enum BuiltProgram {
     }
 }
 
-/// SoftHSM's tokens in a folder of their own, behind a module that can be made to hang.
+/// SoftHSM's tokens in a folder of their own, behind a module that finds them by itself, and can be made to hang or lie.
 package final class TestTokens: Sendable {
     package static let pin = "482913"
 
@@ -20,16 +20,17 @@ package final class TestTokens: Sendable {
         try folder.write(
             "directories.tokendir = \(folder.file("tokens"))\nobjectstore.backend = file\nlog.level = ERROR\n",
             to: "softhsm2.conf")
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Peers/slow_token.c"
-        ).path
-        try Subprocess.check(
-            "clang",
-            [
-                "-shared", "-fPIC", "-Wall", "-Werror", "-o", module, source, "-DHANG=\"\(folder.file("hang"))\"",
-                "-DLOGINS=\"\(folder.file("logins"))\"",
-            ])
+        let files = [("HANG", "hang"), ("LIE", "lie"), ("LOGINS", "logins"), ("CONF", "softhsm2.conf")]
+        try Self.compile(
+            "slow_token.c", to: module,
+            ["-shared", "-fPIC"] + files.map { "-D\($0.0)=\"\(folder.file($0.1))\"" })
         try folder.write(Self.pin + "\n", to: "pin")
+    }
+
+    private static func compile(_ name: String, to output: String, _ words: [String]) throws {
+        let peers = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Peers")
+        try Subprocess.check(
+            "clang", ["-Wall", "-Werror", "-o", output, peers.appendingPathComponent(name).path] + words)
     }
 
     /// What who uses the tokens must have in the environment.
@@ -51,6 +52,16 @@ package final class TestTokens: Sendable {
     package var isHanging: Bool { FileManager.default.fileExists(atPath: folder.file("hang")) }
     package func hang() throws { try folder.write("", to: "hang") }
     package func goOn() throws { try FileManager.default.removeItem(atPath: folder.file("hang")) }
+
+    /// Keys that are made from now on can be taken out, whatever was asked for.
+    package func lie() throws { try folder.write("", to: "lie") }
+
+    /// What somebody with the first token and its PIN gets of each key, by its label; of a key of their own at last.
+    package func steal() throws -> [String] {
+        try Self.compile("key_thief.c", to: folder.file("thief"), [])
+        let told = try Subprocess.check(folder.file("thief"), [module, Self.pin])
+        return told.split(separator: "\n").map(String.init)
+    }
 
     /// Of all tokens, right or wrong.
     package var loginCount: Int { (try? folder.read("logins").count) ?? 0 }

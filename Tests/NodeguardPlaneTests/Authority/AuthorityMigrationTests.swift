@@ -15,10 +15,11 @@ import Testing
         try StateFile.makeFolder(folder)
         try StateFile.makeFolder(folder + "/authorities")
         let now = UnixTime.now
-        let root = try CertificateAuthority.makeRoot(now: now)
-        let issuer = try root.makeIntermediate(cluster: "alpha", now: now)
-        try root.writeKey(to: folder + "/authorities/root.key")
-        try issuer.writeKey(to: folder + "/authorities/cluster-alpha.key")
+        let root = try CertificateAuthority.makeRoot(SigningKey(P256.Signing.PrivateKey()), now: now)
+        let issuer = try root.makeIntermediate(
+            SigningKey(P256.Signing.PrivateKey()), cluster: "alpha", now: now)
+        _ = try root.keepKey(in: folder + "/authorities/root.key")
+        _ = try issuer.keepKey(in: folder + "/authorities/cluster-alpha.key")
         let wrapping = try WrappingKey.create(file: folder + "/wrapping.key")
         let witness = try WitnessKey.create(file: folder + "/witness.key")
         let store = try PlaneStore.sqlite(path: folder + "/plane.sqlite")
@@ -54,7 +55,7 @@ import Testing
             #expect(inForce.records.map(\.der) == [root.der, issuer.der])
             #expect(inForce.roots.map(\.der) == [root.der] && inForce.rotation == nil)
             let found = try #require(inForce.issuer(of: "alpha", for: "alpha/db-1"))
-            #expect(try found.load(from: folder).der == issuer.der)
+            #expect(try found.load(from: state.keys).der == issuer.der)
             let revoked = try state.database.read {
                 try RevokedCertificate.all(by: found, now: UnixTime.now, $0)
             }

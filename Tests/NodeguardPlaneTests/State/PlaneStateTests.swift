@@ -45,7 +45,7 @@ import Testing
             let first = try PlaneState.open(folder, creating: true)
             let second = try PlaneState.open(folder)
             let pins = try [first, second].map { try $0.database.read { try AuthoritiesInForce($0).pins } }
-            #expect(pins[0].count == 1 && pins[0] == pins[1] && first.wrapping.id == second.wrapping.id)
+            #expect(pins[0].count == 1 && pins[0] == pins[1] && first.wrapping.current.id == second.wrapping.current.id)
             #expect(first.witness.verifierKey == second.witness.verifierKey)
         }
     }

@@ -17,12 +17,13 @@ final class RunningPlane: Sendable {
         return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("nodeguard-plane").path
     }()
 
-    init(clusters: [String] = ["alpha", "beta"], store: TestStore? = nil) throws {
+    /// `hsm`: the URI of a token.
+    init(clusters: [String] = ["alpha", "beta"], store: TestStore? = nil, hsm: String? = nil) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plane-\(UUID().uuidString)").path
         state = folder + "/state"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         try (store ?? TestStore.usual).prepare(state)
-        (process, url) = try Self.start(state: state, log: folder + "/log")
+        (process, url) = try Self.start(state: state, log: folder + "/log", hsm: hsm)
         for cluster in clusters { try verb("cluster", "create", cluster) }
         try verb("trust", "--out", folder + "/root.pem")
     }
@@ -49,7 +50,7 @@ final class RunningPlane: Sendable {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    static func start(state: String, log: String) throws -> (ChildProcess, String) {
+    static func start(state: String, log: String, hsm: String? = nil) throws -> (ChildProcess, String) {
         let pipe = Foundation.Pipe()
         try Data().write(to: URL(fileURLWithPath: log))
         let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
@@ -58,7 +59,7 @@ final class RunningPlane: Sendable {
             [
                 "300", "setpriv", "--pdeathsig", "KILL", program, "run", "--verbose", "--state", state, "--listen",
                 "127.0.0.1:0",
-            ],
+            ] + (hsm.map { ["--hsm", $0] } ?? []),
             output: pipe.fileHandleForWriting.fileDescriptor, errors: errors.fileDescriptor)
         try pipe.fileHandleForWriting.close()
         try errors.close()
