@@ -101,8 +101,8 @@ let package = Package(
         program(
             "nodeguard-plane",
             uses: [
-                "CPKCS11", "CPostgres", "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio, nioPosix,
-                crypto,
+                "CPKCS11", "CPostgres", "PlaneAPI", arguments, asn1, grdb, hummingbird, hummingbirdCore, logging, nio,
+                nioPosix, crypto,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

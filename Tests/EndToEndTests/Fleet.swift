@@ -65,14 +65,15 @@ final class Fleet: @unchecked Sendable {
     /// Extra YAML lists that a test wants in the configuration.
     private let extraListeners: String
 
-    /// `lifetime`: of the role's certificate, in seconds, where the test wants renewals.
-    init(lifetime: Int? = nil, listeners: String = "", start: Bool = true) async throws {
+    /// `lifetime`: of the role's certificate, in seconds, where the test wants renewals. `hsm`: the URI of the token that
+    /// holds the plane's keys.
+    init(lifetime: Int? = nil, listeners: String = "", start: Bool = true, hsm: String? = nil) async throws {
         folder = try temporaryFolder()
         postgres = try PostgresCluster(in: folder)
         listenPort = try freePort()
         planePort = try freePort()
         extraListeners = listeners
-        plane = try Self.startPlane(folder, planePort)
+        plane = try Self.startPlane(folder, planePort, hsm)
         let isListening = await eventually(within: 20) { [plane] in plane.log.contains("listening on https://") }
         try #require(isListening, "\(plane.log)")
         for path in ["node/join", "backups", "run"] {
@@ -126,9 +127,10 @@ final class Fleet: @unchecked Sendable {
 
     // MARK: the plane
 
-    private static func startPlane(_ folder: String, _ port: Int) throws -> Program {
+    private static func startPlane(_ folder: String, _ port: Int, _ hsm: String? = nil) throws -> Program {
         try Program(
-            Program.plane, ["run", "--state", folder + "/plane", "--listen", "127.0.0.1:\(port)"],
+            Program.plane,
+            ["run", "--state", folder + "/plane", "--listen", "127.0.0.1:\(port)"] + (hsm.map { ["--hsm", $0] } ?? []),
             log: folder + "/plane.log")
     }
 

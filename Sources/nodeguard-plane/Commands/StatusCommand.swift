@@ -82,8 +82,8 @@ struct PlaneStatus: Encodable {
         for record in found.3.roots + names.flatMap({ found.3.intermediates(of: $0) })
         where record.revokedAt == nil && record.certificate.notAfterSeconds - now < Self.nearEnd {
             let whose = record.cluster.map { "the authority of \($0)" } ?? "the root"
-            concerns.append(
-                "\(whose) ends at \(UnixTime.text(record.certificate.notAfterSeconds)): change it with `rotate-ca start`")
+            let end = UnixTime.text(record.certificate.notAfterSeconds)
+            concerns.append("\(whose) ends at \(end): change it with `rotate-ca start`")
         }
         self.concerns = concerns
     }

@@ -32,8 +32,9 @@ struct ConfigurationKey: Sendable {
         if case .file(let name) = known.place, !StateFile.exists(state.keys.file(name)) {
             throw PlaneProblem(
                 "\(state.keys.file(name)) is missing",
-                remedy: "restore it from your copy or, if another plane of this database has it, copy it from there; or "
-                    + "make another: nodeguard-plane desired rotate-key")
+                remedy:
+                    "restore it from your copy, or copy it from another plane of this database that has it, or make "
+                    + "another: nodeguard-plane desired rotate-key")
         }
         return ConfigurationKey(
             certificate: certificate, key: try state.keys.find(known.place, of: certificate.publicKey))

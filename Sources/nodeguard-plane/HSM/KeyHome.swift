@@ -8,8 +8,8 @@ struct KeyHome: Sendable {
     let directory: String
     let token: KeyToken?
 
-    /// In files it becomes durable by `SigningKey.keep`. In the token it is there at once; one that nothing names, as the
-    /// transaction that made it failed, is only a leftover. `label`: for people who look into the token.
+    /// In files it becomes durable by `SigningKey.keep`. In the token it is there at once; one that nothing names, as
+    /// the transaction that made it failed, is only a leftover. `label`: for people who look into the token.
     func make(_ label: String) throws -> SigningKey {
         guard let token else { return SigningKey(P256.Signing.PrivateKey()) }
         let made = try token.makeSigningKey(label: "nodeguard-plane \(label)")
@@ -28,7 +28,9 @@ struct KeyHome: Sendable {
             let text = String(decoding: try StateFile.read(path), as: UTF8.self)
             guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
                 Certificate.PublicKey(key.publicKey) == publicKey
-            else { throw PlaneProblem("\(path) is not the key of its certificate", remedy: "restore it from your copy") }
+            else {
+                throw PlaneProblem("\(path) is not the key of its certificate", remedy: "restore it from your copy")
+            }
             return SigningKey(key)
         case .token(let id):
             guard let key = P256.Signing.PublicKey(publicKey) else {
@@ -60,7 +62,7 @@ struct KeyHome: Sendable {
     func tokenThatIsNeeded() throws -> KeyToken {
         guard let token else {
             throw PlaneProblem(
-                "this plane's keys are in a PKCS #11 token, and \(TokenAddress.file(in: directory)) does not say in which",
+                "this plane's keys are in a PKCS #11 token; \(TokenAddress.file(in: directory)) does not say in which",
                 remedy: "start the plane with --hsm once, or copy that file from another plane of this database")
         }
         return token

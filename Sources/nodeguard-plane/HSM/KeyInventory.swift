@@ -33,7 +33,8 @@ struct KeyInventory {
             }
             return authorities.map { record in
                 Self.key(
-                    record.isRoot ? "root" : "cluster", record.cluster, record.keyPlace, record.certificate, "rotate-ca",
+                    record.isRoot ? "root" : "cluster", record.cluster, record.keyPlace, record.certificate,
+                    "rotate-ca",
                     state)
             }
                 + configurations.map { cluster, known in
@@ -93,8 +94,8 @@ struct KeyInventory {
             guard let moves = key.moves else {
                 return "\(key.name) opens the backups that were made before the token: it stays a file"
             }
-            return "the \(key.use) key\(whose) is in \(key.name) and stays there: its successor is made in the token by "
-                + "`nodeguard-plane \(moves)`"
+            return "the \(key.use) key\(whose) is in \(key.name) and stays there: its successor is made in the token "
+                + "by `nodeguard-plane \(moves)`"
         }
     }
 }

@@ -65,7 +65,8 @@ struct TokenAddress: Sendable, Equatable {
                     + "slot-id, module-path and pin-source")
         }
         guard wanted[.token] != nil || wanted[.serial] != nil || slot != nil else {
-            throw PlaneProblem("the URI names no one token", remedy: "give token=LABEL, serial=NUMBER or slot-id=NUMBER")
+            throw PlaneProblem(
+                "the URI names no one token", remedy: "give token=LABEL, serial=NUMBER or slot-id=NUMBER")
         }
     }
 

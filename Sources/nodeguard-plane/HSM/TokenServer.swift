@@ -12,7 +12,8 @@ enum TokenServer {
     static func run() {
         // No core dump and no debugger of the same user finds the PIN, or the module's memory.
         _ = CPKCS11_forbid_dumps()
-        signal(SIGINT, SIG_IGN)
+        // Those go to whole groups; the plane may still need a signature to end in order, and takes this one along.
+        for number in [SIGINT, SIGTERM] { signal(number, SIG_IGN) }
         endWithPlane()
         var session: TokenSession?
         while let message = TokenWire.receive(STDIN_FILENO) {

@@ -152,20 +152,19 @@ final class TokenSession {
                 }
             }
         }
-        // Which of them a token says of a tag that is wrong differs: SoftHSM has CKR_GENERAL_ERROR. It is asked for
-        // something else before such a token is taken for broken.
+        // What a token says of a tag that is wrong differs: SoftHSM has CKR_GENERAL_ERROR, as of much else. It is asked
+        // to seal something before it is taken for well.
         let wrongTag = [
             CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_SIGNATURE_INVALID, CKR_GENERAL_ERROR,
             CKR_FUNCTION_FAILED, CKR_DATA_INVALID,
         ]
-        if !isSealing, wrongTag.contains(state), isWell { return nil }
+        if !isSealing, wrongTag.contains(state), try seals(id) { return nil }
         try require(state, isSealing ? "seal" : "unseal")
         return Array(output.prefix(Int(count)))
     }
 
-    private var isWell: Bool {
-        var information = CK_SESSION_INFO()
-        return functions.C_GetSessionInfo(handle, &information) == CKR_OK
+    private func seals(_ id: [UInt8]) throws(TokenError) -> Bool {
+        try crypt(id, isSealing: true, nonce: RandomBytes.make(12), context: [], [0]) != nil
     }
 
     /// Whatever a token that is well does not answer ends the session: the next one may find it better.

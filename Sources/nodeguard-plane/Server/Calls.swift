@@ -44,7 +44,7 @@ struct Calls: Sendable {
             let refusal = Refusal.malformedRequest("a text with a NUL character names nothing here")
             return try await refuse(refusal, action, identity, callers, context)
         } catch let problem as TokenProblem {
-            logger.warning("\(action) failed", metadata: ["error": "\(problem)"])
+            logger.info("\(action) failed", metadata: ["error": "\(problem)"])
             return try await refuse(problem.refusal, action, identity, callers, context)
         } catch {
             logger.error("\(action) failed", metadata: ["error": "\(error)"])

@@ -36,13 +36,13 @@ struct PlaneState: Sendable {
             try StateFile.makeFolder(directory + "/authorities")
         }
         let store = try address.map { try openShared($0) } ?? openDatabase(path)
-        let home = try home(in: directory, hsm, store)
+        let (home, moved) = try home(in: directory, hsm, store)
         let keys = try store.write { database in
             if address != nil { try StateKeys.requireSame(hasKeys, directory, database) }
             let keys = try StateKeys.load(from: home, database: database)
             let log = PlaneLog(key: keys.witness)
             try log.beginIfNew(now: UnixTime.now, database)
-            if let news = keys.news { try log.record(news, now: UnixTime.now, database) }
+            if let news = keys.news ?? moved { try log.record(news, now: UnixTime.now, database) }
             return keys
         }
         let state = PlaneState(
@@ -53,15 +53,19 @@ struct PlaneState: Sendable {
 
     /// Another token than before, or another way to it, must have all keys that the database says are in one: then it
     /// stands in the folder, for every verb.
-    private static func home(in directory: String, _ hsm: TokenAddress?, _ store: PlaneStore) throws -> KeyHome {
+    private static func home(
+        in directory: String, _ hsm: TokenAddress?, _ store: PlaneStore
+    ) throws -> (KeyHome, PlaneEvent?) {
         let named = try TokenAddress.named(in: directory)
-        guard let address = hsm ?? named else { return KeyHome(directory: directory, token: nil) }
-        let home = KeyHome(directory: directory, token: KeyToken(address, directory: directory))
-        if address != named {
-            try home.requireToken(holding: store.read { try StateKeys.namesInToken($0) })
-            try address.write(in: directory)
+        guard let address = hsm ?? named else {
+            return (KeyHome(directory: directory, token: nil), nil)
         }
-        return home
+        let home = KeyHome(directory: directory, token: KeyToken(address, directory: directory))
+        guard address != named else { return (home, nil) }
+        try home.requireToken(holding: store.read { try StateKeys.namesInToken($0) })
+        try address.write(in: directory)
+        let detail = "the keys are found in \(address.name) by another URI than before"
+        return (home, PlaneEvent(name: "hsm.move", actor: .caller, detail: detail))
     }
 
     /// Opens the token, if there is one, and looks for every key that is to be in it.

@@ -222,6 +222,18 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: plane.state + "/hsm"))
     }
 
+    @Test func `takes another way to the same token, and says so`() throws {
+        let plane = try plane()
+        plane.kill()
+        try place.folder.write(TestTokens.pin, to: "pin-2")
+        let uri = place.store("plane").replacing("/pin", with: "/pin-2")
+        let (process, _) = try RunningPlane.start(state: plane.state, log: plane.folder + "/log-2", hsm: uri)
+        process.signal(SIGTERM)
+        process.wait()
+        #expect(try String(contentsOfFile: plane.state + "/hsm", encoding: .utf8) == uri + "\n")
+        #expect(try plane.verb("journal").contains("granted  hsm.move"))
+    }
+
     /// Another token, which has none of the keys.
     private func strange() throws -> String {
         try place.make("strange")
