@@ -39,6 +39,7 @@ final class KeyToken: Sendable {
     private let program: String
     private let record: RefusedPIN
     private let places = DispatchSemaphore(value: sessionLimit)
+    private let opening = DispatchSemaphore(value: 1)
     private let state: Mutex<State>
 
     /// `program`: this one, which `TokenProcess` starts once more.
@@ -156,7 +157,21 @@ final class KeyToken: Sendable {
         }
     }
 
+    /// SoftHSM 2.6 empties its token's file for a moment at each login, and who looks just then finds no token: one
+    /// session is opened after the other, and once more where none was found. A PIN that was refused is another fault.
     private func started() throws(TokenProblem) -> TokenProcess {
+        guard opening.wait(timeout: .now() + Self.patience) == .success else {
+            throw TokenProblem(fault: .silent, text: "another session with it is being opened all the time")
+        }
+        defer { opening.signal() }
+        do throws(TokenProblem) {
+            return try startedOnce()
+        } catch  where error.fault == .unreachable {
+            return try startedOnce()
+        }
+    }
+
+    private func startedOnce() throws(TokenProblem) -> TokenProcess {
         let process = try TokenProcess(program: program)
         do throws(TokenProblem) {
             _ = try process.ask(.open(address: address.text), within: Self.limit)
@@ -272,27 +287,4 @@ final class KeyToken: Sendable {
     func destroy(_ id: [UInt8]) throws(TokenProblem) { _ = try ask(.destroy(id: Data(id))) }
 
     private static let nonsense = TokenProblem(fault: nil, text: "the token's answer is none to the question")
-}
-
-/// On the disk: which state of the PIN's file the token has refused, so that neither a restart nor the next verb tries
-/// it once more.
-struct RefusedPIN: Sendable {
-    let address: TokenAddress
-    let directory: String
-
-    private var path: String { directory + "/hsm.pin-refused" }
-
-    private var refused: String? {
-        StateFile.exists(path) ? (try? StateFile.read(path)).map { String(decoding: $0, as: UTF8.self) } : nil
-    }
-
-    /// What says nothing to whom it may concern: another token, or another file.
-    private var mark: String { "\(address.text)\n\(address.pinMark)\n" }
-
-    var isStanding: Bool { refused == mark }
-    var hasPassed: Bool { refused.map { $0 != mark } ?? false }
-
-    /// Best effort: where it cannot be written, this process still knows.
-    func write() { try? StateFile.write(Array(mark.utf8), to: path) }
-    func forget() { StateFile.remove(path) }
 }
