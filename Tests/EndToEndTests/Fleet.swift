@@ -65,8 +65,8 @@ final class Fleet: @unchecked Sendable {
     /// Extra YAML lists that a test wants in the configuration.
     private let extraListeners: String
 
-    /// `lifetime`: of the role's certificate, in seconds, where the test wants renewals. `hsm`: the URI of the token that
-    /// holds the plane's keys.
+    /// `lifetime`: of the role's certificate, in seconds, where the test wants renewals. `hsm`: the URI of the token
+    /// that holds the plane's keys.
     init(lifetime: Int? = nil, listeners: String = "", start: Bool = true, hsm: String? = nil) async throws {
         folder = try temporaryFolder()
         postgres = try PostgresCluster(in: folder)

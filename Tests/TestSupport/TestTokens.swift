@@ -8,7 +8,8 @@ package enum BuiltProgram {
     }
 }
 
-/// SoftHSM's tokens in a folder of their own, behind a module that finds them by itself, and can be made to hang or lie.
+/// SoftHSM's tokens in a folder of their own, behind a module that finds them by itself, and can be made to hang or
+/// lie.
 package final class TestTokens: Sendable {
     package static let pin = "482913"
 

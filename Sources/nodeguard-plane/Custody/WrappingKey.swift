@@ -1,8 +1,8 @@
 import Crypto
 import FoundationEssentials
 
-/// The key that wraps every backup's key: AES-256, in the token, which it does not leave, or in a file of its own (0600)
-/// and this process.
+/// The key that wraps every backup's key: AES-256, in the token, which it does not leave, or in a file of its own
+/// (0600) and this process.
 ///
 /// Either way a wrap opens only with the salt that the plane keeps beside it: when the plane forgets the salt, the
 /// backup is unreadable for ever, whoever has wrap and key.
@@ -85,11 +85,11 @@ struct WrappingKey: Sendable, CustomStringConvertible {
     /// The secret is sealed under the salt here, and what comes of that by the token: neither opens it alone, and the
     /// token never sees it.
     ///
-    /// CKM_AES_GCM and not CKM_AES_KEY_WRAP_PAD, for three reasons: it binds the wrap to its backup in the token itself;
-    /// the other works on keys that are objects, so that the secret would have to be put into the token, extractable;
-    /// and a key that may wrap keys may bring out others. The nonce is random: 2³² wraps under one key are allowed
-    /// (NIST SP 800-38D §8.3). A token that takes another nonce than it was given is seen at once, since each wrap is
-    /// opened before it counts.
+    /// CKM_AES_GCM and not CKM_AES_KEY_WRAP_PAD, for three reasons: it binds the wrap to its backup in the token
+    /// itself; the other works on keys that are objects, so that the secret would have to be put into the token,
+    /// extractable; and a key that may wrap keys may bring out others. The nonce is random: 2³² wraps under one key are
+    /// allowed (NIST SP 800-38D §8.3). A token that takes another nonce than it was given is seen at once, since each
+    /// wrap is opened before it counts.
     private func wrap(
         _ secret: [UInt8], _ salt: [UInt8], _ context: KeyContext, _ token: KeyToken, _ id: [UInt8]
     ) throws -> [UInt8] {

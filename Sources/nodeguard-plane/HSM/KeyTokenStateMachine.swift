@@ -1,8 +1,8 @@
 /// Whether a call may use the plane's token, must open it first, or is refused at once. Times are seconds of a clock
 /// that does not go back.
 ///
-/// After a fault the token is left alone for a while that doubles: a storm of calls neither waits for one that hangs nor
-/// keeps it from coming back. A PIN that was refused is not tried again before its file says something else: tokens
+/// After a fault the token is left alone for a while that doubles: a storm of calls neither waits for one that hangs
+/// nor keeps it from coming back. A PIN that was refused is not tried again before its file says something else: tokens
 /// count wrong ones, and lock themselves for good.
 struct KeyTokenStateMachine: Equatable {
     enum Fault: String, Sendable, CaseIterable {

@@ -3,7 +3,8 @@ import FoundationEssentials
 import SwiftASN1
 import X509
 
-/// A key of P-256 with which the plane signs: in memory and a file (0600), or in the token, where it was made and stays.
+/// A key of P-256 with which the plane signs: in memory and a file (0600), or in the token, where it was made and
+/// stays.
 struct SigningKey: Sendable {
     private enum Place: Sendable {
         case memory(P256.Signing.PrivateKey)

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// Which PKCS #11 token holds the plane's keys, by which module, and where its user's PIN is read: a URI as RFC 7512 has
-/// it, as far as it names a token. The PIN itself never stands in it.
+/// Which PKCS #11 token holds the plane's keys, by which module, and where its user's PIN is read: a URI as RFC 7512
+/// has it, as far as it names a token. The PIN itself never stands in it.
 struct TokenAddress: Sendable, Equatable {
     /// As it was written.
     let text: String

@@ -1,8 +1,8 @@
 import CPKCS11
 import Glibc
 
-/// A PKCS #11 module, loaded and initialized, and the one token of it that an address names. In the process of the token
-/// alone: it is somebody else's code.
+/// A PKCS #11 module, loaded and initialized, and the one token of it that an address names. In the process of the
+/// token alone: it is somebody else's code.
 struct TokenModule {
     let functions: CK_FUNCTION_LIST
     let slot: CK_SLOT_ID

@@ -42,8 +42,8 @@ final class TokenProcess: Sendable {
 
     deinit { close(socket) }
 
-    /// Whatever it is doing. True: it is gone; else it is to be asked again, as a process within a driver takes its time
-    /// to die.
+    /// Whatever it is doing. True: it is gone; else it is to be asked again, as a process within a driver takes its
+    /// time to die.
     func end() -> Bool {
         kill(pid, SIGKILL)
         return waitpid(pid, nil, WNOHANG) != 0

@@ -3,7 +3,8 @@ import NIOCore
 import NIOPosix
 
 extension PlaneServer {
-    /// Opens the token again after a fault, and says in log and audit log that it went and came back. nil: there is none.
+    /// Opens the token again after a fault, and says in log and audit log that it went and came back. nil: there is
+    /// none.
     func beginTokenCare() -> RepeatedTask? {
         guard let token = state.keys.token else { return nil }
         let loop = MultiThreadedEventLoopGroup.singleton.any()

@@ -2,8 +2,8 @@ import FoundationEssentials
 import Glibc
 
 /// Everything the plane knows: one folder (0700) with a file (0600) for each secret key that is in no token, and the
-/// database, in the same folder or a PostgreSQL one. Several processes may have it open at once, so every decision is one transaction that no
-/// other writes beside.
+/// database, in the same folder or a PostgreSQL one. Several processes may have it open at once, so every decision is
+/// one transaction that no other writes beside.
 struct PlaneState: Sendable {
     let directory: String
     let database: PlaneStore
@@ -12,8 +12,8 @@ struct PlaneState: Sendable {
     let witness: WitnessKey
 
     /// Opens the folder and its database; `creating` makes what is missing. `database`: nil for the one that the folder
-    /// names (`PostgresAddress.named`), or else a file in it. `hsm`: the token that keys are to be in from now on; nil for
-    /// the one that the folder names, or else none.
+    /// names (`PostgresAddress.named`), or else a file in it. `hsm`: the token that keys are to be in from now on; nil
+    /// for the one that the folder names, or else none.
     static func open(
         _ directory: String, creating: Bool = false, database: PostgresAddress? = nil, hsm: TokenAddress? = nil
     ) throws -> PlaneState {
