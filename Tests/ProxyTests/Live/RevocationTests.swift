@@ -237,8 +237,8 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
-        /// Here, where nothing else runs beside it: it measures memory. How long it takes is the benchmark's to say; here it
-        /// is only that a long list costs a look-up no more than a short one.
+        /// Here, where nothing else runs beside it: it measures memory. What it takes is the benchmark's to say; here
+        /// it is only that a long list costs a look-up no more than a short one.
         @Test func `finds one of a hundred thousand as fast as one of one, in little memory`() throws {
             let authority = try Stage.authority.get()
             let victim = try Stage.client.get()

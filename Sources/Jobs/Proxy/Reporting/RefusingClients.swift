@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Counts the clients that were let in lately and now say that they do not know who has certified us: whoever else says so
-/// may be anybody, and a change of authorities must not be halted by anybody.
+/// Counts the clients that were let in lately and now say that they do not know who has certified us: whoever else says
+/// so may be anybody, and a change of authorities must not be halted by anybody.
 final class RefusingClients: Sendable {
     /// Those that were let in first are forgotten first.
     static let limit = 4096
