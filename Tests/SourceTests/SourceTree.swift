@@ -53,8 +53,8 @@ enum SourceTree {
     static var sources: [SourceFile] { files.filter { $0.path.hasPrefix("Sources/") } }
     static var jobs: [SourceFile] { sources.filter { $0.module.hasPrefix("Jobs/") } }
 
-    /// `path:line: text` for each line of code that matches. Foundation's expressions, on whole files first: Swift's own
-    /// take a minute in a debug build.
+    /// `path:line: text` for each line of code that matches. Foundation's expressions, on whole files first: Swift's
+    /// own take a minute in a debug build.
     static func occurrences(
         of pattern: String, in files: [SourceFile], evenInComments: Bool = false
     ) throws -> [String] {
