@@ -15,6 +15,7 @@ struct NodeguardPlane: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, ClusterCommand.self, TokenCommand.self, RoleCommand.self, ClientCertificateCommand.self,
             TrustCommand.self, RevokeCommand.self, RotationCommand.self, DesiredCommand.self, NodesCommand.self,
-            NodeCommand.self, AuditCommand.self, KeyCommand.self, JournalCommand.self,
+            NodeCommand.self, AuditCommand.self, KeyCommand.self, BackupCommand.self, RestoreCommand.self,
+            JournalCommand.self,
         ])
 }

@@ -79,6 +79,23 @@ enum IssuedCertificates {
             arguments: [now, serial])
     }
 
+    /// One that is not in the register and that a list of a plane which is lost has revoked; false: it is there.
+    static func recordLost(
+        serial: String, revokedAt: Int64, of cluster: String, by authority: AuthorityRecord, _ database: Database
+    ) throws -> Bool {
+        try database.execute(
+            sql: """
+                INSERT INTO certificates (
+                    serial, fingerprint, kind, cluster, holder, not_before, not_after, der, authority, revoked_at)
+                VALUES (?, ?, 'lost', ?, '', ?, ?, ?, ?, ?) ON CONFLICT (serial) DO NOTHING
+                """,
+            arguments: [
+                serial, fingerprint(Array("lost \(serial)".utf8)), cluster, revokedAt,
+                authority.certificate.notAfterSeconds, Data(), authority.id, revokedAt,
+            ])
+        return database.changesCount > 0
+    }
+
     static func revokeAll(of node: String, in cluster: String, now: Int64, _ database: Database) throws -> Int {
         try database.execute(
             sql: """

@@ -109,5 +109,5 @@ enum RevocationList {
     }
 
     private static let ecdsaWithSHA256: ASN1ObjectIdentifier = [1, 2, 840, 10045, 4, 3, 2]
-    private static let crlNumber: ASN1ObjectIdentifier = [2, 5, 29, 20]
+    static let crlNumber: ASN1ObjectIdentifier = [2, 5, 29, 20]
 }

@@ -18,6 +18,9 @@ struct NodeIdentity: Sendable {
 
     var actor: PlaneEvent.Actor { .node(serial: serial) }
 
+    static let unknown = Refusal.denied(
+        "identity-unknown", "this client certificate is not in the plane's register")
+
     /// nil if the connection has no client certificate.
     static func read(from channel: any Channel) async throws -> [UInt8]? {
         try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
@@ -25,7 +28,7 @@ struct NodeIdentity: Sendable {
 
     static func find(der: [UInt8], now: Int64, _ database: Database) throws -> NodeIdentity {
         guard let found = try IssuedCertificates.find(der: der, database) else {
-            throw Refusal.denied("identity-unknown", "this client certificate is not in the plane's register")
+            throw unknown
         }
         guard !found.isRevoked else {
             throw Refusal.denied("revoked", "the certificate \(found.serial) is revoked; join again with a new bundle")
