@@ -36,7 +36,7 @@ enum IssuedCertificates {
         let holder: Holder
         let serial: String
         let notAfter: Int64
-        let isRevoked: Bool
+        let revokedAt: Int64?
     }
 
     static func find(der: [UInt8], _ database: Database) throws -> Found? {
@@ -51,7 +51,8 @@ enum IssuedCertificates {
         let revokedAt: Int64? = row["revoked_at"]
         return Found(
             holder: Holder(kind: kind, cluster: row["cluster"], name: row["holder"], role: row["role"]),
-            serial: row["serial"], notAfter: row["not_after"], isRevoked: revokedAt != nil)
+            serial: row["serial"], notAfter: row["not_after"], revokedAt: revokedAt
+        )
     }
 
     static func der(serial: String, _ database: Database) throws -> [UInt8]? {

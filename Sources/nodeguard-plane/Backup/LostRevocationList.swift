@@ -143,7 +143,20 @@ struct LostRevocationList: Sendable {
                 remedy: "nothing was restored; name a list of this plane's own nodes")
         }
         try goOn(after: authority, database)
-        return try entries.reduce(0) { try $0 + (revoke($1, authority, database) ? 1 : 0) }
+        let revoked = try entries.reduce(0) { try $0 + (revoke($1, authority, database) ? 1 : 0) }
+        if try OfflineRoot.since(authority, database) != nil { try keep(authority, now, database) }
+        return revoked
+    }
+
+    /// Nobody could sign another one.
+    private func keep(_ root: AuthorityRecord, _ now: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                UPDATE revocation_lists SET der = ?, made_at = ?,
+                    revocations = coalesce((SELECT count FROM revocations WHERE cluster = ''), 0)
+                WHERE authority = ? AND number = ?
+                """,
+            arguments: [Data(der), now, "#\(root.id)", number])
     }
 
     private func goOn(after authority: AuthorityRecord, _ database: Database) throws {

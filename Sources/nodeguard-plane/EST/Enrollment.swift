@@ -95,7 +95,7 @@ struct Enrollment: Sendable {
         guard try IssuedCertificates.count(of: holder, since: now - 3600, database) < Self.hourlyLimit else {
             throw Refusal.tooMany("\(node) asked for more than \(Self.hourlyLimit) certificates in an hour", after: 600)
         }
-        let certificate = try issuer.load(from: state.directory).issue(policy.decide(request), now: now)
+        let certificate = try issuer.load(from: state, database).issue(policy.decide(request), now: now)
         try IssuedCertificates.record(certificate, of: holder, by: issuer, database)
         try state.log.record(
             PlaneEvent(

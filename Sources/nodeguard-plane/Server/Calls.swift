@@ -137,6 +137,7 @@ struct Calls: Sendable {
                 node: identity?.node, reason: refusal.reason, detail: "from \(peer): \(refusal.detail)")
             if identity == nil, callers == .identified { event = try await naming(context, in: event) }
             if try await refusals.record(event, now: UnixTime.now) {
+                if refusal.reason == NodeIdentity.replaced { try await noteReturn(event) }
                 logger.info(
                     "refused \(action)",
                     metadata: ["reason": "\(refusal.reason)", "detail": "\(refusal.detail)", "peer": "\(peer)"])
@@ -145,6 +146,12 @@ struct Calls: Sendable {
             logger.error("a refusal of \(action) is not recorded", metadata: ["error": "\(error)"])
         }
         return try refusal.response
+    }
+
+    /// For `nodes`.
+    private func noteReturn(_ event: PlaneEvent) async throws {
+        guard let cluster = event.cluster, let node = event.node else { return }
+        try await state.database.write { try Replacement.returned(node, of: cluster, now: UnixTime.now, $0) }
     }
 
     /// Whose certificate it was that is no identity any more: revoked, expired, or for another use.

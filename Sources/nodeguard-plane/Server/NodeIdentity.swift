@@ -18,6 +18,8 @@ struct NodeIdentity: Sendable {
 
     var actor: PlaneEvent.Actor { .node(serial: serial) }
 
+    static let replaced = "replaced"
+
     static let unknown = Refusal.denied(
         "identity-unknown", "this client certificate is not in the plane's register")
 
@@ -30,7 +32,14 @@ struct NodeIdentity: Sendable {
         guard let found = try IssuedCertificates.find(der: der, database) else {
             throw unknown
         }
-        guard !found.isRevoked else {
+        if let revokedAt = found.revokedAt,
+            let at = try Replacement.time(found.holder, revokedAt: revokedAt, database)
+        {
+            throw Refusal.denied(
+                replaced, "another machine is \(found.holder.name) since \(UnixTime.text(at)); this one is not any more"
+            )
+        }
+        guard found.revokedAt == nil else {
             throw Refusal.denied("revoked", "the certificate \(found.serial) is revoked; join again with a new bundle")
         }
         guard found.holder.kind == .node else {
