@@ -21,9 +21,9 @@ struct Restoration: Codable, Sendable, Equatable {
 
     /// What must not go back is put forward, and what may have been used is void.
     ///
-    /// Versions of desired states go on from the clock, which is ahead of any that was counted up by hand; what is set is
-    /// not signed anew by itself, for it may let in again who was shut out since. What is signed next has a key of its
-    /// own: nodes may have seen a later one than the backup has.
+    /// Versions of desired states go on from the clock, which is ahead of any that was counted up by hand; what is set
+    /// is not signed anew by itself, for it may let in again who was shut out since. What is signed next has a key of
+    /// its own: nodes may have seen a later one than the backup has.
     func begin(_ database: Database) throws {
         try PlaneState.set(Self.setting, to: Data(try JSONEncoder.plane.encode(self)), database)
         try database.execute(

@@ -69,8 +69,8 @@ struct RestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore", abstract: "Make a plane of a backup, where there is none.",
         discussion: """
-            Whom the lost plane has revoked since the backup, its nodes know: give their lists with --lists, or say with \
-            --without-lists that nobody was revoked.
+            Whom the lost plane has revoked since the backup, its nodes know: give their lists with --lists, or say \
+            with --without-lists that nobody was revoked.
             """)
 
     @Argument(help: "The backup.") var file: String

@@ -18,7 +18,7 @@ struct NodesCommand: ParsableCommand {
         let notAfter: String?
         let lastSeen: String?
         let auditEvents: Int64
-        /// set-back, cloned, or old-machine (the one that was replaced has called); nil: nothing is odd about its reports
+        /// set-back, cloned, or old-machine (the one that was replaced has called); nil: nothing is odd about it
         let finding: String?
         let findingAt: String?
         let reported: String?

@@ -12,9 +12,13 @@ enum Replacement {
         }
         let revoked = try IssuedCertificates.revokeAll(of: node, in: cluster, now: now, database)
         try database.execute(
-            sql:
-                "UPDATE tokens SET expires_at = ? WHERE cluster = ? AND node = ? AND spent_at IS NULL AND expires_at > ?",
+            sql: """
+                UPDATE tokens SET expires_at = ?
+                WHERE cluster = ? AND node = ? AND spent_at IS NULL AND expires_at > ?
+                """,
             arguments: [now, cluster, node, now])
+        try database.execute(
+            sql: "DELETE FROM recovery_keys WHERE cluster = ? AND node = ?", arguments: [cluster, node])
         // Reports of the new machine are not to be taken for those of a copy.
         try database.execute(
             sql: "DELETE FROM observed WHERE cluster = ? AND node = ?", arguments: [cluster, node])

@@ -5,10 +5,11 @@ import SwiftASN1
 import Synchronization
 import X509
 
-/// What the plane shows and trusts in TLS: its own certificate, made from the root (or, where that is offline, an intermediate of the plane's own) and renewed before two thirds of its
-/// life are over, and the roots and intermediates under which nodes may (not must) show theirs. While two roots are
-/// known, the word of the other is beside the certificate, so that a node with either can verify it, in each phase of a
-/// rotation and after it. New connections get the newest.
+/// What the plane shows and trusts in TLS: its own certificate, made from the root (where that is offline, from an
+/// intermediate of the plane's own) and renewed before two thirds of its life are over, and the roots and intermediates
+/// under which nodes may (not must) show theirs. While two roots are known, the word of the other is beside the
+/// certificate, so that a node with either can verify it, in each phase of a rotation and after it. New connections get
+/// the newest.
 final class ServerCredentials: Sendable {
     static let lifetime: Int64 = 30 * 86_400
 
