@@ -20,6 +20,8 @@ struct AuthorityRecord: Sendable {
 
     /// Where revocation lists and revocations of a root stand among those of clusters.
     static let rootCluster = ""
+    /// Of what issues the plane's own certificate while the root is offline: no cluster may be called so.
+    static let planeCluster = ".plane"
 
     /// `cluster`: only its own, and the roots.
     static func all(of cluster: String? = nil, _ database: Database) throws -> [AuthorityRecord] {
@@ -81,8 +83,21 @@ struct AuthorityRecord: Sendable {
             arguments: [rootCluster])
     }
 
-    /// With its key, from the disk.
-    func load(from directory: String) throws -> CertificateAuthority {
-        try CertificateAuthority(certificate: certificate, keyFile: "\(directory)/authorities/\(keyFile)")
+    func keyPath(in directory: String) -> String { "\(directory)/authorities/\(keyFile)" }
+
+    /// With its key, from the disk or, a root's, from whoever has it.
+    func load(from state: PlaneState, _ database: Database) throws -> CertificateAuthority {
+        if isRoot, let key = state.rootKey,
+            let authority = try? CertificateAuthority(certificate: certificate, keyText: key, from: "--root-key")
+        {
+            return authority
+        }
+        if let since = try OfflineRoot.since(self, database) {
+            throw PlaneProblem(
+                "the root's key is offline since \(UnixTime.text(since))"
+                    + (state.rootKey == nil ? "" : ", and the file of --root-key is not that key"),
+                remedy: "give it with --root-key FILE --operator-key KEY, or bring it back with `root online`")
+        }
+        return try CertificateAuthority(certificate: certificate, keyFile: keyPath(in: state.directory))
     }
 }

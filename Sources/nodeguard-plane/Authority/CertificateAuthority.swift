@@ -25,16 +25,23 @@ struct CertificateAuthority: Sendable {
             throw PlaneProblem("\(keyFile) is missing", remedy: "restore it from your copy; it cannot be made again")
         }
         let text = String(decoding: try StateFile.read(keyFile), as: UTF8.self)
+        try self.init(certificate: certificate, keyText: text, from: keyFile)
+    }
+
+    /// `text`: in PEM. `source`: where it was found.
+    init(certificate: Certificate, keyText text: String, from source: String) throws {
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text),
             Certificate.PublicKey(key.publicKey) == certificate.publicKey
         else {
-            throw PlaneProblem("\(keyFile) is not the key of its certificate", remedy: "restore it from your copy")
+            throw PlaneProblem("\(source) is not the key of its certificate", remedy: "restore it from your copy")
         }
         try self.init(certificate: certificate, key: key)
     }
 
+    var keyText: String { key.pemRepresentation + "\n" }
+
     func writeKey(to path: String) throws {
-        try StateFile.write(Array((key.pemRepresentation + "\n").utf8), to: path)
+        try StateFile.write(Array(keyText.utf8), to: path)
     }
 
     /// `named`: as its predecessor; nil: after its key.

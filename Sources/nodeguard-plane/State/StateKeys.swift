@@ -15,7 +15,9 @@ struct StateKeys {
         guard let root = try AuthoritiesInForce(database).planeRoot else {
             return try create(in: directory, database: database)
         }
-        _ = try root.load(from: directory)
+        if try OfflineRoot.since(root, database) == nil {
+            _ = try CertificateAuthority(certificate: root.certificate, keyFile: root.keyPath(in: directory))
+        }
         let wrapping = try WrappingKey(file: wrappingFile(directory))
         guard try PlaneState.setting(wrappingSetting, database) == Data(wrapping.id.utf8) else {
             throw PlaneProblem(
