@@ -14,8 +14,8 @@ struct NodeguardPlane: AsyncParsableCommand {
         version: "nodeguard-plane 0.1.0",
         subcommands: [
             RunCommand.self, ClusterCommand.self, TokenCommand.self, RoleCommand.self, ClientCertificateCommand.self,
-            TrustCommand.self, RevokeCommand.self, RotationCommand.self, DesiredCommand.self, NodesCommand.self,
-            NodeCommand.self, AuditCommand.self, KeyCommand.self, JournalCommand.self, StatusCommand.self,
-            HoldKeysCommand.self,
+            TrustCommand.self, RevokeCommand.self, RotationCommand.self, RootCommand.self, RecoveryCommand.self,
+            DesiredCommand.self, NodesCommand.self, NodeCommand.self, AuditCommand.self, KeyCommand.self,
+            BackupCommand.self, RestoreCommand.self, JournalCommand.self, StatusCommand.self, HoldKeysCommand.self,
         ])
 }

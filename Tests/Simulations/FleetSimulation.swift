@@ -60,7 +60,7 @@ package struct FleetSimulation: Sendable {
                     }
                 }
                 agenda.add(index, at: now)
-            case .waitForCredentials, .bootstrap: break
+            case .waitForCredentials, .bootstrap, .recover: break
             }
         }
         return FleetOutage(length: seconds, requests: requests.sorted())

@@ -21,7 +21,9 @@ private struct RequestPlan {
 
 extension CertificateRenewer {
     /// Asks for the certificate, checks the answer, puts it on the disk and into service.
-    func request(_ certificate: ManagedCertificate, isRenewal: Bool) async {
+    ///
+    /// `recovers`: a renewal of an identity that has expired, and is not shown any more.
+    func request(_ certificate: ManagedCertificate, isRenewal: Bool, recovers: Bool = false) async {
         let attempt = certificate.isNode && !isRenewal ? joining : nil
         do throws(CertificateProblem) {
             try storing { () throws(StoreError) in try certificate.store.folder.preflight() }
@@ -33,10 +35,14 @@ extension CertificateRenewer {
                 return certificate.machine.credentialsLost()
             }
             let draft = try await draft(for: plan, certificate)
-            let issued = try await send(draft, plan, isNode: certificate.isNode)
+            let issued =
+                recovers
+                ? try await sendProof(draft, label: plan.label, plan.trust.membership)
+                : try await send(draft, plan, isNode: certificate.isNode)
             recordIssuance(certificate)
             guard let identity = try await check(issued, plan, draft, certificate) else { return }
             try await publish(identity, plan, certificate)
+            if recovers { noteRecovery() }
         } catch {
             await failed(certificate, error, of: attempt)
         }
@@ -194,6 +200,7 @@ extension CertificateRenewer {
             // Another bundle that came meanwhile is not spent.
             if self.joining?.digest == joining.digest { self.joining = nil }
             consume(joining.digest)
+            recoveryAlarm.ring()
         }
         await applyCredentials()
     }

@@ -19,6 +19,7 @@ package actor CertificateRenewer: QueueConfined {
     let keys: KeyTokens
     let trustStore: TrustStore
     let joinSource: JoinSource?
+    let recovery: RecoveryStore
     /// The node identity first; none without management.
     let managed: [ManagedCertificate]
     let files: [FileCertificate]
@@ -43,6 +44,7 @@ package actor CertificateRenewer: QueueConfined {
     private var isStopped = false
     private nonisolated let watchAlarm = Alarm(label: "certificates")
     nonisolated let trustAlarm = Alarm(label: "certificates.trust")
+    nonisolated let recoveryAlarm = Alarm(label: "certificates.recovery")
 
     /// `plane`: this job alone replaces its credentials; nil exactly if the configuration has no management.
     package init(
@@ -65,6 +67,7 @@ package actor CertificateRenewer: QueueConfined {
         ) { reports.tokenChanged($0) }
         self.keys = keys
         trustStore = TrustStore(stateDirectory: state)
+        recovery = RecoveryStore(stateDirectory: state)
         ledger = IssuanceLedger(stateDirectory: state)
         trustMachine = TrustStateMachine(delay: configuration.rebootstrapDelay)
         joinSource = configuration.management.map { JoinSource(path: $0.joinFile, stateDirectory: state) }
@@ -101,6 +104,7 @@ package actor CertificateRenewer: QueueConfined {
         loadLedger()
         await keys.start()
         for certificate in managed { load(certificate) }
+        node?.machine.recoveryChanged(isPossible: recovery.isRegistered)
         let found = readFiles()
         for (role, identity) in found.new { receiver.identity(role, identity) }
         adopt(found)
@@ -121,7 +125,10 @@ package actor CertificateRenewer: QueueConfined {
         let names = managed.map(\.role)
         await withTaskGroup(of: Void.self) { group in
             for name in names { group.addTask { await self.keep(name) } }
-            if plane != nil { group.addTask { await self.keepTrust() } }
+            if plane != nil {
+                group.addTask { await self.keepTrust() }
+                group.addTask { await self.keepRecoveryKey() }
+            }
             group.addTask { await self.keys.run() }
             group.addTask { await self.watch() }
             // Whichever ends first: the job is to end, and requests under way with it.
@@ -170,6 +177,7 @@ package actor CertificateRenewer: QueueConfined {
             case .bootstrap: await bootstrap(certificate)
             case .enroll: await request(certificate, isRenewal: false)
             case .renew: await request(certificate, isRenewal: true)
+            case .recover: await request(certificate, isRenewal: true, recovers: true)
             }
         }
     }

@@ -42,6 +42,7 @@ final class ManagedCertificate {
             role: role, phase: machine.phase(at: now), leaf: stored?.identity.leaf, generation: stored?.generation ?? 0,
             nextRenewal: machine.nextRenewal(at: now), renewalCause: machine.renewalCause(at: now),
             lastProblem: lastProblem, isFromFiles: false,
-            keyPlace: stored.map(\.identity.key.place) ?? key.store?.description ?? PrivateKey.placeOfFiles)
+            keyPlace: stored.map(\.identity.key.place) ?? key.store?.description ?? PrivateKey.placeOfFiles,
+            recovers: !isValid(at: now) && machine.mayRecover)
     }
 }

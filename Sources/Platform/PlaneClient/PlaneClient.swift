@@ -81,13 +81,14 @@ package actor PlaneClient: QueueConfined {
         try await ESTClient.wishes(try current(), url: estURL, label: label, keyKind: keyKind, timeout: estTimeout)
     }
 
-    /// First enrolment with a token, or a role's certificate under the node identity.
-    package func enroll(label: String, request: [UInt8], token: SecretReference?) async throws(PlaneError)
-        -> [Certificate]
-    {
+    /// First enrolment with a token, or a role's certificate under the node identity. `user`: nil for that of the
+    /// configuration.
+    package func enroll(
+        label: String, request: [UInt8], token: SecretReference?, as user: String? = nil
+    ) async throws(PlaneError) -> [Certificate] {
         try await ESTClient.enroll(
             try current(), url: estURL, label: label, operation: .enroll, request: request, token: token,
-            user: estUser, timeout: estTimeout)
+            user: user ?? estUser, timeout: estTimeout)
     }
 
     /// The node identity again, under itself.

@@ -49,6 +49,7 @@ struct AuditReceiver: Sendable {
                 return .acknowledged(try answerAgain(batch, log, database))
             }
             guard batch.first == log.range.size + 1 else {
+                try recordGap(before: batch, log, now, database)
                 return .conflict(AuditConflict(next: log.range.size + 1))
             }
             for leaf in batch.leaves { log.range.append(leaf) }
@@ -60,6 +61,23 @@ struct AuditReceiver: Sendable {
             try store(batch, log, cosignature, now, database)
             return .acknowledged(AuditAcknowledgement(acknowledged: batch.last, cosignature: cosignature))
         }
+    }
+
+    /// What the plane acknowledged after the backup that it was made of is nowhere any more: said once for each log, in
+    /// the log that the plane signs. The node hears what is expected of it, and goes on with a new epoch.
+    private func recordGap(before batch: AuditBatch, _ log: Log, _ now: Int64, _ database: Database) throws {
+        let mark = "audit-gap-\(log.id)"
+        guard batch.first > log.range.size + 1, let restoration = try Restoration.current(database),
+            try PlaneState.setting(mark, database) == nil
+        else { return }
+        try PlaneState.set(mark, to: Data(), database)
+        try state.log.record(
+            PlaneEvent(
+                name: "audit.gap", actor: .plane, cluster: batch.place.cluster, node: batch.place.node,
+                detail: "epoch \(batch.place.epoch): events \(log.range.size + 1) to \(batch.first - 1) are lost; they "
+                    + "were acknowledged before this plane was restored from its backup of "
+                    + UnixTime.text(restoration.backupAt)),
+            now: now, database)
     }
 
     /// The first answer may have been lost. The same events are acknowledged again; other ones in their place are a

@@ -28,6 +28,11 @@ struct AuthoritiesInForce: Sendable {
         return record(isNew ? rotation.newRoot : rotation.oldRoot)
     }
 
+    /// Who issues the plane's own certificate in its place, once it has been offline.
+    var planeIssuer: AuthorityRecord? {
+        records.last { $0.cluster == AuthorityRecord.planeCluster && $0.root == planeRoot?.id && $0.revokedAt == nil }
+    }
+
     /// The other root's word for that one; nil: there is no other.
     var planeCross: [UInt8]? {
         rotation.map { planeRoot?.id == $0.newRoot ? $0.newWithOld : $0.oldWithNew }

@@ -19,6 +19,8 @@ struct AuthorityRecord: Sendable {
 
     /// Where revocation lists and revocations of a root stand among those of clusters.
     static let rootCluster = ""
+    /// Of what issues the plane's own certificate while the root is offline: no cluster may be called so.
+    static let planeCluster = ".plane"
 
     /// `cluster`: only its own, and the roots.
     static func all(of cluster: String? = nil, _ database: Database) throws -> [AuthorityRecord] {
@@ -77,6 +79,20 @@ struct AuthorityRecord: Sendable {
                 ON CONFLICT (cluster) DO UPDATE SET count = revocations.count + 1
                 """,
             arguments: [rootCluster])
+    }
+
+    /// With its key, from the disk or by the token or, a root's, from whoever has it.
+    func load(from state: PlaneState, _ database: Database) throws -> CertificateAuthority {
+        if isRoot, let text = state.rootKey, let key = try? SigningKey(pem: text, of: certificate, from: "--root-key") {
+            return try CertificateAuthority(certificate: certificate, key: key)
+        }
+        if let since = try OfflineRoot.since(self, database) {
+            throw PlaneProblem(
+                "the root's key is offline since \(UnixTime.text(since))"
+                    + (state.rootKey == nil ? "" : ", and the file of --root-key is not that key"),
+                remedy: "give it with --root-key FILE --operator-key KEY, or bring it back with `root online`")
+        }
+        return try load(from: state.keys)
     }
 
     /// With its key, from the disk or by the token.

@@ -23,6 +23,9 @@ struct CertificateAuthority: Sendable {
     /// `file`: for a key that is not in a token.
     func keepKey(in file: String) throws -> KeyPlace { try key.keep(in: file) }
 
+    /// In PEM; nil: it is in a token.
+    var keyText: String? { key.text }
+
     /// `named`: as its predecessor; nil: after its key.
     static func makeRoot(
         _ key: SigningKey, named known: DistinguishedName? = nil, now: Int64

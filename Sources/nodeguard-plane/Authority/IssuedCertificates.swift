@@ -36,7 +36,7 @@ enum IssuedCertificates {
         let holder: Holder
         let serial: String
         let notAfter: Int64
-        let isRevoked: Bool
+        let revokedAt: Int64?
     }
 
     static func find(der: [UInt8], _ database: Database) throws -> Found? {
@@ -51,7 +51,8 @@ enum IssuedCertificates {
         let revokedAt: Int64? = row["revoked_at"]
         return Found(
             holder: Holder(kind: kind, cluster: row["cluster"], name: row["holder"], role: row["role"]),
-            serial: row["serial"], notAfter: row["not_after"], isRevoked: revokedAt != nil)
+            serial: row["serial"], notAfter: row["not_after"], revokedAt: revokedAt
+        )
     }
 
     static func der(serial: String, _ database: Database) throws -> [UInt8]? {
@@ -77,6 +78,23 @@ enum IssuedCertificates {
             database,
             sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL RETURNING cluster",
             arguments: [now, serial])
+    }
+
+    /// One that is not in the register and that a list of a plane which is lost has revoked; false: it is there.
+    static func recordLost(
+        serial: String, revokedAt: Int64, of cluster: String, by authority: AuthorityRecord, _ database: Database
+    ) throws -> Bool {
+        try database.execute(
+            sql: """
+                INSERT INTO certificates (
+                    serial, fingerprint, kind, cluster, holder, not_before, not_after, der, authority, revoked_at)
+                VALUES (?, ?, 'lost', ?, '', ?, ?, ?, ?, ?) ON CONFLICT (serial) DO NOTHING
+                """,
+            arguments: [
+                serial, fingerprint(Array("lost \(serial)".utf8)), cluster, revokedAt,
+                authority.certificate.notAfterSeconds, Data(), authority.id, revokedAt,
+            ])
+        return database.changesCount > 0
     }
 
     static func revokeAll(of node: String, in cluster: String, now: Int64, _ database: Database) throws -> Int {

@@ -46,7 +46,9 @@ struct PublishedLists: Sendable {
 
     /// Of the list that is there; nil: it says less than there is to say, or is too old.
     private static func number(_ authority: AuthorityRecord, _ now: Int64, _ database: Database) throws -> Int64? {
-        try Int64.fetchOne(
+        let isOffline = try OfflineRoot.since(authority, database) != nil
+        let oldest = now - (isOffline ? OfflineRoot.listLifetime : RevocationList.lifetime / 2)
+        return try Int64.fetchOne(
             database,
             sql: """
                 SELECT number FROM revocation_lists
@@ -54,24 +56,35 @@ struct PublishedLists: Sendable {
                     AND revocations = coalesce((SELECT count FROM revocations WHERE cluster = ?), 0)
                 """,
             arguments: [
-                row(authority), Data(authority.der), now - RevocationList.lifetime / 2, now + tolerance,
+                row(authority), Data(authority.der), oldest, now + tolerance,
                 authority.cluster ?? AuthorityRecord.rootCluster,
             ])
     }
 
     private static func row(_ authority: AuthorityRecord) -> String { "#\(authority.id)" }
 
-    /// Numbers are times, so that they grow even if the state comes from an old copy.
+    /// A root's, for as long as its key may be away.
+    static func signForLong(_ root: AuthorityRecord, _ state: PlaneState, now: Int64, _ database: Database) throws {
+        try sign(root, state, now, lifetime: OfflineRoot.listLifetime, database)
+    }
+
     private static func renew(
         _ authority: AuthorityRecord, _ state: PlaneState, _ now: Int64, _ database: Database
     ) throws {
         if try number(authority, now, database) != nil { return }
+        try sign(authority, state, now, lifetime: RevocationList.lifetime, database)
+    }
+
+    /// Numbers are times, so that they grow even if the state comes from an old copy.
+    private static func sign(
+        _ authority: AuthorityRecord, _ state: PlaneState, _ now: Int64, lifetime: Int64, _ database: Database
+    ) throws {
         let last = try Int64.fetchOne(
             database, sql: "SELECT number FROM revocation_lists WHERE authority = ?", arguments: [row(authority)])
         let number = max(now, (last ?? 0) + 1)
         let revoked = try RevokedCertificate.all(by: authority, now: now, database)
         let der = try RevocationList.make(
-            of: authority.load(from: state.keys), revoked, number: number, now: now)
+            of: authority.load(from: state, database), revoked, number: number, now: now, lifetime: lifetime)
         try database.execute(
             sql: """
                 INSERT INTO revocation_lists (authority, issuer, number, revocations, made_at, der)

@@ -36,9 +36,10 @@ enum RevocationList {
     static let lifetime: Int64 = 7 * 86_400
 
     static func make(
-        of authority: CertificateAuthority, _ revoked: [RevokedCertificate], number: Int64, now: Int64
+        of authority: CertificateAuthority, _ revoked: [RevokedCertificate], number: Int64, now: Int64,
+        lifetime: Int64 = lifetime
     ) throws -> [UInt8] {
-        let toBeSigned = try listBytes(authority, revoked, number, now)
+        let toBeSigned = try listBytes(authority, revoked, number, now, until: now + lifetime)
         let signature = try authority.sign(toBeSigned)
         var list = DER.Serializer()
         try list.appendConstructedNode(identifier: .sequence) { node in
@@ -50,7 +51,8 @@ enum RevocationList {
     }
 
     private static func listBytes(
-        _ authority: CertificateAuthority, _ revoked: [RevokedCertificate], _ number: Int64, _ now: Int64
+        _ authority: CertificateAuthority, _ revoked: [RevokedCertificate], _ number: Int64, _ now: Int64,
+        until end: Int64
     ) throws -> [UInt8] {
         var serializer = DER.Serializer()
         try serializer.appendConstructedNode(identifier: .sequence) { list in
@@ -58,7 +60,7 @@ enum RevocationList {
             try appendAlgorithm(to: &list)
             try list.serialize(authority.certificate.subject)
             try list.serialize(time(now - CertificateAuthority.backdating))
-            try list.serialize(time(now + lifetime))
+            try list.serialize(time(end))
             if !revoked.isEmpty {
                 try list.appendConstructedNode(identifier: .sequence) { entries in
                     for entry in revoked {
@@ -109,5 +111,5 @@ enum RevocationList {
     }
 
     private static let ecdsaWithSHA256: ASN1ObjectIdentifier = [1, 2, 840, 10045, 4, 3, 2]
-    private static let crlNumber: ASN1ObjectIdentifier = [2, 5, 29, 20]
+    static let crlNumber: ASN1ObjectIdentifier = [2, 5, 29, 20]
 }

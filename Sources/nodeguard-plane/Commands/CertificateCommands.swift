@@ -50,7 +50,7 @@ struct ClientCertificateCommand: ParsableCommand {
             guard let issuer = inForce.issuer(of: cluster, for: nil) else {
                 throw PlaneProblem("the cluster \(cluster) has no authority", remedy: "restore the state folder")
             }
-            let certificate = try issuer.load(from: state.keys).issue(profile, now: UnixTime.now)
+            let certificate = try issuer.load(from: state, database).issue(profile, now: UnixTime.now)
             try IssuedCertificates.record(
                 certificate, of: IssuedCertificates.Holder(kind: .client, cluster: cluster, name: name), by: issuer,
                 database)
@@ -95,10 +95,11 @@ struct RevokeCommand: ParsableCommand {
             """)
 
     @Argument(help: "Its serial number in hex, with or without colons.") var serial: String
+    @OptionGroup var root: RootKeyOption
     @OptionGroup var state: StateOption
 
     func run() throws {
-        let state = try state.open()
+        let state = try root.open(state)
         let digits = serial.replacing(":", with: "").uppercased()
         if try revokeAuthority(digits, state) { return }
         let (cluster, url) = try state.database.write { database in
@@ -140,6 +141,9 @@ struct RevokeCommand: ParsableCommand {
             }
             try AuthorityRecord.revoke(record, now: now, database)
             let next = try state.addIntermediate(of: cluster, under: root, now: now, database)
+            if try OfflineRoot.since(root, database) != nil {
+                try PublishedLists.signForLong(root, state, now: now, database)
+            }
             try state.log.record(
                 PlaneEvent(
                     name: "authority.revoke", actor: .caller, cluster: cluster,

@@ -10,6 +10,7 @@ struct ClusterCommand: ParsableCommand {
 
         @Argument(help: "Its name: letters, digits, '_' and '-'.")
         var name: String
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func validate() throws {
@@ -19,7 +20,7 @@ struct ClusterCommand: ParsableCommand {
         }
 
         func run() throws {
-            let state = try state.open(creating: true)
+            let state = try root.open(state, creating: true)
             try state.database.write { database in
                 guard try !state.clusterNames(database).contains(name) else {
                     throw PlaneProblem("the cluster \(name) exists", remedy: "nothing was changed")

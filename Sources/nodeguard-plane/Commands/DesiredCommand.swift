@@ -107,10 +107,11 @@ struct DesiredCommand: ParsableCommand {
             abstract: "Make another configuration key, and sign everything with it; nodes take the old one no more.")
 
         @Option(help: "The cluster.") var cluster: String
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func run() throws {
-            let state = try state.open()
+            let state = try root.open(state)
             let version = try state.database.write { database in
                 try state.requireCluster(cluster, database)
                 let now = UnixTime.now

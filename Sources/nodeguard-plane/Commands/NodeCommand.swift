@@ -1,8 +1,9 @@
 import ArgumentParser
+import PlaneAPI
 
 struct NodeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "Remove nodes.", subcommands: [Remove.self])
+        commandName: "node", abstract: "Remove and replace nodes.", subcommands: [Remove.self, Replace.self])
 
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -32,6 +33,37 @@ struct NodeCommand: ParsableCommand {
                 return revoked
             }
             print("\(node) of \(cluster) is removed, \(revoked) certificates are revoked")
+        }
+    }
+
+    struct Replace: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Give a node's place to another machine: revokes what the old one has, and prints a join bundle.",
+            discussion: """
+                What the node may be certified for, and what is desired of it, stays. The bundle holds a secret: write \
+                it to a file of mode 0600, never into an argument.
+                """)
+
+        @Argument(help: "The node's name.") var node: String
+        @Option(help: "Its cluster.") var cluster: String
+        @Option(help: "Where the node reaches the plane; default: where it listens now.") var url: String?
+        @Option(help: "How long the bundle may be used.") var ttl = TimeSpan(seconds: 3600)
+        @OptionGroup var state: StateOption
+
+        func run() throws {
+            let state = try state.open()
+            let bundle = try state.database.write { database in
+                let now = UnixTime.now
+                let revoked = try Replacement.begin(node, of: cluster, now: now, database)
+                try state.log.record(
+                    PlaneEvent(
+                        name: "node.replace", actor: .caller, cluster: cluster, node: node,
+                        detail: "\(revoked) certificates are revoked as superseded; another machine is invited"),
+                    now: now, database)
+                return try Invitation(cluster: cluster, node: node, url: url, lifetime: ttl)
+                    .make(state, now: now, database)
+            }
+            print(try bundle.text)
         }
     }
 }

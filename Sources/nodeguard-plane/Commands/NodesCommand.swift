@@ -18,7 +18,7 @@ struct NodesCommand: ParsableCommand {
         let notAfter: String?
         let lastSeen: String?
         let auditEvents: Int64
-        /// set-back or cloned; nil: nothing is odd about its reports
+        /// set-back, cloned, or old-machine (the one that was replaced has called); nil: nothing is odd about it
         let finding: String?
         let findingAt: String?
         let reported: String?
@@ -85,10 +85,12 @@ struct NodesCommand: ParsableCommand {
             }
         let last = try ObservedReports.last(of: row["name"], in: row["cluster"], database)
         let finding = last?.finding(at: now)
+        let returned = try Replacement.returnTime(row["name"], of: row["cluster"], database)
         return Line(
             cluster: row["cluster"], node: row["name"], state: state, serial: row["serial"],
             notAfter: notAfter.map(UnixTime.text), lastSeen: lastSeen.map(UnixTime.text), auditEvents: row["events"],
-            finding: finding?.rawValue, findingAt: finding == nil ? nil : last?.foundAt.map(UnixTime.text),
+            finding: finding?.rawValue ?? returned.map { _ in "old-machine" },
+            findingAt: (finding == nil ? returned : last?.foundAt).map(UnixTime.text),
             reported: last.map { UnixTime.text($0.receivedAt) }, observed: last?.report,
             desired: try DesiredStates.version(of: row["cluster"], database))
     }

@@ -14,10 +14,11 @@ struct RotationCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make the new root; nodes trust it beside the old one, which goes on issuing.")
 
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func run() throws {
-            let rotation = try state.take { steps, database in try steps.start(database) }
+            let rotation = try root.take(state) { steps, database in try steps.start(database) }
             print(
                 """
                 rotation \(rotation.id) has started: nodes are given the new root beside the old one.
@@ -43,6 +44,7 @@ struct RotationCommand: ParsableCommand {
         @Option(help: "How long the first node serves before the others follow.")
         var watch = TimeSpan(seconds: 300)
         @Option(help: "Over which time the others renew.") var spread = TimeSpan(seconds: 3600)
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func validate() throws {
@@ -53,7 +55,7 @@ struct RotationCommand: ParsableCommand {
         func run() throws {
             let terms = RotationStateMachine.Terms(
                 alertLimit: alerts, watch: watch.seconds, spread: spread.seconds)
-            let rotation = try state.take { steps, database in
+            let rotation = try root.take(state) { steps, database in
                 try steps.issue(canary: try place(now: steps.now, database), terms, database)
             }
             guard let canary = rotation.machine.canary else {
@@ -84,10 +86,11 @@ struct RotationCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Drop the old root; its certificates are refused from then on.")
 
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func run() throws {
-            let ended = try state.take { steps, database in
+            let ended = try root.take(state) { steps, database in
                 let rotation = try steps.finish(database)
                 return try RotationStatus.clientsOfOldRoot(rotation, now: steps.now, database)
             }
@@ -99,10 +102,11 @@ struct RotationCommand: ParsableCommand {
     struct Rollback: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Take back the last step, by one phase.")
 
+        @OptionGroup var root: RootKeyOption
         @OptionGroup var state: StateOption
 
         func run() throws {
-            let rotation = try state.take { steps, database in try steps.rollBack(database) }
+            let rotation = try root.take(state) { steps, database in try steps.rollBack(database) }
             switch rotation.machine.phase {
             case .issuing: print("the old root is trusted again; certificates go on coming from the new one")
             case .trusting: print("certificates come from the old root again; those of the new one are renewed")
@@ -112,10 +116,12 @@ struct RotationCommand: ParsableCommand {
     }
 }
 
-extension StateOption {
+extension RootKeyOption {
     /// One step as the person at the verb, in one transaction.
-    fileprivate func take<Value>(_ step: (RotationSteps, Database) throws -> Value) throws -> Value {
-        let state = try open()
+    fileprivate func take<Value>(
+        _ option: StateOption, _ step: (RotationSteps, Database) throws -> Value
+    ) throws -> Value {
+        let state = try open(option)
         let steps = RotationSteps(state: state, actor: .caller, now: UnixTime.now)
         return try state.database.write { try step(steps, $0) }
     }

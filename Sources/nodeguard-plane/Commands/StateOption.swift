@@ -17,12 +17,17 @@ struct StateOption: ParsableArguments {
     static let variable = "NODEGUARD_PLANE_DATABASE"
 
     func open(creating: Bool = false, hsm: TokenAddress? = nil) throws -> PlaneState {
+        try PlaneState.open(path, creating: creating, database: url.map { try PostgresAddress($0) }, hsm: hsm)
+    }
+
+    var path: String {
         var path = directory
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        let url = database ?? ProcessInfo.processInfo.environment[Self.variable]
-        return try PlaneState.open(
-            path, creating: creating, database: url.map { try PostgresAddress($0) }, hsm: hsm)
+        return path
     }
+
+    /// Of a PostgreSQL database, where one is said.
+    var url: String? { database ?? ProcessInfo.processInfo.environment[Self.variable] }
 }
 
 /// A length of time as `90s`, `15m`, `1h` or `30d`.

@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import PlaneAPI
 
 struct TokenCommand: ParsableCommand {
@@ -21,28 +20,8 @@ struct TokenCommand: ParsableCommand {
 
         func run() throws {
             let state = try state.open()
-            let bundle = try state.database.write { database -> JoinBundle in
-                try state.requireCluster(cluster, database)
-                let stored = try PlaneState.setting(PlaneState.urlSetting, database)
-                guard let url = url ?? stored.map({ String(decoding: $0, as: UTF8.self) }) else {
-                    throw PlaneProblem(
-                        "no address for the bundle", remedy: "start the plane once, or give --url https://HOST:PORT")
-                }
-                guard url.hasPrefix("https://") else {
-                    throw PlaneProblem("--url \(url) is no address", remedy: "it must begin with https://")
-                }
-                try state.invite(node: node, of: cluster, now: UnixTime.now, database)
-                let token = try JoinToken.create(
-                    cluster: cluster, node: node, lifetime: ttl.seconds, now: UnixTime.now, database)
-                try state.log.record(
-                    PlaneEvent(
-                        name: "token.create", actor: .caller, cluster: cluster, node: node,
-                        detail: "token \(token.id), for \(url), to be used within \(ttl.defaultValueDescription)"),
-                    now: UnixTime.now, database)
-                return JoinBundle(
-                    url: url, cluster: cluster, node: node, pins: try AuthoritiesInForce(database).pins,
-                    token: token.text)
-            }
+            let invitation = Invitation(cluster: cluster, node: node, url: url, lifetime: ttl)
+            let bundle = try state.database.write { try invitation.make(state, now: UnixTime.now, $0) }
             print(try bundle.text)
         }
     }

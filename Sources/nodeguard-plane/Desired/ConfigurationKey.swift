@@ -24,9 +24,12 @@ struct ConfigurationKey: Sendable {
         }
         let certificate = known.certificate
         // One that another root has certified ends with that root.
-        let isOfRoot = try AuthoritiesInForce(database).planeRoot?.certificate.publicKey
-            .isValidSignature(certificate.signature, for: certificate)
-        guard certificate.notAfterSeconds - now > lifetime / 2, isOfRoot == true else {
+        let root = try AuthoritiesInForce(database).planeRoot
+        let isOfRoot = root?.certificate.publicKey.isValidSignature(certificate.signature, for: certificate)
+        // While the root is offline, as long as nodes take it.
+        let isOffline = try root.map { try OfflineRoot.since($0, database) != nil && state.rootKey == nil } ?? false
+        let least = isOffline ? DesiredStates.lifetime : lifetime / 2
+        guard certificate.notAfterSeconds - now > least, isOfRoot == true else {
             return try make(for: cluster, state, by: actor, now: now, database)
         }
         if case .file(let name) = known.place, !StateFile.exists(state.keys.file(name)) {
@@ -64,7 +67,7 @@ struct ConfigurationKey: Sendable {
         guard let root = try AuthoritiesInForce(of: cluster, database).planeRoot else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let certificate = try root.load(from: state.keys).issue(
+        let certificate = try root.load(from: state, database).issue(
             CertificateProfile(
                 subject: try DistinguishedName {
                     OrganizationName(cluster)

@@ -85,7 +85,8 @@ struct ESTRoutes: Sendable {
         return Enrollment(state: calls.state, label: label, request: try EnrollmentRequest(base64: body))
     }
 
-    /// The client certificate if there is one, else the password of HTTP Basic; the user's name may be anything.
+    /// The client certificate if there is one, else the password of HTTP Basic: a join token, whatever the
+    /// user's name is, or the proof of the node that the user's name says.
     private func credential(_ request: Request, _ identity: NodeIdentity?) throws -> Enrollment.Credential {
         if let identity { return .identity(identity) }
         guard let header = request.headers[.authorization] else {
@@ -98,7 +99,10 @@ struct ESTRoutes: Sendable {
         else {
             throw Refusal.unauthorized("token-unknown", "the credentials are not HTTP Basic")
         }
-        return .token(String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self))
+        let password = String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self)
+        guard let (challenge, signature) = Recovery.parts(ofPassword: password) else { return .token(password) }
+        let node = String(decoding: bytes[..<colon], as: UTF8.self)
+        return .recovery(NodeRecovery.Proof(node: node, challenge: challenge, signature: signature))
     }
 
     private static let unknownOperation = Refusal(

@@ -14,6 +14,7 @@ struct Enrollment: Sendable {
 
     enum Credential: Sendable {
         case token(String)
+        case recovery(NodeRecovery.Proof)
         case identity(NodeIdentity)
     }
 
@@ -24,6 +25,13 @@ struct Enrollment: Sendable {
             case .identity(let identity):
                 try identity.require(cluster: label.cluster)
                 return try issue(to: identity.node, by: identity.actor, now: now, database).derBytes
+            case .recovery(let proof):
+                guard label.role == nil else {
+                    throw Refusal.denied("role-not-allowed", "a recovery gives the node identity only")
+                }
+                try NodeRecovery(state: state).use(
+                    proof, cluster: label.cluster, requestDigest: request.digest, now: now, database)
+                return try issue("certificate.recover", to: proof.node, by: .stranger, now: now, database).derBytes
             case .token(let text):
                 let token = try JoinToken.check(text, now: now, database)
                 guard token.cluster == label.cluster else {
@@ -95,7 +103,7 @@ struct Enrollment: Sendable {
         guard try IssuedCertificates.count(of: holder, since: now - 3600, database) < Self.hourlyLimit else {
             throw Refusal.tooMany("\(node) asked for more than \(Self.hourlyLimit) certificates in an hour", after: 600)
         }
-        let certificate = try issuer.load(from: state.keys).issue(policy.decide(request), now: now)
+        let certificate = try issuer.load(from: state, database).issue(policy.decide(request), now: now)
         try IssuedCertificates.record(certificate, of: holder, by: issuer, database)
         try state.log.record(
             PlaneEvent(

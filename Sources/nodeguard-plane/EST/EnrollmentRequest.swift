@@ -12,6 +12,8 @@ struct EnrollmentRequest: Sendable {
     let subject: DistinguishedName
     let subjectDER: [UInt8]
     let publicKey: Certificate.PublicKey
+    /// SHA-256 over all of it.
+    let digest: [UInt8]
     /// SHA-256 over the SubjectPublicKeyInfo.
     let keyDigest: [UInt8]
     let isRSA: Bool
@@ -30,6 +32,7 @@ struct EnrollmentRequest: Sendable {
     }
 
     init(der: [UInt8]) throws(Refusal) {
+        digest = Array(SHA256.hash(data: der))
         guard der.count <= Self.sizeLimit else {
             throw .malformedRequest("the request is longer than \(Self.sizeLimit) bytes")
         }

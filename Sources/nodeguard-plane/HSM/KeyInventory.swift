@@ -4,12 +4,12 @@ import X509
 /// Where each of the plane's keys is that is in use now, as the database has it. No key is looked at.
 struct KeyInventory {
     struct Key: Encodable, Equatable {
-        /// root, cluster, configuration, wrapping or witness
+        /// root, plane, cluster, configuration, wrapping or witness
         let use: String
         let cluster: String?
-        /// token or file
+        /// token, file or, a root's, offline
         let place: String
-        /// CKA_ID in hex, or the file's path.
+        /// CKA_ID in hex, or the file's path; of one that is offline, since when.
         let name: String
         /// Of its certificate.
         let serial: String?
@@ -27,15 +27,17 @@ struct KeyInventory {
             let inForce = try AuthoritiesInForce(database)
             let clusters = try state.clusterNames(database)
             let authorities =
-                inForce.roots + clusters.flatMap { inForce.intermediates(of: $0).filter { $0.revokedAt == nil } }
+                inForce.roots + [inForce.planeIssuer].compactMap { $0 }
+                + clusters.flatMap { inForce.intermediates(of: $0).filter { $0.revokedAt == nil } }
             let configurations = try clusters.compactMap { cluster in
                 try ConfigurationKey.known(of: cluster, database).map { (cluster, $0) }
             }
-            return authorities.map { record in
-                Self.key(
-                    record.isRoot ? "root" : "cluster", record.cluster, record.keyPlace, record.certificate,
-                    "rotate-ca",
-                    state)
+            return try authorities.map { record in
+                if let since = try OfflineRoot.since(record, database) { return Self.offline(record, since) }
+                let isPlane = record.cluster == AuthorityRecord.planeCluster
+                return Self.key(
+                    record.isRoot ? "root" : isPlane ? "plane" : "cluster", isPlane ? nil : record.cluster,
+                    record.keyPlace, record.certificate, "rotate-ca", state)
             }
                 + configurations.map { cluster, known in
                     Self.key(
@@ -43,6 +45,12 @@ struct KeyInventory {
                         "desired rotate-key --cluster \(cluster)", state)
                 } + Self.own(state)
         }
+    }
+
+    private static func offline(_ root: AuthorityRecord, _ since: Int64) -> Key {
+        Key(
+            use: "root", cluster: nil, place: "offline", name: "since \(UnixTime.text(since))",
+            serial: root.certificate.serialText, until: UnixTime.text(root.certificate.notAfterSeconds), moves: nil)
     }
 
     private static func key(
@@ -80,7 +88,7 @@ struct KeyInventory {
 
     /// files, token, or both; of those that a token can hold.
     var summary: String {
-        let places = Set(keys.filter { $0.use != "witness" }.map(\.place))
+        let places = Set(keys.filter { $0.use != "witness" && $0.place != "offline" }.map(\.place))
         return places == ["token"] ? "token" : places == ["file"] ? "files" : "token and files"
     }
 

@@ -17,6 +17,24 @@ struct SigningKey: Sendable {
 
     init(_ key: TokenSigningKey) { place = .token(key) }
 
+    /// `pem`: the key of this certificate. `source`: where it was found.
+    init(pem: String, of certificate: Certificate, from source: String) throws {
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: pem),
+            Certificate.PublicKey(key.publicKey) == certificate.publicKey
+        else {
+            throw PlaneProblem("\(source) is not the key of its certificate", remedy: "restore it from your copy")
+        }
+        self.init(key)
+    }
+
+    /// In PEM; nil: it is in the token, and stays there.
+    var text: String? {
+        switch place {
+        case .memory(let key): key.pemRepresentation + "\n"
+        case .token: nil
+        }
+    }
+
     var publicKey: Certificate.PublicKey {
         switch place {
         case .memory(let key): Certificate.PublicKey(key.publicKey)

@@ -17,7 +17,7 @@ struct RotationSteps {
         guard let current = inForce.planeRoot else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let old = try current.load(from: state.keys)
+        let old = try current.load(from: state, database)
         let new = try old.makeSuccessor(state.keys.make("root"), now: now)
         let record = try AuthorityRecord.add(
             new, cluster: nil, root: nil, keys: state.keys, now: now, database)

@@ -4,6 +4,8 @@ import Hummingbird
 import Logging
 import NIOCore
 import PlaneAPI
+import SwiftASN1
+import X509
 
 /// What every call has in common: a deadline, a bounded body, who calls, and that a refusal is answered in JSON and
 /// written into the plane's own log.
@@ -96,7 +98,7 @@ struct Calls: Sendable {
     func identify(_ context: PlaneRequestContext) async throws -> NodeIdentity? {
         guard let der = try await NodeIdentity.read(from: context.channel) else { return nil }
         let now = UnixTime.now
-        let identity = try await state.database.read { try NodeIdentity.find(der: der, now: now, $0) }
+        let identity = try await find(der, now: now)
         if seen.admit(identity.serial) {
             try await state.database.write { database in
                 try database.execute(
@@ -105,6 +107,20 @@ struct Calls: Sendable {
             }
         }
         return identity
+    }
+
+    private func find(_ der: [UInt8], now: Int64) async throws -> NodeIdentity {
+        do {
+            return try await state.database.read { try NodeIdentity.find(der: der, now: now, $0) }
+        } catch let refusal as Refusal where refusal.reason == NodeIdentity.unknown.reason {
+            let certificate = try Certificate(derEncoded: der)
+            let isOurs = try await state.database.read { try Restoration.current($0)?.covers(certificate, $0) != nil }
+            guard isOurs else { throw refusal }
+            return try await state.database.write { [log = state.log] database in
+                guard try Restoration.adopt(der: der, log, now: now, database) else { throw refusal }
+                return try NodeIdentity.find(der: der, now: now, database)
+            }
+        }
     }
 
     private func refuse(
@@ -124,6 +140,7 @@ struct Calls: Sendable {
                 node: identity?.node, reason: refusal.reason, detail: "from \(peer): \(refusal.detail)")
             if identity == nil, callers == .identified { event = try await naming(context, in: event) }
             if try await refusals.record(event, now: UnixTime.now) {
+                if refusal.reason == NodeIdentity.replaced { try await noteReturn(event) }
                 logger.info(
                     "refused \(action)",
                     metadata: ["reason": "\(refusal.reason)", "detail": "\(refusal.detail)", "peer": "\(peer)"])
@@ -132,6 +149,12 @@ struct Calls: Sendable {
             logger.error("a refusal of \(action) is not recorded", metadata: ["error": "\(error)"])
         }
         return try refusal.response
+    }
+
+    /// For `nodes`.
+    private func noteReturn(_ event: PlaneEvent) async throws {
+        guard let cluster = event.cluster, let node = event.node else { return }
+        try await state.database.write { try Replacement.returned(node, of: cluster, now: UnixTime.now, $0) }
     }
 
     /// Whose certificate it was that is no identity any more: revoked, expired, or for another use.

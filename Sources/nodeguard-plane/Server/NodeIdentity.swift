@@ -18,6 +18,11 @@ struct NodeIdentity: Sendable {
 
     var actor: PlaneEvent.Actor { .node(serial: serial) }
 
+    static let replaced = "replaced"
+
+    static let unknown = Refusal.denied(
+        "identity-unknown", "this client certificate is not in the plane's register")
+
     /// nil if the connection has no client certificate.
     static func read(from channel: any Channel) async throws -> [UInt8]? {
         try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
@@ -25,9 +30,16 @@ struct NodeIdentity: Sendable {
 
     static func find(der: [UInt8], now: Int64, _ database: Database) throws -> NodeIdentity {
         guard let found = try IssuedCertificates.find(der: der, database) else {
-            throw Refusal.denied("identity-unknown", "this client certificate is not in the plane's register")
+            throw unknown
         }
-        guard !found.isRevoked else {
+        if let revokedAt = found.revokedAt,
+            let at = try Replacement.time(found.holder, revokedAt: revokedAt, database)
+        {
+            throw Refusal.denied(
+                replaced, "another machine is \(found.holder.name) since \(UnixTime.text(at)); this one is not any more"
+            )
+        }
+        guard found.revokedAt == nil else {
             throw Refusal.denied("revoked", "the certificate \(found.serial) is revoked; join again with a new bundle")
         }
         guard found.holder.kind == .node else {

@@ -79,6 +79,7 @@ struct PlaneServer: Sendable {
         AuditRoutes(calls: calls).add(to: router)
         ObservedRoutes(calls: calls).add(to: router)
         DesiredRoutes(calls: calls, news: desiredNews).add(to: router)
+        RecoveryRoutes(calls: calls).add(to: router)
         HealthRoutes(calls: calls).add(to: router)
         return router
     }

@@ -38,6 +38,11 @@ struct Refusal: Error, Sendable, Equatable {
         Refusal(status: .contentTooLarge, reason: "too-large", detail: "the body is longer than \(limit) bytes")
     }
 
+    /// 423 (RFC 4918 §11.3): libest's servers say it too.
+    static func locked(_ detail: String) -> Refusal {
+        Refusal(status: .init(code: 423, reasonPhrase: "Locked"), reason: Recovery.locked, detail: detail)
+    }
+
     static func tooMany(_ detail: String, after seconds: Int) -> Refusal {
         Refusal(status: .tooManyRequests, reason: "too-many-requests", detail: detail, retryAfter: seconds)
     }

@@ -5,10 +5,11 @@ import SwiftASN1
 import Synchronization
 import X509
 
-/// What the plane shows and trusts in TLS: its own certificate, made from the root and renewed before two thirds of its
-/// life are over, and the roots and intermediates under which nodes may (not must) show theirs. While two roots are
-/// known, the word of the other is beside the certificate, so that a node with either can verify it, in each phase of a
-/// rotation and after it. New connections get the newest.
+/// What the plane shows and trusts in TLS: its own certificate, made from the root (where that is offline, from an
+/// intermediate of the plane's own) and renewed before two thirds of its life are over, and the roots and intermediates
+/// under which nodes may (not must) show theirs. While two roots are known, the word of the other is beside the
+/// certificate, so that a node with either can verify it, in each phase of a rotation and after it. New connections get
+/// the newest.
 final class ServerCredentials: Sendable {
     static let lifetime: Int64 = 30 * 86_400
 
@@ -20,12 +21,12 @@ final class ServerCredentials: Sendable {
 
     /// What it is made from: something else makes it anew.
     private struct AuthorityState: Equatable {
-        let root: [UInt8]
+        let issuer: [UInt8]
         let cross: [UInt8]?
         let verifying: [Int64]
 
         init(_ inForce: AuthoritiesInForce) {
-            root = inForce.planeRoot?.der ?? []
+            issuer = (inForce.planeIssuer ?? inForce.planeRoot)?.der ?? []
             cross = inForce.planeCross
             verifying = inForce.verifying.map(\.id)
         }
@@ -62,11 +63,14 @@ final class ServerCredentials: Sendable {
         let names = SubjectAlternativeNames(
             dns.map { .dnsName($0) }
                 + addresses.map { .ipAddress(ASN1OctetString(contentBytes: $0.bytes[...])) })
-        let inForce = try state.database.read { try AuthoritiesInForce($0) }
-        guard let root = inForce.planeRoot else {
+        let (inForce, authority) = try state.database.read { database in
+            let inForce = try AuthoritiesInForce(database)
+            return (inForce, try (inForce.planeIssuer ?? inForce.planeRoot)?.load(from: state, database))
+        }
+        guard let authority else {
             throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
         }
-        let certificate = try root.load(from: state.keys).issue(
+        let certificate = try authority.issue(
             CertificateProfile(
                 subject: try DistinguishedName { CommonName("nodeguard-plane") },
                 publicKey: Certificate.PublicKey(key.publicKey), keyEncipherment: false,
@@ -74,7 +78,8 @@ final class ServerCredentials: Sendable {
                 lifetime: lifetime),
             now: now)
         let trust = try inForce.verifying.map { try NIOSSLCertificate(bytes: $0.der, format: .der) }
-        let shown = try [certificate.derBytes] + [inForce.planeCross].compactMap { $0 }
+        let above = [inForce.planeIssuer?.der, inForce.planeCross].compactMap { $0 }
+        let shown = try [certificate.derBytes] + above
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: try shown.map { .certificate(try NIOSSLCertificate(bytes: $0, format: .der)) },
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der)))

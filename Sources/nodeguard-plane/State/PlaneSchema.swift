@@ -29,11 +29,25 @@ enum PlaneSchema {
         migrator.registerMigration("7-authorities-and-rotations") { database in
             try database.execute(sql: authorities)
         }
-        migrator.registerMigration("8-keys-in-tokens") { database in
+        migrator.registerMigration("8-recovery") { database in
+            try database.execute(sql: recovery)
+        }
+        migrator.registerMigration("9-keys-in-tokens") { database in
             try database.execute(sql: keysInTokens)
         }
         return migrator
     }
+
+    /// `uses`: how often a node has recovered with this key. `differed_at`: when it last said another number.
+    private static let recovery = """
+        CREATE TABLE recovery_keys (
+            cluster TEXT NOT NULL, node TEXT NOT NULL, public_key BLOB NOT NULL, registered_at INTEGER NOT NULL,
+            uses INTEGER NOT NULL, differed_at INTEGER, PRIMARY KEY (cluster, node),
+            FOREIGN KEY (cluster, node) REFERENCES nodes (cluster, name) ON DELETE CASCADE);
+        CREATE TABLE recovery_uses (
+            nonce BLOB PRIMARY KEY, cluster TEXT NOT NULL, node TEXT NOT NULL, at INTEGER NOT NULL);
+        CREATE INDEX recovery_uses_by_node ON recovery_uses (cluster, node, at);
+        """
 
     /// What was the one root, and the one intermediate of each cluster, are the first of many. A list of revocations
     /// is called after its authority's number, and goes on with the number that it had.

@@ -10,6 +10,14 @@ struct PlaneState: Sendable {
     let keys: KeyHome
     let wrapping: WrappingKeys
     let witness: WitnessKey
+    /// The root's, in PEM, where somebody brought it for this process alone.
+    private(set) var rootKey: String?
+
+    func with(rootKey: String) -> PlaneState {
+        var state = self
+        state.rootKey = rootKey
+        return state
+    }
 
     /// Opens the folder and its database; `creating` makes what is missing. `database`: nil for the one that the folder
     /// names (`PostgresAddress.named`), or else a file in it. `hsm`: the token that keys are to be in from now on; nil
@@ -98,7 +106,7 @@ struct PlaneState: Sendable {
         try database.read { database in
             let inForce = try AuthoritiesInForce(database)
             for cluster in try clusterNames(database) {
-                for authority in inForce.intermediates(of: cluster) { _ = try authority.load(from: keys) }
+                for authority in inForce.intermediates(of: cluster) { _ = try authority.load(from: self, database) }
             }
         }
     }
@@ -126,7 +134,7 @@ struct PlaneState: Sendable {
     func addIntermediate(
         of cluster: String, under root: AuthorityRecord, now: Int64, _ database: Database
     ) throws -> AuthorityRecord {
-        let authority = try root.load(from: keys).makeIntermediate(
+        let authority = try root.load(from: self, database).makeIntermediate(
             keys.make("cluster \(cluster)"), cluster: cluster, now: now)
         return try AuthorityRecord.add(
             authority, cluster: cluster, root: root.id, keys: keys, now: now, database)

@@ -57,7 +57,7 @@ enum StateFile {
         }
     }
 
-    private static func synchronizeFolder(of path: String) throws {
+    static func synchronizeFolder(of path: String) throws {
         let cut = path.lastIndex(of: "/")
         let folder = cut.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -66,7 +66,7 @@ enum StateFile {
         guard fsync(descriptor) == 0 else { throw problem("fsync the folder", folder) }
     }
 
-    private static func problem(_ operation: String, _ path: String) -> PlaneProblem {
+    static func problem(_ operation: String, _ path: String) -> PlaneProblem {
         let words = String(cString: strerror(errno))
         return PlaneProblem("cannot \(operation) \(path)", remedy: "\(words); check owner, mode and free space")
     }

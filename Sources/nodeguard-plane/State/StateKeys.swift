@@ -19,7 +19,7 @@ struct StateKeys {
         guard let root = try AuthoritiesInForce(database).planeRoot else {
             return try create(in: home, database: database)
         }
-        _ = try root.load(from: home)
+        if try OfflineRoot.since(root, database) == nil { _ = try root.load(from: home) }
         let (wrapping, news) = try loadWrapping(home, database)
         let witness = try WitnessKey(file: witnessFile(home.directory))
         guard try PlaneState.setting(witnessSetting, database) == witness.publicKey else {

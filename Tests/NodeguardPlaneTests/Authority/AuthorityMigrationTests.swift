@@ -55,7 +55,7 @@ import Testing
             #expect(inForce.records.map(\.der) == [root.der, issuer.der])
             #expect(inForce.roots.map(\.der) == [root.der] && inForce.rotation == nil)
             let found = try #require(inForce.issuer(of: "alpha", for: "alpha/db-1"))
-            #expect(try found.load(from: state.keys).der == issuer.der)
+            #expect(try state.database.read { try found.load(from: state, $0).der } == issuer.der)
             let revoked = try state.database.read {
                 try RevokedCertificate.all(by: found, now: UnixTime.now, $0)
             }

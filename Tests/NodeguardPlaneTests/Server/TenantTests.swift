@@ -56,6 +56,8 @@ struct TenantRow: Sendable {
             route: "PUT /v1/nodes/self/observed", name: "node.observed", statuses: [204, 204, 204, 403, 401, 0]),
         TenantRow(
             route: "GET /v1/nodes/self/desired", name: "desired.read", statuses: [204, 204, 204, 403, 401, 0]),
+        TenantRow(route: "PUT /v1/recovery", name: "recovery.key", statuses: [204, 204, 204, 403, 401, 0]),
+        TenantRow(route: "POST /v1/recovery/challenge", name: "recovery.challenge", statuses: everybody),
         TenantRow(route: "GET /v1/audit/witness", name: "audit.witness", statuses: everybody),
         TenantRow(route: "GET /v1/health", name: "health.read", statuses: everybody),
     ]
@@ -125,6 +127,13 @@ struct TenantRow: Sendable {
             return try plane.call(method, AuditBatches.keyPath(epoch: own.epoch), body: body, as: caller)
         case ("audit.batch", _):
             return try sendBatch(own, method, as: caller)
+        case ("recovery.key", _):
+            let key = P256.Signing.PrivateKey().publicKey.derRepresentation
+            let body = try JSONEncoder.plane.encode(RecoveryKey(publicKey: key))
+            return try plane.call(method, Recovery.path, body: body, as: caller)
+        case ("recovery.challenge", _):
+            let body = try JSONEncoder.plane.encode(RecoveryQuestion(cluster: "alpha", node: "db-1", uses: 0))
+            return try plane.call(method, Recovery.challengePath, body: body, as: caller)
         case ("desired.read", _): return try plane.call(method, DesiredState.path, as: caller)
         case ("node.observed", _):
             let report = ObservedState(

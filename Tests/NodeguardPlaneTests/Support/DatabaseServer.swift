@@ -106,6 +106,12 @@ enum TestStore {
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: folder + "/database")
     }
 
+    /// The URL of an empty database; nil: this run keeps its states in files.
+    static func newDatabase() throws -> String? {
+        guard case .postgresql(let server) = try usual else { return nil }
+        return try server.makeDatabase()
+    }
+
     static func makeState(_ folder: String) throws -> PlaneState {
         try prepare(folder)
         return try PlaneState.open(folder, creating: true)

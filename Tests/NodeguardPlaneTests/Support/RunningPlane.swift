@@ -28,6 +28,16 @@ final class RunningPlane: Sendable {
         try verb("trust", "--out", folder + "/root.pem")
     }
 
+    /// On a state that `make` puts into the folder that it is given.
+    init(making make: (_ state: String) throws -> Void) throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("plane-\(UUID().uuidString)").path
+        state = folder + "/state"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        try make(state)
+        (process, url) = try Self.start(state: state, log: folder + "/log")
+        try verb("trust", "--out", folder + "/root.pem")
+    }
+
     /// With a copy of the other one's folder, over the same database.
     init(beside other: RunningPlane) throws {
         folder = other.folder + "-beside"

@@ -26,6 +26,11 @@ extension RenewalStateMachine {
         /// 401 for the token; `tokenSpent` when the plane says that it will never take it.
         case tokenRefused = "auth_token"
         case tokenSpent = "auth_token_spent"
+        /// 401 and 403 for the proof that the recovery key gives; `locked` when the plane takes none (423);
+        /// `recoveryUnknown` when it has no such call.
+        case recoveryRefused = "recovery"
+        case locked
+        case recoveryUnknown = "recovery_unknown"
         /// 400, 415, 422.
         case request
         /// 404, 405, 406, 501.
@@ -56,7 +61,7 @@ extension RenewalStateMachine {
             switch self {
             case .unreachable, .failing, .throttled, .busy, .local, .skewed: 900
             case .untrusted, .pinMismatch, .identityRefused, .unauthorized, .denied, .tokenDenied, .tokenRefused,
-                .tokenSpent, .unusableAnswer, .unusableCertificate:
+                .tokenSpent, .recoveryRefused, .locked, .recoveryUnknown, .unusableAnswer, .unusableCertificate:
                 3600
             case .request, .configuration, .redirected, .unmet: 6 * 3600
             }

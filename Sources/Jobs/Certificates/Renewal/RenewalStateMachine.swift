@@ -7,24 +7,6 @@
 package struct RenewalStateMachine: Sendable {
     package enum Subject: Sendable { case node, role }
 
-    package enum Phase: String, Sendable, CaseIterable {
-        case unenrolled, bootstrapping, enrolling, active, renewing, expired, rejected
-        /// The server wants the same request again, later.
-        case pending
-        /// Certificates came faster than they are needed: no more for a while.
-        case limited
-    }
-
-    package enum Action: Sendable, Equatable {
-        /// Nothing can be done before `credentialsArrived` (a join bundle, the node identity).
-        case waitForCredentials
-        case wait(until: Double)
-        /// Fetch the plane's authorities and compare their root with the pin.
-        case bootstrap
-        case enroll
-        case renew
-    }
-
     /// A token that was refused this often is not sent again.
     package static let tokenLimit = 5
     /// Bounds of what a server may ask for (libest, est_locl.h).
@@ -40,6 +22,9 @@ package struct RenewalStateMachine: Sendable {
     private let limits: IssuanceLimits
     private var hasCredentials = false
     private var isPinned = false
+    /// The plane knows a recovery key of this node.
+    private var canRecover = false
+    private var isLocked = false
     private var validity: Validity?
     private var dueTime = 0.0
     private var orderedTime: Double?
@@ -73,6 +58,7 @@ package struct RenewalStateMachine: Sendable {
             case .bootstrap: .bootstrapping
             case .enroll: .enrolling
             case .renew: .renewing
+            case .recover: .recovering
             case .wait, .waitForCredentials: nil
             }
         return action
@@ -80,6 +66,7 @@ package struct RenewalStateMachine: Sendable {
 
     package func phase(at now: Double) -> Phase {
         if let underWay { return underWay }
+        if isLocked, !hasCredentials { return .locked }
         if isRejected { return .rejected }
         if isDeferred, pauseEnd(at: now) != nil { return .pending }
         if limitEnd(at: now) != nil, isWanted(at: now) { return .limited }
@@ -90,6 +77,8 @@ package struct RenewalStateMachine: Sendable {
 
     /// Nobody asks before then, because of so many certificates as came lately; nil where that is not so.
     package func limitedUntil(at now: Double) -> Double? { isWanted(at: now) ? limitEnd(at: now) : nil }
+
+    package var hasUsableBundle: Bool { subject == .node && hasCredentials }
 
     /// Whether the last refusal of the request itself is the first: once, it is made anew.
     package var wantsNewRequest: Bool { requestFailures == 1 }
@@ -129,10 +118,15 @@ package struct RenewalStateMachine: Sendable {
             }
             return .renew
         }
-        guard hasCredentials else { return .waitForCredentials }
+        // A bundle is an operator's word, and goes before the node's own.
+        guard hasCredentials || mayRecover else { return .waitForCredentials }
         if let time = pauseEnd(at: now) ?? limitEnd(at: now) { return .wait(until: time) }
+        if !hasCredentials { return .recover }
         return subject == .node && !isPinned ? .bootstrap : .enroll
     }
+
+    /// Only an identity that has expired: one that the plane refuses while it is good is refused for a reason.
+    package var mayRecover: Bool { subject == .node && canRecover && validity != nil }
 
     /// An identity that the plane no longer takes gives way to a new bundle.
     private var mustRejoin: Bool { subject == .node && isRejected && hasCredentials }
@@ -170,6 +164,9 @@ package struct RenewalStateMachine: Sendable {
         if validity == nil { isRejected = false }
     }
 
+    /// Whether there is a recovery key that the plane knows; nothing is asked of a plane that has no such call.
+    package mutating func recoveryChanged(isPossible: Bool) { canRecover = isPossible }
+
     package mutating func credentialsLost() {
         hasCredentials = false
         isPinned = false
@@ -195,6 +192,7 @@ package struct RenewalStateMachine: Sendable {
             orderedTime = nil
             isDemanded = false
             isRejected = false
+            isLocked = false
             isDeferred = false
             failureCount = 0
             requestFailures = 0
@@ -254,6 +252,7 @@ package struct RenewalStateMachine: Sendable {
         isDeferred = false
         failureCount = min(failureCount + 1, 20)
         if failure.isRejection { isRejected = true }
+        isLocked = failure == .locked && (validity.map { now >= $0.notAfter } ?? false)
         switch failure {
         case .request: requestFailures += 1
         case .tokenRefused, .tokenDenied:
@@ -261,13 +260,14 @@ package struct RenewalStateMachine: Sendable {
             if tokenRefusals >= Self.tokenLimit { credentialsLost() }
         case .tokenSpent: credentialsLost()
         case .untrusted, .pinMismatch: isPinned = false
+        case .recoveryUnknown: canRecover = false
         default: break
         }
         // Jitter after all limits: at the limit, too, the fleet stays spread (fleetdm/fleet#53357).
         let usual = min(base * Double(1 << (failureCount - 1)), failure.limit, expiryLimit(at: now))
         let isUntold = failure.isOutage && retryAfter == nil
         let ceiling = isUntold ? max(usual, outageCeiling(at: now)) : usual
-        var seconds = ceiling * (1 + random) / 2
+        var seconds = isLocked ? failure.limit * (1 + random / 4) : ceiling * (1 + random) / 2
         if let retryAfter { seconds = max(seconds, Self.clamped(retryAfter) * (1 + random / 4)) }
         pause(seconds, at: now)
     }

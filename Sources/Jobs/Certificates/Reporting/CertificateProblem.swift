@@ -1,3 +1,4 @@
+import PlaneAPI
 import PlaneClient
 import Reports
 
@@ -81,7 +82,7 @@ struct CertificateProblem: Error, Sendable {
 
 extension CertificateProblem {
     enum Credential: Sendable {
-        case token, identity
+        case token, identity, recovery
     }
 
     private static let newBundle = "make a new bundle with nodeguard-plane token create, and give it to nodeguard join"
@@ -96,6 +97,18 @@ extension CertificateProblem {
 
     private static func kind(of error: PlaneError, shown credential: Credential) -> CertificateProblem {
         switch error.kind {
+        case _ where credential == .recovery && error.reason == Recovery.locked:
+            CertificateProblem(
+                .locked, "NODE_LOCKED", .error, "the plane gives this node no identity by itself: \(error.detail)",
+                action: newBundle)
+        case .unauthorized where credential == .recovery, .denied where credential == .recovery:
+            CertificateProblem(
+                .recoveryRefused, "NODE_RECOVERY_REFUSED", .error,
+                "the plane does not take the proof of the recovery key: \(error.detail)", action: newBundle)
+        case .configuration where credential == .recovery:
+            CertificateProblem(
+                .recoveryUnknown, "NODE_RECOVERY_UNKNOWN", .error,
+                "the identity has expired, and this plane knows no recovery: \(error.detail)", action: newBundle)
         case .unauthorized where credential == .token: tokenRefused(error)
         case .denied where credential == .token:
             CertificateProblem(

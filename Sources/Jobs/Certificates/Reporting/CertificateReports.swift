@@ -22,6 +22,8 @@ final class CertificateReports: Sendable {
         let isFromFiles: Bool
         /// Where its private key lives.
         let keyPlace: String
+        /// An identity that has expired gives itself another.
+        var recovers = false
     }
 
     let board: HealthBoard
@@ -192,7 +194,10 @@ final class CertificateReports: Sendable {
 
     private static func remedy(_ row: Row) -> String {
         if row.isFromFiles { return "put a new certificate and key into the files of the role" }
-        if row.role == RoleConfiguration.node, row.phase == .expired {
+        if row.recovers, row.phase != .locked {
+            return "none: the node proves itself by its recovery key as soon as the plane can be reached"
+        }
+        if row.role == RoleConfiguration.node, [.expired, .locked].contains(row.phase) {
             return "make a new bundle with nodeguard-plane token create, and give it to nodeguard join"
         }
         return "see the other reasons for why it was not renewed; nodeguard certificates renew \(row.role) tries again"

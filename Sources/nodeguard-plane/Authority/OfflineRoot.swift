@@ -1,0 +1,105 @@
+import Crypto
+import FoundationEssentials
+
+/// A root whose key is not in the state folder. The plane goes on by its intermediates, and by what the root has signed
+/// before it went: an intermediate for the plane's own certificate, and a list of its revocations for a long time.
+enum OfflineRoot {
+    /// How long the root's own list is good for; it revokes intermediates alone.
+    static let listLifetime: Int64 = 400 * 86_400
+
+    /// Since when; nil: its key is there.
+    static func since(_ root: AuthorityRecord, _ database: Database) throws -> Int64? {
+        guard root.isRoot else { return nil }
+        return try PlaneState.setting(setting(root), database).flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    static func note(_ root: AuthorityRecord, now: Int64, _ database: Database) throws {
+        try PlaneState.set(setting(root), to: Data(String(now).utf8), database)
+    }
+
+    static func forget(_ root: AuthorityRecord, _ database: Database) throws {
+        try database.execute(sql: "DELETE FROM settings WHERE name = ?", arguments: [setting(root)])
+    }
+
+    private static func setting(_ root: AuthorityRecord) -> String { "root-offline \(root.id)" }
+}
+
+/// The steps by which a root's key goes and comes back.
+struct RootCustody {
+    let state: PlaneState
+    let actor: PlaneEvent.Actor
+    let now: Int64
+
+    func root(_ database: Database) throws -> AuthorityRecord {
+        guard let root = try AuthoritiesInForce(database).planeRoot else {
+            throw PlaneProblem("there is no root", remedy: "restore the state folder from your copy")
+        }
+        return root
+    }
+
+    /// Seals the key into a file, which is durable when this returns.
+    func export(to path: String, _ recipients: [OperatorPublicKey], _ database: Database) throws -> AuthorityRecord {
+        let root = try root(database)
+        guard let key = try root.load(from: state, database).keyText else {
+            throw PlaneProblem(
+                "the root's key is in a PKCS #11 token, which never gives it away",
+                remedy: "unplug the token to take the root offline; the token's own tools make a copy")
+        }
+        let writer = try SealedFileWriter(path, recipients: recipients)
+        try writer.write(Array(key.utf8))
+        try writer.finish()
+        try record("root.export", root, "sealed to \(recipients.map(\.id).joined(separator: ", "))", database)
+        return root
+    }
+
+    /// What the plane needs of the root before it goes. The file of the key is removed after the transaction.
+    func takeOffline(_ root: AuthorityRecord, _ database: Database) throws {
+        let inForce = try AuthoritiesInForce(database)
+        if let phase = inForce.rotation?.machine.phase, phase != .dropped {
+            throw PlaneProblem(
+                "the root is being changed", remedy: "finish that first, with `rotate-ca finish` or `rollback`")
+        }
+        if inForce.planeIssuer == nil {
+            let issuer = try root.load(from: state, database)
+                .makeIntermediate(state.keys.make("plane"), cluster: "plane", now: now)
+            _ = try AuthorityRecord.add(
+                issuer, cluster: AuthorityRecord.planeCluster, root: root.id, keys: state.keys, now: now, database)
+        }
+        try PublishedLists.signForLong(root, state, now: now, database)
+        try OfflineRoot.note(root, now: now, database)
+        try record("root.offline", root, "its key is not in the state folder from now on", database)
+    }
+
+    func bringOnline(_ key: String, _ database: Database) throws -> AuthorityRecord {
+        let root = try root(database)
+        guard case .file(let name) = root.keyPlace else {
+            throw PlaneProblem(
+                "the root's key is in a PKCS #11 token", remedy: "plug the token in; there is nothing to put back")
+        }
+        _ = try SigningKey(pem: key, of: root.certificate, from: "this file").keep(in: state.keys.file(name))
+        try OfflineRoot.forget(root, database)
+        try record("root.online", root, "its key is in the state folder again", database)
+        return root
+    }
+
+    private func record(_ name: String, _ root: AuthorityRecord, _ detail: String, _ database: Database) throws {
+        try state.log.record(
+            PlaneEvent(name: name, actor: actor, detail: "\(root.certificate.pin): \(detail)"), now: now, database)
+    }
+}
+
+/// A root's key in a file of its own: sealed to an operator, or as PEM.
+enum RootKeyFile {
+    private static let limit = 8 << 10
+
+    static func read(_ path: String, with key: String?) throws -> String {
+        if try InputFile(path).read(10) == Array("-----BEGIN".utf8) {
+            return String(decoding: try StateFile.read(path), as: UTF8.self)
+        }
+        guard let key else {
+            throw PlaneProblem("\(path) is sealed", remedy: "name the operator's private key with --operator-key")
+        }
+        let bytes = try SealedFileReader(path, key: try OperatorPrivateKey(file: key)).read(limit)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
