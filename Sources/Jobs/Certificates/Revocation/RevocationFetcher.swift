@@ -17,7 +17,7 @@ package actor RevocationFetcher: QueueConfined {
     private let receiver: Receiver
     private nonisolated let alarm = Alarm(label: "revocation-lists")
 
-    private var machine = RevocationPollStateMachine()
+    private var polls = PollStateMachine()
     /// nil: this node has not joined yet.
     private var trust: TrustAnchors?
     private var isLoaded = false
@@ -48,7 +48,7 @@ package actor RevocationFetcher: QueueConfined {
     /// Asks until the task is cancelled.
     package func run() async {
         while true {
-            let pause = trust == nil ? RevocationPollStateMachine.interval : await poll()
+            let pause = trust == nil ? PollStateMachine.interval : await poll()
             if await alarm.wait(for: .seconds(pause)) == .cancelled { return }
         }
     }
@@ -98,17 +98,17 @@ package actor RevocationFetcher: QueueConfined {
                 cluster: cluster, after: tag, limit: RevocationList.sizeLimit)
             let took = Double((ContinuousClock.now - began) / .seconds(1))
             if let bytes = answer.lists {
-                guard take(bytes, tag: answer.tag) else { return machine.failed(retryAfter: nil, random: random) }
+                guard take(bytes, tag: answer.tag) else { return polls.failed(retryAfter: nil, random: random) }
             } else {
                 if let unsaved { save(unsaved) }
                 reports.answered(isNew: false)
             }
-            return machine.answered(isAwaited: answer.isAwaited, took: took, random: random)
+            return polls.answered(isAwaited: answer.isAwaited, took: took, random: random)
         } catch {
             if Task.isCancelled { return 0 }
-            let pause = machine.failed(
+            let pause = polls.failed(
                 retryAfter: error.retryAfter.map { Double($0.components.seconds) }, random: random)
-            reports.failed(error.detail, times: machine.failures)
+            reports.failed(error.detail, times: polls.failures)
             return pause
         }
     }
