@@ -6,14 +6,26 @@ private let takesItsTime = ProcessInfo.processInfo.environment["NODEGUARD_TESTS"
 
 /// The wall clock of programs under test, which can be set while they run (faketime(1)). Clocks that nobody can set go
 /// on as they are: what jumps is a clock that was set, or a machine that slept.
-private struct WallClock {
+private final class WallClock: Sendable {
     private static let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
     private let path: String
+    private let before: Set<String>
 
     init(in folder: String) throws {
+        before = Self.shared
         path = folder + "/clock"
         try jump("+0")
         try #require(FileManager.default.fileExists(atPath: Self.library), "apt-get install libfaketime")
+    }
+
+    deinit {
+        for name in Self.shared.subtracting(before) { try? FileManager.default.removeItem(atPath: "/dev/shm/" + name) }
+    }
+
+    /// Of each process that the library is in there is a piece of memory and a semaphore, also when it was killed.
+    private static var shared: Set<String> {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? []
+        return Set(names.filter { $0.hasPrefix("faketime_shm_") || $0.hasPrefix("sem.faketime_sem_") })
     }
 
     /// `offset`: from the real time, as `+10y`.
