@@ -109,6 +109,7 @@ final class Fleet: @unchecked Sendable {
         certificates:
           roles: [ { name: database, names: [localhost], addresses: [127.0.0.1], usage: [server, client] } ]
         proxy:
+          defaults: { drain: 2s }
           listeners:
             - name: ysql
               listen: ["127.0.0.1:\(listenPort)"]

@@ -219,7 +219,10 @@ private let takesItsTime = ProcessInfo.processInfo.environment["NODEGUARD_TESTS"
                 -keyout other.key -out other.pem -subj /CN=other -days 1
             """)
         try #require(made.status == 0, "\(made)")
-        for _ in 0..<3 { #expect(!scene.works("shop", roots: "other.pem")) }
+        for _ in 0..<3 {
+            #expect(scene.works("shop", roots: "old.pem"))
+            for _ in 0..<3 { #expect(!scene.works("shop", roots: "other.pem")) }
+        }
         try await scene.waits(within: 120) { scene.status["pace"] as? String == "halted" }
         #expect((scene.status["halt"] as? String)?.contains("cluster-a/db-1") == true, "\(scene.status)")
         #expect(try scene.refusal("finish").contains("halted"))

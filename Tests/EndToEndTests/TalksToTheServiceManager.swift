@@ -7,7 +7,7 @@ import Testing
         -> (Fleet, ServiceSocket)
     {
         let fleet = try await Fleet(start: false)
-        try fleet.configuration.replacing("proxy:\n", with: "proxy:\n  defaults: { drain: \(drain) }\n")
+        try fleet.configuration.replacing("drain: 2s", with: "drain: \(drain)")
             .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
         try before(fleet)
         let socket = try ServiceSocket(at: fleet.folder + "/notify")

@@ -15,7 +15,8 @@ import Testing
             listeners: [
                 .init(
                     name: "ysql", isTunnel: false, roles: ["r"], trust: .init(bundle: digest, anchors: []),
-                    served: digest, issuers: [.init(key: digest, peers: 1)], unknownCA: 0, unknownIssuers: 0)
+                    served: digest, issuers: [.init(key: digest, peers: 1)], unknownCA: 0, refusingClients: 0,
+                    unknownIssuers: 0)
             ],
             desired: .init(
                 version: 3, hash: digest, results: [.init(resource: "deny", outcome: "applied")], refusal: nil))
@@ -40,7 +41,8 @@ import Testing
             ("serial", { $0.certificates[0].serial = "\u{7F}" }),
             ("ysql", { $0.listeners[0].roles = [".."] }), ("ysql", { $0.listeners[0].served = "x" }),
             ("ysql", { $0.listeners[0].issuers[0].key = "x" }), ("ysql", { $0.listeners[0].issuers[0].peers = -1 }),
-            ("ysql", { $0.listeners[0].unknownCA = -1 }), ("ysql", { $0.listeners[0].unknownIssuers = -1 }),
+            ("ysql", { $0.listeners[0].unknownCA = -1 }), ("ysql", { $0.listeners[0].refusingClients = -1 }),
+            ("ysql", { $0.listeners[0].unknownIssuers = -1 }),
             ("trust", { $0.listeners[0].trust?.bundle = "" }), ("name", { $0.listeners[0].name = "" }),
             ("desired", { $0.desired?.version = -1 }), ("desired", { $0.desired?.hash = "x" }),
             ("desired", { $0.desired?.results[0].detail = "\u{1}" }),

@@ -2,41 +2,36 @@ import Foundation
 import Testing
 
 @Suite struct `The style of the house` {
-    @Test func `has no pointer above the platform`() {
+    @Test func `has no pointer above the platform`() throws {
         let files = SourceTree.sources.filter { $0.module.hasPrefix("Jobs/") || $0.module == "nodeguard" }
-        #expect(SourceTree.occurrences(of: /\bunsafe\b(?!-)|Unsafe\w*Pointer|withUnsafe/, in: files) == [])
+        #expect(try SourceTree.occurrences(of: #"\bunsafe\b(?!-)|Unsafe\w*Pointer|withUnsafe"#, in: files) == [])
     }
 
-    @Test func `promises concurrency to the compiler, not around it`() {
+    @Test func `promises concurrency to the compiler, not around it`() throws {
         let lowest: Set<String> = ["Lane.swift", "LaneQueue.swift"]
         let others = SourceTree.sources.filter { !($0.module == "Platform/IO" && lowest.contains($0.name)) }
-        #expect(SourceTree.occurrences(of: /@unchecked Sendable|@preconcurrency/, in: others) == [])
+        #expect(try SourceTree.occurrences(of: #"@unchecked Sendable|@preconcurrency"#, in: others) == [])
         let notOpenSSL = others.filter { $0.module != "Platform/OpenSSL" }
-        #expect(SourceTree.occurrences(of: /nonisolated\(unsafe\)/, in: notOpenSSL) == [])
-        #expect(SourceTree.occurrences(of: /\bTask\s*(\.detached)?\s*[{(]/, in: SourceTree.jobs) == [])
+        #expect(try SourceTree.occurrences(of: #"nonisolated\(unsafe\)"#, in: notOpenSSL) == [])
+        #expect(try SourceTree.occurrences(of: #"\bTask\s*(\.detached)?\s*[{(]"#, in: SourceTree.jobs) == [])
     }
 
-    @Test func `never waits by sleeping`() {
-        let pattern = /\b(Thread|Task)\.sleep|\busleep\(|\bnanosleep\(|\bsleep\(\d/
-        let found = SourceTree.occurrences(of: pattern, in: SourceTree.files)
+    @Test func `never waits by sleeping`() throws {
+        let pattern = #"\b(Thread|Task)\.sleep|\busleep\(|\bnanosleep\(|\bsleep\(\d"#
+        let found = try SourceTree.occurrences(of: pattern, in: SourceTree.files)
         // A slow server in Python is what its test is about.
         #expect(found.filter { !$0.contains("time.sleep") } == [])
     }
 
-    @Test func `leaves nothing for later and forces nothing`() {
+    @Test func `leaves nothing for later and forces nothing`() throws {
         let others = SourceTree.files.filter { !$0.path.hasPrefix("Tests/SourceTests/") }
-        let words = /\b(TODO|FIXME|XXX)\b|\btry!|\bfatalError\(|withKnownIssue|\.disabled\(/
-        let lines = others.flatMap { file in
-            file.lines.enumerated().filter { $0.element.contains(words) }.map {
-                "\(file.path):\($0.offset + 1): \($0.element)"
-            }
-        }
-        #expect(lines == [])
+        let words = #"\b(TODO|FIXME|XXX)\b|\btry!|\bfatalError\(|withKnownIssue|\.disabled\("#
+        #expect(try SourceTree.occurrences(of: words, in: others, evenInComments: true) == [])
     }
 
-    @Test func `has no type that manages, helps or handles`() {
-        let names = /\b(class|struct|enum|actor|protocol)\s+\w*(Manager|Helper|Utils|Impl)\b/
-        let found = SourceTree.occurrences(of: names, in: SourceTree.sources)
+    @Test func `has no type that manages, helps or handles`() throws {
+        let names = #"\b(class|struct|enum|actor|protocol)\s+\w*(Manager|Helper|Utils|Impl)\b"#
+        let found = try SourceTree.occurrences(of: names, in: SourceTree.sources)
         // "Service manager" is systemd's own name for what it is.
         #expect(found.filter { !$0.contains("struct ServiceManager") } == [])
     }
@@ -45,7 +40,7 @@ import Testing
         let long = SourceTree.files.filter { $0.lines.count > 301 }
         #expect(long.map { "\($0.path): \($0.lines.count) lines" } == [])
         let wide = SourceTree.files.flatMap { file in
-            file.lines.enumerated().filter { $0.element.count > 120 }.map { "\(file.path):\($0.offset + 1)" }
+            file.numbered.filter { $0.text.utf8.count > 120 && $0.text.count > 120 }.map { "\(file.path):\($0.number)" }
         }
         #expect(wide == [])
     }
@@ -57,7 +52,8 @@ import Testing
     /// Relies on the formatter: a function's closing brace stands in the column of its first line.
     private func longFunctions(in file: SourceFile) -> [String] {
         var found: [String] = []
-        for (index, line) in file.lines.enumerated() where line.contains(/^\s*(\w+(\(\w+\))?\s+)*(func\s|init[?(<])/) {
+        for (index, line) in file.lines.enumerated() where line.contains("func ") || line.contains("init") {
+            guard line.contains(/^\s*(\w+(\(\w+\))?\s+)*(func\s|init[?(<])/) else { continue }
             let indent = line.prefix { $0 == " " }
             if line.hasSuffix("}") { continue }
             guard let end = file.lines[index...].firstIndex(where: { $0 == indent + "}" }) else { continue }

@@ -14,6 +14,8 @@ package struct ListenerObservation: Sendable {
     package let issuers: [[UInt8]: UInt64]
     /// Peers that have ended their handshake with the alert "unknown CA".
     package let unknownCA: UInt64
+    /// Of these the clients that had been let in lately; each counts once until it is let in again.
+    package let refusingClients: UInt64
     /// Peers whose issuer is unknown here.
     package let unknownIssuers: UInt64
 }
@@ -28,6 +30,7 @@ extension DatabaseProxy {
                 roles: listener.configuration.certificateRoles, anchors: admission?.standing.trust.certificates,
                 served: admission?.contexts.presenting?.identity?.leaf, issuers: listener.counters.issuers.values,
                 unknownCA: listener.counters.unknownCA.value,
+                refusingClients: listener.counters.refusingClients.count,
                 unknownIssuers: listener.counters.refused[RefusalReason.unknownIssuer.rawValue] ?? 0)
         }
     }

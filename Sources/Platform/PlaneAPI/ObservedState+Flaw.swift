@@ -63,7 +63,8 @@ extension ObservedState.Listener {
         guard issuers.count <= ObservedState.listLimit,
             (issuers.map(\.key) + (served.map { [$0] } ?? [])).allSatisfy({ isDigest($0) })
         else { return "issuers or served is not SHA-256 in hex" }
-        guard unknownCA >= 0, unknownIssuers >= 0, issuers.allSatisfy({ $0.peers >= 0 }) else {
+        guard unknownCA >= 0, refusingClients >= 0, unknownIssuers >= 0, issuers.allSatisfy({ $0.peers >= 0 })
+        else {
             return "a count is negative"
         }
         return trust?.flaw("trust")

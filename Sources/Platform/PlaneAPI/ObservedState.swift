@@ -89,12 +89,14 @@ package struct ObservedState: Codable, Sendable, Equatable {
         package var issuers: [Issuer]
         /// Alerts of clients that do not know the issuer of what it shows (RFC 8446 §6.2), since the agent's start.
         package var unknownCA: Int64
+        /// Clients that had been let in lately, and then ended a handshake with this alert, since the agent's start.
+        package var refusingClients: Int64
         /// Clients that came with a certificate of an unknown issuer, since the agent's start.
         package var unknownIssuers: Int64
 
         package init(
             name: String, isTunnel: Bool, roles: [String], trust: Trust?, served: String?, issuers: [Issuer],
-            unknownCA: Int64, unknownIssuers: Int64
+            unknownCA: Int64, refusingClients: Int64, unknownIssuers: Int64
         ) {
             self.name = name
             self.isTunnel = isTunnel
@@ -103,6 +105,7 @@ package struct ObservedState: Codable, Sendable, Equatable {
             self.served = served
             self.issuers = issuers
             self.unknownCA = unknownCA
+            self.refusingClients = refusingClients
             self.unknownIssuers = unknownIssuers
         }
 
@@ -110,6 +113,7 @@ package struct ObservedState: Codable, Sendable, Equatable {
             case name, roles, trust, served, issuers
             case isTunnel = "tunnel"
             case unknownCA = "unknown_ca"
+            case refusingClients = "refusing_clients"
             case unknownIssuers = "unknown_issuers"
         }
     }

@@ -73,7 +73,7 @@ struct RotationReports {
             keepsNew: ([plane] + listeners).contains { !$0.isDisjoint(with: new.all) },
             usesOld: !issuers.isDisjoint(with: old.keys) || hasOldState(report, cluster),
             usesNew: !issuers.isDisjoint(with: new.keys),
-            alertCount: report.listeners.reduce(0) { $0 &+ $1.unknownCA })
+            alertCount: report.listeners.reduce(0) { $0 &+ $1.refusingClients })
     }
 
     /// Once the new root certifies the key that signs them.

@@ -50,6 +50,6 @@ extension ObservedState.Listener {
         self.init(
             name: listener.name, isTunnel: listener.isTunnel, roles: listener.roles, anchors: listener.anchors,
             served: listener.served, issuers: listener.issuers, unknownCA: listener.unknownCA,
-            unknownIssuers: listener.unknownIssuers)
+            refusingClients: listener.refusingClients, unknownIssuers: listener.unknownIssuers)
     }
 }

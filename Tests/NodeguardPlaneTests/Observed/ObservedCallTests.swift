@@ -25,7 +25,7 @@ import Testing
             listeners: [
                 .init(
                     name: "ysql", isTunnel: false, roles: ["database"], trust: nil, served: digest,
-                    issuers: [.init(key: digest, peers: 3)], unknownCA: 4, unknownIssuers: 5)
+                    issuers: [.init(key: digest, peers: 3)], unknownCA: 4, refusingClients: 2, unknownIssuers: 5)
             ],
             desired: .init(version: 0, hash: nil, results: [], refusal: nil))
     }

@@ -35,7 +35,7 @@ private struct Scene {
             trust: .init(
                 bundle: trust.bundle,
                 anchors: anchors.filter { !$0.isSelfSigned }.map { hex($0.fingerprint) }.sorted()),
-            served: nil, issuers: [], unknownCA: alerts, unknownIssuers: 0)
+            served: nil, issuers: [], unknownCA: alerts, refusingClients: alerts, unknownIssuers: 0)
         let state = ObservedState(
             version: "1", instance: String(repeating: "ab", count: 16), boot: "", generation: generation,
             time: Int64(Date().timeIntervalSince1970), planeTrust: trust,

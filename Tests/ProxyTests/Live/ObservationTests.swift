@@ -49,6 +49,40 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
+        @Test func `counts a client that was let in and then refuses, once until it is let in again`() async throws {
+            let backend = try TestBackend.echo()
+            let stage = try Stage([try Stage.listener(.tcp, backend: [backend.address])])
+            func refuse() async throws {
+                let before = try observation(stage).unknownCA
+                try stage.publish(try Stage.foreign.get().server())
+                #expect(throws: TLSFailure.self) { try TestClient(stage.port, as: try Stage.client.get(), .direct) }
+                #expect(await eventually(within: 20) { (try? observation(stage).unknownCA) == before + 1 })
+                try stage.publish()
+            }
+            try await refuse()
+            #expect(try observation(stage).refusingClients == 0)
+            for round in 1...2 as ClosedRange<UInt64> {
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
+                try client.send("x")
+                _ = try client.receive(count: 1)
+                for _ in 0..<2 { try await refuse() }
+                #expect(try observation(stage).refusingClients == round)
+            }
+            await stage.proxy.stop()
+        }
+
+        @Test func `forgets the client that came first when there are too many`() throws {
+            let clients = RefusingClients()
+            let all = try (0...RefusingClients.limit).map { try #require(PeerNetwork("10.0.\($0 / 256).\($0 % 256)")) }
+            for client in all { clients.letIn(client) }
+            for client in all { clients.refused(client) }
+            #expect(clients.count == UInt64(RefusingClients.limit))
+            clients.refused(all[0])
+            clients.letIn(all[0])
+            clients.refused(all[0])
+            #expect(clients.count == UInt64(RefusingClients.limit) + 1)
+        }
+
         @Test func `has no more issuers than fit`() throws {
             let counts = IssuerCounts()
             let authority = try Stage.authority.get()

@@ -237,34 +237,34 @@ extension LiveTests {
             await stage.proxy.stop()
         }
 
-        /// Here, where nothing else runs beside it: it measures memory.
-        @Test func `finds one of a hundred thousand in no time and little memory`() throws {
+        /// Here, where nothing else runs beside it: it measures memory. What it takes is the benchmark's to say; here
+        /// it is only that a long list costs a look-up no more than a short one.
+        @Test func `finds one of a hundred thousand as fast as one of one, in little memory`() throws {
             let authority = try Stage.authority.get()
             let victim = try Stage.client.get()
-            let pem = try authority.revocationList {
+            let long = try authority.revocationList {
                 $0.revoked = [victim]
                 $0.serials = (0..<100_000).map { String(format: "%032X", ($0 + 1) &* 7919) }
             }
+            let short = try authority.revocationList { $0.revoked = [victim] }
             let issuer = try authority.intermediate.certificate()
-            let clock = ContinuousClock()
             ProcessMemory.forgetStartUp()
             let before = Self.residentBytes
-            var list: RevocationList?
-            let loading = try clock.measure { list = try RevocationList.parse(pem, issuers: [issuer]).first }
+            let list = try #require(try RevocationList.parse(long, issuers: [issuer]).first)
             ProcessMemory.forgetStartUp()
             let kept = Self.residentBytes - before
-            let revocation = Revocation([try #require(list)], RevocationRules(depth: .leaf))
-            let trust = try TrustAnchors([authority.root.certificate()], revocation: revocation)
-            let chain = try Certificate.parsePEM(victim.chainPEM) + [authority.root.certificate()]
-            let now = Timestamp.now.seconds
-            let asking = clock.measure {
-                for _ in 0..<1000 { #expect(trust.refusal(of: chain, at: now)?.kind == .revoked) }
-            }
-            print("figures of a CRL: \(loading), \(kept >> 10) KiB, \(asking / 1000) each")
-            #expect(list?.count == 100_001)
-            #expect(loading < .seconds(5))
+            #expect(list.count == 100_001)
             #expect(isSanitized || kept < 24 << 20)
-            #expect(asking < .seconds(1))
+            let chain = try Certificate.parsePEM(victim.chainPEM) + [authority.root.certificate()]
+            let fastest = try [list, #require(try RevocationList.parse(short, issuers: [issuer]).first)].map { list in
+                let revocation = Revocation([list], RevocationRules(depth: .leaf))
+                let trust = try TrustAnchors([authority.root.certificate()], revocation: revocation)
+                let now = Timestamp.now.seconds
+                return (0..<1000).map { _ in
+                    ContinuousClock().measure { #expect(trust.refusal(of: chain, at: now)?.kind == .revoked) }
+                }.min() ?? .zero
+            }
+            #expect(fastest[0] < fastest[1] * 10)
         }
 
         private static var residentBytes: Int {

@@ -73,7 +73,7 @@ extension ObservedState.Listener {
     /// `issuers`: verified peers by SHA-256 of their issuer's SubjectPublicKeyInfo. `anchors`: nil: not there yet.
     package init(
         name: String, isTunnel: Bool, roles: [String], anchors: [Certificate]?, served: Certificate?,
-        issuers: [[UInt8]: UInt64], unknownCA: UInt64, unknownIssuers: UInt64
+        issuers: [[UInt8]: UInt64], unknownCA: UInt64, refusingClients: UInt64, unknownIssuers: UInt64
     ) {
         self.init(
             name: name, isTunnel: isTunnel, roles: roles, trust: anchors.map { ObservedState.Trust(of: $0) },
@@ -81,7 +81,8 @@ extension ObservedState.Listener {
             issuers: issuers.map { key, peers in
                 ObservedState.Issuer(key: Hexadecimal.text(key), peers: Int64(clamping: peers))
             }.sorted { $0.key < $1.key },
-            unknownCA: Int64(clamping: unknownCA), unknownIssuers: Int64(clamping: unknownIssuers))
+            unknownCA: Int64(clamping: unknownCA), refusingClients: Int64(clamping: refusingClients),
+            unknownIssuers: Int64(clamping: unknownIssuers))
     }
 }
 

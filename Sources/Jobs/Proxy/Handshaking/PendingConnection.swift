@@ -269,7 +269,7 @@ final class PendingConnection: Watcher, Occupant {
 
     private func handshakeFailed(_ failure: TLSFailure) {
         ground.cipherIn.removeAll()
-        listener.counters.failed(failure)
+        listener.counters.failed(failure, from: socket.address)
         leave(RefusalReason(failure), detail: failure.detail)
     }
 

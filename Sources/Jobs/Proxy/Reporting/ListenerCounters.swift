@@ -1,3 +1,4 @@
+import IO
 import OpenSSL
 import Reports
 import Synchronization
@@ -22,6 +23,7 @@ final class ListenerCounters: Sendable {
     let cut: Counter
     /// Alerts of clients that do not know who has certified us.
     let unknownCA: Counter
+    let refusingClients = RefusingClients()
     let issuers = IssuerCounts()
     let open = Atomic<Int>(0)
     private let refusals = Mutex<[RefusalReason: Counter]>([:])
@@ -59,9 +61,11 @@ final class ListenerCounters: Sendable {
             "nodeguard_proxy_backend_connect_seconds", "Time to connect to the database", labels: [label])
     }
 
-    func failed(_ failure: TLSFailure) {
+    func failed(_ failure: TLSFailure, from client: SocketAddress) {
         handshakesFailed.add()
-        if failure.isUnknownCA { unknownCA.add() }
+        guard failure.isUnknownCA else { return }
+        unknownCA.add()
+        refusingClients.refused(PeerNetwork(client))
     }
 
     func finished(_ ticket: TicketOutcome) {

@@ -70,6 +70,7 @@ final class ProxyReports: Sendable {
         // A tunnel's is told when its remote end has been verified.
         guard let peer = connection.peer else { return }
         connection.listener.counters.authorized.add()
+        connection.listener.counters.refusingClients.letIn(PeerNetwork(connection.socket.address))
         var fields = Self.fields(connection)
         fields["rule"] = .string(Self.short(peer.rule))
         audit.report(AuditEvent(.connectionAccepted, fields: fields))
