@@ -8,7 +8,7 @@ import Status
 import Systemd
 
 /// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, limits,
-/// certificates in files, the log level.
+/// certificates in files, where certificates are published, the log level.
 ///
 /// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
 /// What else differs in the configuration needs a restart, and is named.
@@ -33,6 +33,7 @@ actor ConfigurationReload: QueueConfined {
     private let path: String
     private let listeners: Set<String>
     private let tunnels: Set<String>
+    private let roles: Set<String>
     private let watch: FileWatch
     private let filesDue: Alarm
     /// What is in effect, by paths of keys.
@@ -41,6 +42,7 @@ actor ConfigurationReload: QueueConfined {
     private var configuration: NodeConfiguration
     private let proxy: DatabaseProxy
     private let certificates: CertificateRenewer
+    private let publisher: CertificatePublisher
     private let reports: ReloadReports
     private let threshold: LogThreshold
     /// One at a time.
@@ -50,9 +52,11 @@ actor ConfigurationReload: QueueConfined {
         self.path = path
         listeners = Set(running.proxy.listeners.map(\.name))
         tunnels = Set(running.proxy.tunnels.map(\.name))
+        roles = Set(running.certificates.roles.map(\.name))
         effective = ConfigurationText.values(of: running)
         configuration = running
         (proxy, certificates, filesDue) = (node.proxy, node.certificates, node.filesDue)
+        publisher = node.publisher
         reports = ReloadReports(path: path, health: node.health, audit: node.reporter)
         self.threshold = threshold
         watch = FileWatch { [filesDue] in filesDue.ring() }
@@ -157,8 +161,9 @@ actor ConfigurationReload: QueueConfined {
     private func takeKeys(_ wanted: NodeConfiguration, _ files: Set<String>, _ trigger: Trigger) async -> Outcome {
         let values = ConfigurationText.values(of: wanted)
         let changed = Set(values.keys).union(effective.keys).filter { values[$0] != effective[$0] }
-        let applied = changed.filter { Self.isLive($0, listeners: listeners, tunnels: tunnels) }
+        let applied = changed.filter(isLive)
         threshold.level = wanted.log.threshold
+        publisher.replace(wanted.publications)
         for key in applied { effective[key] = values[key] }
         configuration = wanted
         await watch.watch(configuration.watchedFiles)
@@ -176,10 +181,12 @@ actor ConfigurationReload: QueueConfined {
         return .taken(applied: applied, needsRestart: pending)
     }
 
-    /// Rules, trust and limits of a listener that runs, trust of a tunnel, limits of all, and the log level.
-    private static func isLive(_ key: String, listeners: Set<String>, tunnels: Set<String>) -> Bool {
+    /// Rules, trust and limits of a listener that runs, trust of a tunnel, limits of all, where the certificate of a
+    /// role is published, and the log level.
+    private func isLive(_ key: String) -> Bool {
         if key == "log.level" || key.hasPrefix("proxy.limits.") { return true }
         if tunnels.contains(where: { key == "proxy.tunnels.\($0).trust" }) { return true }
+        if roles.contains(where: { key.hasPrefix("certificates.roles.\($0).publish.") }) { return true }
         return listeners.contains { name in
             ["allow.", "deny.", "mode", "database-user-map", "limits."].contains {
                 key.hasPrefix("proxy.listeners.\(name).\($0)")

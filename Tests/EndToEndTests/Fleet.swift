@@ -128,17 +128,19 @@ final class Fleet: @unchecked Sendable {
 
     // MARK: the plane
 
-    private static func startPlane(_ folder: String, _ port: Int, _ hsm: String? = nil) throws -> Program {
+    private static func startPlane(
+        _ folder: String, _ port: Int, _ hsm: String? = nil, environment: [String: String] = [:]
+    ) throws -> Program {
         try Program(
             Program.plane,
             ["run", "--state", folder + "/plane", "--listen", "127.0.0.1:\(port)"] + (hsm.map { ["--hsm", $0] } ?? []),
-            log: folder + "/plane.log")
+            log: folder + "/plane.log", environment: environment)
     }
 
-    func restartPlane() async throws {
+    func restartPlane(environment: [String: String] = [:]) async throws {
         plane.kill()
         try? FileManager.default.removeItem(atPath: folder + "/plane.log")
-        plane = try Self.startPlane(folder, planePort)
+        plane = try Self.startPlane(folder, planePort, environment: environment)
         let isListening = await eventually(within: 20) { [plane] in plane.log.contains("listening on https://") }
         try #require(isListening, "\(plane.log)")
     }

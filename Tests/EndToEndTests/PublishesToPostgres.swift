@@ -75,6 +75,35 @@ import Testing
             ])
     }
 
+    @Test func `waits for its window, and is published when a reload of the configuration opens it`() async throws {
+        let fleet = try await Self.fleet()
+        let isFirst = await eventually(within: 60) { Self.isServed(fleet) }
+        try #require(isFirst, "\(fleet.agent.log)\n\(fleet.postgres.log)")
+        let first = Self.servedFingerprint(fleet)
+        let open = try String(contentsOfFile: fleet.configPath, encoding: .utf8)
+        let days = try Program.run("/bin/date", ["-u", "-d", "+3 days", "+%a"])
+        let day = days.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try open.replacing("layout: postgresql", with: "layout: postgresql\n        window: \(day) 02:00-04:00")
+            .write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        let closed = try fleet.nodeguard(["reload"])
+        #expect(closed.status == 0 && closed.output.contains("certificates.roles.pg.publish.window"), "\(closed)")
+        #expect(!closed.output.contains("restart"), "\(closed)")
+        let isSame = await eventually(within: 60) { Self.isServed(fleet) }
+        #expect(isSame && Self.servedFingerprint(fleet) == first)
+
+        #expect(try fleet.nodeguard(["certificates", "renew", Self.role]).status == 0)
+        let isPostponed = await eventually(within: 60) { Self.member("state", of: Self.role, fleet) == "postponed" }
+        #expect(isPostponed, "\(fleet.agent.log)")
+        let listed = try fleet.nodeguard(["certificates"]).output
+        #expect(listed.contains("waits for its window until 20"), "\(listed)")
+        #expect(try fleet.nodeguard(["status"]).output.contains("CERTIFICATE_POSTPONED"))
+        #expect(Self.servedFingerprint(fleet) == first && fleet.httpStatus("/readyz") == "200")
+        try open.write(toFile: fleet.configPath, atomically: true, encoding: .utf8)
+        #expect(try fleet.nodeguard(["reload"]).status == 0)
+        let isSecond = await eventually(within: 60) { Self.servedFingerprint(fleet) != first && Self.isServed(fleet) }
+        #expect(isSecond, "\(fleet.agent.log)")
+    }
+
     @Test func `is served after its reload, is followed by the next one, and can be taken back`() async throws {
         let fleet = try await Self.fleet()
         let isFirst = await eventually(within: 60) { Self.isServed(fleet) }

@@ -1,3 +1,4 @@
+import Glibc
 import IO
 import OpenSSL
 import TestSupport
@@ -63,6 +64,26 @@ import Testing
             #expect(response.peerChain == expected)
         }
         #expect(server.requests.map { $0[1] } == ["node-1"])
+    }
+
+    /// libest, test/UT, US901. Nobody vouches for it, which a provisional client must not take for "anybody" either.
+    @Test func `that shows no certificate at all is refused`() async throws {
+        let port = try freePort()
+        let server = try Subprocess(
+            "openssl",
+            [
+                "s_server", "-accept", "127.0.0.1:\(port)", "-nocert", "-tls1_2", "-cipher", "aNULL:@SECLEVEL=0",
+                "-www",
+            ], keepsInputOpen: true)
+        try await server.waitForLine(containing: "ACCEPT")
+        for trust: ClientTrust? in [nil, .provisional] {
+            try await withClient(trust) { client in
+                let error = await error(client, HTTPRequest("GET", "https://127.0.0.1:\(port)/"))
+                #expect(error?.kind == .tls, "\(error?.detail ?? "an answer")")
+            }
+        }
+        server.signal(SIGKILL)
+        _ = try await server.waitForEnd()
     }
 
     @Test(arguments: ["TLSv1_2", "TLSv1_3"])

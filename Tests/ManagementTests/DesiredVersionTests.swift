@@ -81,25 +81,6 @@ import Testing
     }
 }
 
-@Suite struct `Questions for the desired state` {
-    @Test func `follow at once where the plane waits, and after a minute where it does not`() {
-        var machine = DesiredPollStateMachine()
-        #expect(machine.answered(isAwaited: true, took: 50, random: 0.5) == 0)
-        #expect(machine.answered(isAwaited: true, took: 0, random: 0.5) == DesiredPollStateMachine.shortest)
-        #expect(machine.answered(isAwaited: false, took: 0, random: 0.5) == 60)
-    }
-
-    @Test func `that fail wait longer each time, a minute at most, or as long as they are told`() {
-        var machine = DesiredPollStateMachine()
-        let pauses = (0..<7).map { _ in machine.failed(retryAfter: nil, random: 0.5) }
-        #expect(pauses == [2, 4, 8, 16, 32, 60, 60])
-        #expect(machine.failed(retryAfter: 120, random: 0) == 120)
-        #expect(machine.failed(retryAfter: 1e9, random: 0) == 3600)
-        _ = machine.answered(isAwaited: true, took: 1, random: 0)
-        #expect(machine.failures == 0)
-    }
-}
-
 @Suite struct `An order to renew` {
     typealias Order = ReissueStateMachine.Order
     private let order = Order(id: "a", role: "database")

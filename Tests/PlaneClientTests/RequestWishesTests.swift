@@ -5,7 +5,7 @@ import Testing
 @testable import PlaneClient
 
 /// DER by hand, so that no encoder of ours is tested with its own decoder.
-private enum Wish {
+enum Wish {
     static func value(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
         let length: [UInt8] =
             content.count < 128

@@ -8,6 +8,11 @@ extension CertificateRenewer {
         guard new != names else { return }
         names = new
         for certificate in managed where !certificate.isNode {
+            if certificate.machine.phase(at: now) == .pending, !isDraftWanted(of: certificate) {
+                certificate.machine.deferralGivenUp()
+                reports.clear(role: certificate.role)
+                certificate.alarm.ring()
+            }
             guard let wish = wish(for: certificate), let leaf = certificate.stored?.identity.leaf,
                 wish.difference(from: leaf) != nil
             else { continue }

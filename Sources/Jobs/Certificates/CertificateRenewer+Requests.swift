@@ -66,6 +66,14 @@ extension CertificateRenewer {
             purpose: "after \(current?.serial ?? "none") \(certificate.key.purpose) \(wish)")
     }
 
+    /// Whether what the server was asked last is what would be asked now.
+    func isDraftWanted(of certificate: ManagedCertificate) -> Bool {
+        // The node identity has one name, and who joins asks with his bundle.
+        if certificate.isNode { return true }
+        guard let plan = plan(for: certificate, isRenewal: true) else { return true }
+        return certificate.store.draft.isFor(plan.purpose)
+    }
+
     /// Key and request are on the disk before they are sent. One that is there already was made as the server wished;
     /// one that it refused is made anew when it wishes for something else now.
     private func draft(

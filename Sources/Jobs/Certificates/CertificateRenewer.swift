@@ -111,7 +111,7 @@ package actor CertificateRenewer: QueueConfined {
         lookForBundle()
         await applyCredentials()
         for certificate in managed {
-            guard let time = certificate.store.draft.postponedUntil else { continue }
+            guard let time = certificate.store.draft.postponedUntil, isDraftWanted(of: certificate) else { continue }
             certificate.machine.deferralRestored(until: time, at: now)
             if certificate.machine.phase(at: now) == .pending {
                 reports.pending(until: time, role: certificate.role, isServed: certificate.isValid(at: now))

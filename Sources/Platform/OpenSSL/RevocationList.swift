@@ -15,6 +15,12 @@ package final class RevocationList: Sendable {
         let issuer: [UInt8]
         let authorityKey: [UInt8]
         let scope: Scope
+
+        /// SHA-256 in hexadecimal; each part with its length before it.
+        fileprivate var digest: String {
+            let parts = [issuer, authorityKey, Array("\(scope)".utf8)]
+            return hexadecimal(Digest.sha256(parts.flatMap { Array("\($0.count):".utf8) + $0 }))
+        }
     }
 
     /// RFC 2253 text.
@@ -144,7 +150,7 @@ package final class RevocationList: Sendable {
     package var number: String? {
         guard let numberBytes else { return nil }
         if numberBytes.count <= 8 { return String(numberBytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }) }
-        return "0x" + numberBytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
+        return "0x" + hexadecimal(numberBytes)
     }
 
     /// By number where both have one (RFC 5280 §5.2.3), and by date.
@@ -153,6 +159,12 @@ package final class RevocationList: Sendable {
             return one.count == two.count ? one.lexicographicallyPrecedes(two) : one.count < two.count
         }
         return thisUpdate < other.thisUpdate
+    }
+
+    package var mark: RevocationMark {
+        RevocationMark(
+            origin: origin.digest, number: numberBytes.map { hexadecimal(Array($0.drop { $0 == 0 })) },
+            thisUpdate: thisUpdate)
     }
 
     /// Whether this list is about certificates such as this one.
@@ -234,4 +246,8 @@ private struct IssuerName: ~Copyable {
         discard self
         return pointer
     }
+}
+
+private func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
 }

@@ -20,32 +20,23 @@ package struct DesiredAnswer: Sendable {
     /// `known`: the tag that was named in the question.
     init(_ response: HTTPResponse, after known: String?) throws(PlaneError) {
         let what = "fetch the desired state"
-        isAwaited = response.header("preference-applied")?.lowercased().contains("wait") ?? false
+        let news = try NewsAnswer(response, after: known, doing: what)
+        (tag, isAwaited) = (news.tag, news.isAwaited)
         switch response.status {
-        case 304:
-            guard known != nil else {
-                throw PlaneError(.protocolError, "\(what): the plane says that it is known, and none was named")
-            }
-            outcome = .unchanged
+        case _ where news.isUnchanged: outcome = .unchanged
         case 204: outcome = .none
         case 200: outcome = .envelope(response.body)
         default: throw Answer.error(of: response, doing: what)
         }
-        tag = Answer.tag(of: response)
     }
 }
 
 extension PlaneClient {
-    /// Time that an answer takes beyond what it was told to wait.
-    private static let slack = 30
-
     /// `tag`: of what is known; with it the answer may take `DesiredState.longestWait` and more.
     package func desiredState(after tag: String?) async throws(PlaneError) -> DesiredAnswer {
-        var request = HTTPRequest(
-            "GET", url + DesiredState.path,
-            headers: [("Accept", DesiredState.envelopeType), ("Prefer", "wait=\(DesiredState.longestWait)")],
-            timeout: .seconds(DesiredState.longestWait + Self.slack), responseLimit: DesiredState.sizeLimit)
-        if let tag { request.headers.append(("If-None-Match", tag)) }
+        let request = news(
+            path: DesiredState.path, type: DesiredState.envelopeType, after: tag, wait: DesiredState.longestWait,
+            limit: DesiredState.sizeLimit)
         return try DesiredAnswer(try await sendRequest(request, try joined()), after: tag)
     }
 }

@@ -7,11 +7,12 @@ extension RequestWishes {
         /// Of which a server may write the content: policies, and the templates of Microsoft's authorities.
         static let copiedExtensions: Set<String> = ["2.5.29.32", "1.3.6.1.4.1.311.20.2", "1.3.6.1.4.1.311.21.7"]
         /// Names and usages: each request has them.
-        private static let ownExtensions: Set<String> = ["2.5.29.15", "2.5.29.17", "2.5.29.37"]
+        static let ownExtensions: Set<String> = ["2.5.29.15", "2.5.29.17", "2.5.29.37"]
         private static let challengePassword = "1.2.840.113549.1.9.7"
+        static let extensionTemplate = "1.2.840.113549.1.9.16.2.62"
         private static let extensionRequest = "1.2.840.113549.1.9.14"
-        private static let ellipticCurveKey = "1.2.840.10045.2.1"
-        private static let rsaKey = "1.2.840.113549.1.1.1"
+        static let ellipticCurveKey = "1.2.840.10045.2.1"
+        static let rsaKey = "1.2.840.113549.1.1.1"
         private static let signatures: [String: WishedSignature] = [
             "1.2.840.10045.4.3.2": WishedSignature(family: .ellipticCurve, digest: .sha256),
             "1.2.840.10045.4.3.3": WishedSignature(family: .ellipticCurve, digest: .sha384),
@@ -24,17 +25,19 @@ extension RequestWishes {
             "2.16.840.1.101.3.4.2.3": WishedSignature(family: nil, digest: .sha512),
         ]
 
-        private(set) var keys: [WishedKey] = []
-        private(set) var signatures: [WishedSignature] = []
-        private(set) var extensions: [RequestDetails.Extension] = []
-        private(set) var demandsChannelBinding = false
-        private(set) var others: [String] = []
+        var keys: [WishedKey] = []
+        var signatures: [WishedSignature] = []
+        var extensions: [RequestDetails.Extension] = []
+        var demandsChannelBinding = false
+        var others: [String] = []
         private var count = 0
 
         mutating func read(_ root: ASN1Node) throws {
             guard root.identifier == .sequence, case .constructed(let wishes) = root.content else {
                 throw flaw("they are no SEQUENCE")
             }
+            // Who understands a template reads nothing else (RFC 9908 §4).
+            if let template = try Self.template(among: wishes) { return try read(template: template) }
             for wish in wishes {
                 try countOne()
                 if wish.identifier == .objectIdentifier {
@@ -45,14 +48,14 @@ extension RequestWishes {
             }
         }
 
-        private mutating func countOne() throws {
+        mutating func countOne() throws {
             count += 1
             guard count <= RequestWishes.countLimit else {
                 throw flaw("there are more than \(RequestWishes.countLimit)")
             }
         }
 
-        private mutating func add(_ name: String) {
+        mutating func add(_ name: String) {
             switch name {
             case Self.challengePassword: demandsChannelBinding = true
             case Self.extensionRequest: break
@@ -68,7 +71,7 @@ extension RequestWishes {
         }
 
         /// Attribute ::= SEQUENCE { type OBJECT IDENTIFIER, values SET OF ANY } (RFC 2986 §4.1).
-        private mutating func addAttribute(_ node: ASN1Node) throws {
+        mutating func addAttribute(_ node: ASN1Node) throws {
             guard node.identifier == .sequence, case .constructed(let parts) = node.content else {
                 throw flaw("one is neither a name nor an attribute")
             }
@@ -85,10 +88,12 @@ extension RequestWishes {
                 case Self.ellipticCurveKey: keys.append(.ellipticCurve(try Self.name(value)))
                 case Self.rsaKey: keys.append(.rsa(bits: try Int(berEncoded: value)))
                 case Self.extensionRequest: try addExtensions(value)
+                case Self.extensionTemplate: try addTemplates(ofExtensions: value)
                 default: continue
                 }
             }
-            let isKnown = [Self.ellipticCurveKey, Self.rsaKey, Self.extensionRequest].contains(name)
+            let isKnown = [Self.ellipticCurveKey, Self.rsaKey, Self.extensionRequest, Self.extensionTemplate]
+                .contains(name)
             if isEmpty || !isKnown { add(name) }
         }
 
@@ -108,7 +113,7 @@ extension RequestWishes {
             }
         }
 
-        private static func `extension`(_ node: ASN1Node) throws -> RequestDetails.Extension {
+        static func `extension`(_ node: ASN1Node) throws -> RequestDetails.Extension {
             try BER.sequence(node, identifier: .sequence) { nodes in
                 let name = try ASN1ObjectIdentifier(berEncoded: &nodes)
                 guard var next = nodes.next() else { throw flaw("a wished extension has no content") }
@@ -124,6 +129,6 @@ extension RequestWishes {
             }
         }
 
-        private static func name(_ node: ASN1Node) throws -> String { "\(try ASN1ObjectIdentifier(berEncoded: node))" }
+        static func name(_ node: ASN1Node) throws -> String { "\(try ASN1ObjectIdentifier(berEncoded: node))" }
     }
 }

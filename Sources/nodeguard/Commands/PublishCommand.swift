@@ -1,6 +1,7 @@
 import ArgumentParser
 import Certificates
 import IO
+import Reports
 
 /// Writes certificates into the files of others. Run by nodeguard-publish.service, and by people.
 struct PublishCommand: Verb {
@@ -44,6 +45,10 @@ struct PublishCommand: Verb {
             let record = undo ? try publication.undo() : try publication.run(isDemanded: self.role != nil)
             let folder = role.publication?.directory ?? ""
             let reason = record.reason.map { ": \($0)" } ?? ""
+            if let time = record.postponedUntil {
+                Console.say("\(role.name): waits for its window until \(Timestamp(seconds: time))")
+                return true
+            }
             switch record.outcome {
             case .published where record.hasChanged:
                 Console.say("\(role.name): published in \(folder), serial \(record.serial ?? "")")

@@ -49,6 +49,7 @@ enum ConfigurationExample {
                 reload: [pg_ctlcluster, "15", main, reload]   # run without a shell; default: nothing is run
                 reload-timeout: 30s
                 check: { address: "127.0.0.1:5432", protocol: postgres }    # who must serve it then; or protocol tls
+                window: Sat 02:00-04:00   # UTC; others are told then, or when a sixth of the old one's life is left
                 by: auto                  # or daemon, or unit
             - name: yugabyte-files
               addresses: [10.0.0.5]

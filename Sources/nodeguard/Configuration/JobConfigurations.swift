@@ -61,6 +61,13 @@ extension NodeConfiguration {
     }
 }
 
+extension NodeConfiguration {
+    /// By role.
+    var publications: [String: PublicationConfiguration] {
+        certificates.roles.reduce(into: [:]) { $0[$1.name] = $1.publication?.publication }
+    }
+}
+
 extension KeySection {
     fileprivate var rule: KeyRule {
         let kind: KeyKind =

@@ -55,6 +55,7 @@ struct PublishSection: Sendable, Equatable {
             section.add("'reload-timeout' says nothing without 'reload'", at: section.place(of: "reload-timeout"))
         }
         let served = section.section("check", readCheck)
+        let window = section.list("window", .span, isRequired: false)?.map(\.value)
         let publisher = section.value("by", Form<PublicationConfiguration.Publisher>.word("publisher"))
         guard let directory else { return nil }
         var publication = PublicationConfiguration(directory: directory, names: names)
@@ -65,6 +66,7 @@ struct PublishSection: Sendable, Equatable {
         if let reloadTimeout { publication.reloadTimeout = reloadTimeout }
         publication.check = served
         if let publisher { publication.publisher = publisher }
+        publication.window = window.map { MaintenanceWindow($0) }
         return PublishSection(layout: layout, publication: publication)
     }
 
@@ -101,13 +103,15 @@ struct PublishSection: Sendable, Equatable {
                     )
                 ]
             } ?? []
+        let window: ConfigurationText.Members =
+            publication.window.map { [("window", .list($0.spans.map(\.text)))] } ?? []
         return [
             ("directory", .text(publication.directory)), ("layout", .text(layout.rawValue)),
             ("chain-file", .text(names.chain)), ("key-file", .text(names.key)),
             ("authorities-file", .text(names.authorities ?? "off")),
         ] + optional("owner", publication.owner) + optional("group", publication.group) + [
             ("mode", .text(Self.octal(publication.mode))), ("key-mode", .text(Self.octal(publication.keyMode))),
-        ] + reload + check + [("by", .text(publication.publisher.rawValue))]
+        ] + reload + check + window + [("by", .text(publication.publisher.rawValue))]
     }
 
     private static func octal(_ mode: UInt32) -> String {

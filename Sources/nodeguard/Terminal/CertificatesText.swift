@@ -90,6 +90,7 @@ struct CertificatesText {
             case "failed": "failed"
             case "withheld": "withheld by command"
             case "publishing": "under way"
+            case "postponed": "postponed"
             default: "waits for a certificate"
             }
         let reason = publication["reason"].map { ": \($0.shown)" } ?? ""

@@ -91,7 +91,10 @@ struct StatusText {
 
     private static func brief(_ state: String) -> String { state.hasPrefix("waiting-for-") ? "waiting" : state }
 
-    private var certificates: [String] { block("Certificates", Self.certificateTable(document["certificates"], now)) }
+    private var certificates: [String] {
+        let identity = document["certificates"]?["identity"].map { ", the node's identity is \($0.shown)" } ?? ""
+        return block("Certificates" + identity, Self.certificateTable(document["certificates"], now))
+    }
 
     static func certificateTable(_ section: JSONValue?, _ now: Int64) -> TextTable {
         var table = TextTable(columns: [

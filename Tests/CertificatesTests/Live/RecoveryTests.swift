@@ -6,6 +6,48 @@ import Testing
 
 @testable import Certificates
 
+@Suite(.serialized) struct `A request that was deferred` {
+    private static let other = RoleNames(dnsNames: ["other.example"], addresses: [], uris: [])
+
+    private func deferred() async throws -> (ESTServer, Node) {
+        let server = try await ESTServer(["modes": ["alpha.database": "pending"], "retry_after": "86400"])
+        let node = Node(try temporaryDirectory(), url: server.url)
+        try node.state.write(try server.bundle(), to: "bundle")
+        await node.start()
+        try await node.waits { $0.codes.contains("CERTIFICATE_PENDING") && $0.shown("state") == "pending" }
+        return (server, node)
+    }
+
+    @Test func `is given up when the role is to be called otherwise`() async throws {
+        let (server, node) = try await deferred()
+        try server.set(["modes": [:]])
+        await node.renewer.adopt(names: ["database": Self.other])
+        try await node.waits { $0.served().last?.leaf.dnsNames == ["other.example"] }
+        #expect(!node.codes.contains("CERTIFICATE_PENDING"))
+        let requests = server.requests("alpha.database/simpleenroll")
+        #expect(requests.count == 2 && requests[0].key != requests[1].key, "another request, with a key of its own")
+        await node.stop()
+    }
+
+    @Test func `is given up when the role is called otherwise after a restart, and else is not`() async throws {
+        let (server, node) = try await deferred()
+        await node.stop()
+        try server.set(["modes": [:]])
+        let same = Node(node.state, url: server.url)
+        await same.start()
+        try await same.waits { $0.shown("state") == "pending" }
+        #expect(server.requests("alpha.database/simpleenroll").count == 1)
+        await same.stop()
+        let role = RoleConfiguration(
+            name: "database",
+            source: .enrolled(dnsNames: ["other.example"], addresses: [], uris: [], server: true, client: false))
+        let changed = Node(node.state, url: server.url, roles: [role])
+        await changed.start()
+        try await changed.waits { $0.served().last?.leaf.dnsNames == ["other.example"] }
+        await changed.stop()
+    }
+}
+
 @Suite(.serialized) struct `A node that gets no certificate at once` {
     private func sent(_ server: ESTServer) -> [String] {
         server.requests("alpha.database/simpleenroll").dropFirst().compactMap(\.request)

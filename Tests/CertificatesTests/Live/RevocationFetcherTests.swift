@@ -1,57 +1,14 @@
 import Foundation
 import IO
 import OpenSSL
+import PlaneClient
 import Reports
-import Synchronization
 import TestSupport
 import Testing
 
 @testable import Certificates
 
 @Suite(.serialized) struct `The CRLs of the cluster` {
-    /// The job, running, and what it has handed out and said.
-    private final class Subject: Sendable {
-        struct Heard: Sendable {
-            var lists: [[RevocationList]] = []
-            var events: [AuditEvent] = []
-        }
-
-        let fetcher: RevocationFetcher
-        let health = HealthBoard(conditions: [])
-        let metrics = Metrics()
-        private let heard = Shared()
-        private let task: Task<Void, Never>
-
-        private final class Shared: Sendable {
-            let heard = Mutex(Heard())
-        }
-
-        init(_ server: ListServer, _ state: TemporaryDirectory) {
-            let heard = heard
-            fetcher = RevocationFetcher(
-                cluster: "alpha", stateDirectory: state.path, plane: server.plane,
-                receiver: { lists, _ in heard.heard.withLock { $0.lists.append(lists) } }, health: health,
-                metrics: metrics, audit: AuditReporter { event in heard.heard.withLock { $0.events.append(event) } })
-            task = Task { [fetcher] in await fetcher.run() }
-        }
-
-        var lists: [[RevocationList]] { heard.heard.withLock { $0.lists } }
-        var numbers: [String] { (lists.last ?? []).map { $0.number ?? "none" } }
-        var events: [AuditEvent] { heard.heard.withLock { $0.events } }
-        var codes: Set<String> { Set(health.snapshot.reasons.map(\.code)) }
-        func detail(_ code: String) -> String { health.snapshot.reasons.first { $0.code == code }?.detail ?? "" }
-
-        func waits(_ condition: (Subject) -> Bool) async throws {
-            if await eventually(within: 40, { condition(self) }) { return }
-            throw TestSupportError("it did not come to that: \(numbers) \(health.snapshot)")
-        }
-
-        func stop() async {
-            task.cancel()
-            await task.value
-        }
-    }
-
     private let state: TemporaryDirectory
 
     init() throws { state = try temporaryDirectory() }
@@ -59,7 +16,7 @@ import Testing
     @Test func `are fetched, and the next as soon as there are any`() async throws {
         let server = try await ListServer()
         try server.serve(try server.list() + server.list(by: server.authority.root), tag: #""1-1""#)
-        let subject = Subject(server, state)
+        let subject = FetchingNode(server.plane, state)
         subject.fetcher.publish(trust: try server.trust())
         try await subject.waits { $0.numbers == ["1", "1"] }
         let began = ContinuousClock.now
@@ -85,12 +42,12 @@ import Testing
     @Test func `count on over a restart without a plane, and are asked for by name after it`() async throws {
         let server = try await ListServer()
         try server.serve(try server.list { $0.number = 7 }, tag: #""7""#)
-        let first = Subject(server, state)
+        let first = FetchingNode(server.plane, state)
         first.fetcher.publish(trust: try server.trust())
         try await first.waits { $0.numbers == ["7"] }
         await first.stop()
         server.stop()
-        let second = Subject(server, state)
+        let second = FetchingNode(server.plane, state)
         second.fetcher.publish(trust: try server.trust())
         try await second.waits { $0.numbers == ["7"] }
         try await second.waits { $0.codes.contains("CRL_NOT_FETCHED") }
@@ -107,14 +64,14 @@ import Testing
             $0.serials = ["0B"]
         }
         try server.serve(try server.list { $0.number = 7 } + revoking, tag: #""7""#)
-        let first = Subject(server, state)
+        let first = FetchingNode(server.plane, state)
         first.fetcher.publish(trust: try server.trust())
         try await first.waits { $0.numbers == ["7", "3"] }
         try server.serve(try server.list { $0.number = 8 }, tag: #""8""#)
         try await first.waits { $0.numbers == ["8", "3"] }
         #expect(first.lists.last?.last?.count == 1 && !first.codes.contains("CRL_REFUSED"))
         await first.stop()
-        let second = Subject(server, state)
+        let second = FetchingNode(server.plane, state)
         second.fetcher.publish(trust: try server.trust())
         try await second.waits { $0.numbers == ["8", "3"] }
         try server.serve(try server.list { $0.number = 9 } + server.list(by: server.authority.root), tag: #""9""#)
@@ -128,7 +85,7 @@ import Testing
     @Test func `of one authority may come twice, and the newer counts from then on`() async throws {
         let server = try await ListServer()
         try server.serve(try server.list { $0.number = 7 } + server.list { $0.number = 9 }, tag: #""9""#)
-        let subject = Subject(server, state)
+        let subject = FetchingNode(server.plane, state)
         subject.fetcher.publish(trust: try server.trust())
         try await subject.waits { $0.numbers == ["7", "9"] }
         try server.serve(try server.list { $0.number = 8 }, tag: #""8""#)
@@ -165,7 +122,7 @@ import Testing
         let (good, store) = (try server.list { $0.number = 7 }, RevocationStore(stateDirectory: state.path))
         for (index, (words, bytes, status)) in try bad(server).enumerated() {
             try server.serve(good, tag: #""7""#)
-            let subject = Subject(server, state)
+            let subject = FetchingNode(server.plane, state)
             subject.fetcher.publish(trust: try server.trust())
             try await subject.waits { $0.numbers == ["7"] }
             try server.serve(bytes, tag: "\"bad-\(index)\"", status: status)
@@ -184,7 +141,7 @@ import Testing
         try server.serve(try server.list { $0.number = 7 }, tag: #""7""#)
         try Files.makeDirectory(state.file("revocation"), mode: 0o700)
         try state.write("damaged", to: "revocation/cluster.crl")
-        let subject = Subject(server, state)
+        let subject = FetchingNode(server.plane, state)
         subject.fetcher.publish(trust: try server.trust())
         try await subject.waits { $0.numbers == ["7"] && $0.codes.contains("CRL_QUARANTINED") }
         await subject.stop()
@@ -196,7 +153,7 @@ import Testing
     @Test func `of an authority that is not known yet count when it is`() async throws {
         let server = try await ListServer()
         try server.serve(try server.list() + server.list(by: server.authority.root), tag: #""1""#)
-        let subject = Subject(server, state)
+        let subject = FetchingNode(server.plane, state)
         subject.fetcher.publish(trust: try TrustAnchors([server.authority.root.certificate()]))
         try await subject.waits { $0.lists.last?.count == 1 }
         subject.fetcher.publish(trust: try server.trust())
@@ -208,7 +165,7 @@ import Testing
         let server = try await ListServer()
         try server.serve(try server.list(), tag: #""1""#)
         try state.write("in the way", to: "revocation")
-        let subject = Subject(server, state)
+        let subject = FetchingNode(server.plane, state)
         subject.fetcher.publish(trust: try server.trust())
         try await subject.waits { $0.numbers == ["1"] && $0.codes.contains("CRL_NOT_STORED") }
         try Files.remove(state.file("revocation"))
@@ -216,5 +173,85 @@ import Testing
         try await subject.waits { $0.numbers == ["2"] && !$0.codes.contains("CRL_NOT_STORED") }
         await subject.stop()
         #expect(try RevocationStore(stateDirectory: state.path).load()?.tag == #""2""#)
+    }
+
+    @Test func `that are damaged on the disk give way to none that is older`() async throws {
+        let server = try await ListServer()
+        try server.serve(try server.list { $0.number = 7 } + server.list(by: server.authority.root), tag: #""7""#)
+        let first = FetchingNode(server.plane, state)
+        first.fetcher.publish(trust: try server.trust())
+        try await first.waits { $0.numbers == ["7", "1"] }
+        await first.stop()
+        try state.write("damaged", to: "revocation/cluster.crl")
+        try server.serve(try server.list { $0.number = 6 }, tag: #""6""#)
+        let second = FetchingNode(server.plane, state)
+        second.fetcher.publish(trust: try server.trust())
+        try await second.waits { $0.codes.isSuperset(of: ["CRL_QUARANTINED", "CRL_REFUSED"]) }
+        #expect(second.detail("CRL_REFUSED").contains("which was in use") && second.lists.isEmpty)
+        try server.serve(try server.list { $0.number = 8 }, tag: #""8""#)
+        try await second.waits { $0.numbers == ["8"] && !$0.codes.contains("CRL_REFUSED") }
+        await second.stop()
+        let store = RevocationStore(stateDirectory: state.path)
+        #expect(store.newest.count == 2, "that of the root is still known: \(store.newest)")
+    }
+
+    @Test func `that cannot be read are not replaced by what may be older`() async throws {
+        let server = try await ListServer()
+        try server.serve(try server.list { $0.number = 7 }, tag: #""7""#)
+        try Files.makeDirectory(state.file("revocation/cluster.crl"), mode: 0o700)
+        let node = FetchingNode(server.plane, state)
+        node.fetcher.publish(trust: try server.trust())
+        try await node.waits { $0.codes.contains("CRL_NOT_READABLE") }
+        node.fetcher.identityChanged()
+        let reads = await eventually(within: 0.5) { !node.lists.isEmpty || !server.requests.isEmpty }
+        #expect(!reads, "who was in force is not known, and nobody is asked")
+        #expect(rmdir(state.file("revocation/cluster.crl")) == 0)
+        try await node.waits { $0.numbers == ["7"] && $0.codes.isEmpty }
+        await node.stop()
+    }
+
+    @Test func `that cannot be read are replaced where it is known how new they were`() async throws {
+        let server = try await ListServer()
+        let store = RevocationStore(stateDirectory: state.path)
+        let list = try server.list { $0.number = 7 }
+        let marks = try RevocationList.parse(list, issuers: try server.trust().certificates).map(\.mark)
+        try store.save(list, tag: #""7""#, newest: marks)
+        try Files.remove(store.path)
+        try Files.makeDirectory(store.path, mode: 0o700)
+        try server.serve(try server.list { $0.number = 6 }, tag: #""6""#)
+        let node = FetchingNode(server.plane, state)
+        node.fetcher.publish(trust: try server.trust())
+        try await node.waits { $0.codes.isSuperset(of: ["CRL_NOT_READABLE", "CRL_REFUSED"]) && $0.lists.isEmpty }
+        try server.serve(try server.list { $0.number = 8 }, tag: #""8""#)
+        try await node.waits { $0.numbers == ["8"] && $0.codes.contains("CRL_NOT_STORED") }
+        await node.stop()
+    }
+
+    @Test func `stay in force, however the plane abuses HTTP`() async throws {
+        let plane = try await LyingPlane()
+        let trust = try TrustAnchors(
+            [plane.authority.root.certificate(), plane.authority.intermediate.certificate()], pinsIntermediates: true)
+        func list(_ number: Int) throws -> [UInt8] {
+            try TestRevocationList.der(ofPEM: try plane.authority.revocationList { $0.number = number })
+        }
+        let (good, newer) = (LyingPlane.Answer("200 OK", [#"ETag: "7""#], try list(7)), try list(8))
+        let client = PlaneClient(url: plane.url)
+        await client.replaceCredentials(trust: trust, identity: nil)
+        let node = FetchingNode(client, state)
+        try plane.answer(good)
+        node.fetcher.publish(trust: trust)
+        try await node.waits { $0.numbers == ["7"] }
+        for lie in LyingPlane.lies(about: newer, limit: RevocationList.sizeLimit) {
+            try plane.answer(lie.answer)
+            try await node.asks(plane) { $0.codes.contains("CRL_NOT_FETCHED") }
+            let detail = node.detail("CRL_NOT_FETCHED")
+            #expect(detail.contains(lie.words) && detail.utf8.allSatisfy { $0 >= 0x20 }, "\(lie.name): \(detail)")
+            #expect(node.numbers == ["7"], "\(lie.name)")
+            try plane.answer(good)
+            try await node.asks(plane) { $0.codes.isEmpty }
+        }
+        await node.stop()
+        await client.close()
+        #expect(try RevocationStore(stateDirectory: state.path).load()?.bytes == good.body)
     }
 }

@@ -113,6 +113,97 @@ private final class PublishingNode: Sendable {
         await node.stop()
     }
 
+    /// A window that is closed for days yet.
+    private var closed: MaintenanceWindow {
+        let today = ((TestClock.seconds / 86_400) + 3) % 7
+        let days = MaintenanceWindow.Day(rawValue: Int((today + 3) % 7)).map { [$0] } ?? []
+        return MaintenanceWindow([MaintenanceWindow.Span(days: days, begin: 60, end: 120)])
+    }
+
+    @Test func `waits for its window with all but the first, and goes when that is opened or a person says so`()
+        async throws
+    {
+        let fixture = try PublicationFixture()
+        var configuration = fixture.configuration
+        configuration.window = closed
+        let node = PublishingNode(fixture, configuration)
+        node.publisher.taken(try fixture.authority.trust())
+        let first = try fixture.renew()
+        node.publisher.taken(first, ofRole: "database")
+        try await node.comes { $0.member("state") == "written" }
+        #expect(fixture.reloads == 1, "nobody has to wait for what was not there")
+        let second = try fixture.renew()
+        node.publisher.taken(second, ofRole: "database")
+        try await node.comes { $0.member("state") == "postponed" && $0.codes == ["CERTIFICATE_POSTPONED"] }
+        #expect(node.member("reason")?.hasPrefix("waits for its window until 20") == true)
+        #expect(node.health.snapshot.state == .ready, "that is a remark, no trouble")
+        // The unit, rung for by another role, does not take this one along.
+        let unasked = try fixture.publication(configuration).run()
+        #expect(unasked.postponedUntil != nil && !unasked.hasChanged && unasked.serial == first.leaf.serial)
+        #expect(try fixture.pair().leaf == first.leaf && fixture.reloads == 1)
+        await node.stop()
+
+        // A daemon that begins anew waits, too.
+        let again = PublishingNode(fixture, configuration)
+        again.publisher.taken(try fixture.authority.trust())
+        again.publisher.taken(second, ofRole: "database")
+        try await again.comes { $0.member("state") == "postponed" }
+        #expect(fixture.reloads == 1)
+        #expect(try fixture.publication(configuration).run(isDemanded: true).outcome == .published)
+        try await again.comes { $0.member("state") == "written" && $0.codes == [] }
+        #expect(try fixture.pair().leaf == second.leaf && fixture.reloads == 2)
+        let third = try fixture.renew()
+        again.publisher.taken(third, ofRole: "database")
+        try await again.comes { $0.member("state") == "postponed" }
+        configuration.window = nil
+        again.publisher.replace(["database": configuration])
+        try await again.comes { $0.member("state") == "written" && $0.codes == [] }
+        #expect(try fixture.pair().leaf == third.leaf)
+        await again.stop()
+    }
+
+    @Test func `does not wait while little is left of what is there`() throws {
+        let fixture = try PublicationFixture()
+        let identity = try fixture.authority.issue(
+            name: "localhost", dnsNames: ["localhost"], usage: [.server, .client], validity: -86_400...7200)
+        _ = try CertificateStore(role: "database", stateDirectory: fixture.statePath)
+            .publish(try identity.tlsIdentity(), joinedWith: nil)
+        var configuration = fixture.configuration
+        configuration.window = closed
+        #expect(try fixture.publication(configuration).run().outcome == .published)
+        let second = try fixture.renew()
+        let record = try fixture.publication(configuration).run()
+        #expect(record.outcome == .published && record.hasChanged && record.serial == second.leaf.serial)
+    }
+
+    @Test func `goes another way from one moment to the next, or none`() async throws {
+        let fixture = try PublicationFixture()
+        let node = PublishingNode(fixture, fixture.configuration)
+        node.publisher.taken(try fixture.authority.trust())
+        let identity = try fixture.renew()
+        node.publisher.taken(identity, ofRole: "database")
+        try await node.comes { $0.member("state") == "written" }
+        let other = fixture.directory + "-other"
+        try Files.makeDirectory(other, mode: 0o755)
+        var configuration = fixture.configuration
+        configuration.directory = other
+        configuration.names.authorities = nil
+        node.publisher.replace(["database": configuration])
+        try await node.comes { $0.member("state") == "written" && $0.member("directory") == other }
+        #expect(try Files.list(other) == ["server.crt", "server.key"] && fixture.reloads == 2)
+        #expect(try fixture.pair().leaf == identity.leaf, "what was there before stays, and is nobody's any more")
+        configuration.directory = other + "/none"
+        node.publisher.replace(["database": configuration])
+        try await node.comes { $0.codes == ["CERTIFICATE_NOT_PUBLISHED"] }
+        node.publisher.replace([:])
+        try await node.comes { $0.codes == [] && $0.states["database"] == nil }
+        node.publisher.taken(try fixture.renew(), ofRole: "database")
+        node.publisher.replace(["database": fixture.configuration])
+        try await node.comes { $0.member("state") == "written" }
+        #expect(try fixture.pair().leaf != identity.leaf)
+        await node.stop()
+    }
+
     @Test func `says what keeps it from writing, and goes on when that is mended`() async throws {
         let fixture = try PublicationFixture()
         #expect(chmod(fixture.directory, 0o777) == 0)

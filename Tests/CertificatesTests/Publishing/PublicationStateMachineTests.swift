@@ -55,6 +55,28 @@ import Testing
         }
     }
 
+    @Test func `that has to wait for its window is looked at again, and forgotten with the next one`() {
+        var machine = written(hasCheck: false)
+        machine.taken("two")
+        #expect(machine.nextAction(at: 10) == .publish)
+        machine.postponed(by: 86_400, at: 10)
+        #expect(machine.phase == .postponed)
+        #expect(machine.nextAction(at: 10) == .wait(until: 40), "the clock of windows can be set")
+        #expect(machine.nextAction(at: 40) == .publish && machine.phase == .postponed)
+        machine.postponed(by: 5, at: 40)
+        #expect(machine.nextAction(at: 44) == .wait(until: 45) && machine.nextAction(at: 45) == .publish)
+        machine.postponed(by: 86_400, at: 45)
+        machine.taken("three")
+        #expect(machine.phase == .publishing && machine.nextAction(at: 46) == .publish)
+        machine.postponed(by: 86_400, at: 46)
+        machine.answered(.published, "three", random: 0, at: 47)
+        #expect(machine.phase == .written, "somebody has done it by hand")
+        machine.taken("four")
+        machine.postponed(by: 5, at: 50)
+        machine.asked(at: 55)
+        #expect(machine.phase == .publishing)
+    }
+
     @Test func `an answer that never comes is a failure, and a pause follows`() {
         var machine = machine()
         machine.taken("one")

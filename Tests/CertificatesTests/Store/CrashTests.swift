@@ -113,6 +113,34 @@ import Testing
         #expect(found.contains(issued[1].leaf.serial) && found.contains(issued[2].leaf.serial))
     }
 
+    @Test func `leaves the pair of before beside it while that is put back, and it can be put back again`() throws {
+        let fixture = try PublicationFixture()
+        var issued: [TLSIdentity] = []
+        for _ in 0..<2 {
+            issued.append(try fixture.renew())
+            _ = try fixture.publication().run()
+        }
+        let tracing = try copy(fixture)
+        let calls = try publisher(tracing, "--undo").calls(below: tracing.path + "/state")
+        #expect(calls.count >= 5, "\(calls)")
+        var found: [String?] = []
+        for call in calls {
+            let place = try copy(fixture)
+            try publisher(place, "--undo").run(killedAt: call)
+            found.append(pair(place)?.leaf.serial)
+            #expect(pair(place, ".previous")?.leaf == issued[0].leaf, "\(call)")
+            try publisher(place, "--undo").run()
+            #expect(pair(place)?.leaf == issued[0].leaf, "\(call)")
+            #expect(try String(decoding: place.read("told"), as: UTF8.self) == issued[0].leaf.pem, "\(call)")
+            let names = ["root.crt", "server.crt", "server.key"].flatMap { [$0, $0 + ".previous"] }
+            #expect(try Files.list(place.file("tls")) == names, "\(call)")
+            #expect(try String(decoding: place.read("state/publish/database.json"), as: UTF8.self).contains("withheld"))
+            try publisher(place).run()
+            #expect(pair(place)?.leaf == issued[1].leaf && pair(place, ".previous")?.leaf == issued[0].leaf, "\(call)")
+        }
+        #expect(found.contains(issued[0].leaf.serial) && found.contains(issued[1].leaf.serial))
+    }
+
     private func pair(_ place: TemporaryDirectory, _ suffix: String = "") -> TLSIdentity? {
         guard let chain = try? place.read("tls/server.crt" + suffix) else { return nil }
         return try? TLSIdentity(chainFile: chain, keyFile: place.file("tls/server.key" + suffix))
@@ -143,9 +171,9 @@ import Testing
         return place
     }
 
-    private func publisher(_ place: TemporaryDirectory) -> TracedCommand {
+    private func publisher(_ place: TemporaryDirectory, _ more: String...) -> TracedCommand {
         TracedCommand(
             program: TracedCommand.built("nodeguard"),
-            arguments: ["publish", "--role", "database", "--config", place.file("nodeguard.yaml")])
+            arguments: ["publish", "--role", "database", "--config", place.file("nodeguard.yaml")] + more)
     }
 }

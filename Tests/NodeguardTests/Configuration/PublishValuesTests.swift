@@ -36,6 +36,38 @@ import Testing
         #expect(publication.reloadTimeout == .seconds(30))
     }
 
+    @Test func `has a window, which is shown as it is read again`() throws {
+        let cases = [
+            ("Sat 02:00-04:00", "Sat 02:00-04:00 UTC"), ("02:00-24:00 UTC", "02:00-24:00 UTC"),
+            ("Mon-Fri 22:00-01:00", "Mon,Tue,Wed,Thu,Fri 22:00-01:00 UTC"),
+            ("Sat-Mon 00:00-00:01", "Mon,Sat,Sun 00:00-00:01 UTC"),
+            ("Thu,Tue 03:05-05:00", "Tue,Thu 03:05-05:00 UTC"), ("Mon-Sun 01:00-02:00", "01:00-02:00 UTC"),
+        ]
+        for (text, shown) in cases {
+            let window = try #require(try Self.publication("directory: /x, window: \"\(text)\"").window)
+            #expect(window.spans.map(\.text) == [shown])
+            #expect(try Self.publication("directory: /x, window: \"\(shown)\"").window == window)
+        }
+        let two = try Self.publication("directory: /x, window: [Sat 02:00-04:00, Wed 01:00-02:00]")
+        #expect(two.window?.spans.count == 2)
+        #expect(try Self.publication("directory: /x").window == nil)
+    }
+
+    @Test func `has no window that could be meant otherwise`() {
+        let texts = [
+            "Sat", "sat 02:00-04:00", "Sat 2:00-4:00", "Sat 02:00", "Sat 02:00-02:00", "Sat 24:00-02:00",
+            "Sat 02:00-25:00", "Sat 02:60-04:00", "Sat 02:00-04:00 CET", "Sat  02:00-04:00", "Sat 02:00 - 04:00",
+            "Sat,Sat 02:00-04:00", "Fri-Sun,Sat 02:00-04:00", "Sat- 02:00-04:00", "Sat, 02:00-04:00",
+            "Samstag 02:00-04:00",
+            "UTC", "02:00-24:01", "-1:00-02:00", "Sat-Sun-Mon 02:00-04:00", "Sat 02:00-04:00 UTC UTC", "+2:00-04:00",
+        ]
+        for text in texts {
+            #expect(throws: ConfigurationError.self, "\(text)") {
+                try Self.publication("directory: /x, window: \"\(text)\"")
+            }
+        }
+    }
+
     @Test func `knows what databases call their files`() throws {
         let postgres = try Self.publication("directory: /x, layout: postgresql")
         #expect(postgres.names == .init(chain: "server.crt", key: "server.key", authorities: "root.crt"))

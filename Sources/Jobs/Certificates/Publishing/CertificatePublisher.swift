@@ -15,7 +15,14 @@ package actor CertificatePublisher: QueueConfined {
     private static let hearing = 2.0
 
     private let stateDirectory: String
-    private let roles: [PublishedRole]
+    private let isSupervised: Bool
+    private let times: PublicationStateMachine.Times
+    /// All of the node's, published or not.
+    private let configured: [RoleConfiguration]
+    private var roles: [PublishedRole] = []
+    private var identities: [String: TLSIdentity] = [:]
+    private var authorities: [Certificate]?
+    private var isPrepared = false
     private let states: PublicationStates
     private let reports: PublicationReports
     private nonisolated let alarm = Alarm(label: "publish")
@@ -29,24 +36,71 @@ package actor CertificatePublisher: QueueConfined {
     ) {
         stateDirectory = configuration.stateDirectory
         self.states = states
+        self.isSupervised = isSupervised
+        self.times = times
+        configured = configuration.roles
         reports = PublicationReports(health, audit, metrics)
-        roles = configuration.roles.compactMap { role in
-            role.publication.map { publication in
-                let isByUnit = publication.publisher == .auto ? isSupervised : publication.publisher == .unit
-                let patience = Double(publication.reloadTimeout.components.seconds) + Self.slack
-                return PublishedRole(role, publication, isByUnit: isByUnit, patience: patience, times)
-            }
+        roles = configured.compactMap { role in
+            role.publication.map { Self.made(role, $0, isSupervised: isSupervised, times) }
         }
+    }
+
+    /// Of each role that is published from now on, of those that there were at the start. From any thread; a reload
+    /// command or a check that has begun ends first.
+    package nonisolated func replace(_ publications: [String: PublicationConfiguration]) {
+        submit { $0.take(publications) }
+    }
+
+    private func take(_ publications: [String: PublicationConfiguration]) {
+        let before = roles
+        roles = configured.compactMap { role in
+            let old = before.first { $0.role.name == role.name }
+            guard let publication = publications[role.name] else {
+                if old != nil { forget(role.name) }
+                return nil
+            }
+            if let old, old.configuration == publication { return old }
+            var role = role
+            role.publication = publication
+            reports.forget(role.name)
+            let new = Self.made(role, publication, isSupervised: isSupervised, times)
+            (new.identity, new.authorities) = (identities[role.name], authorities)
+            if let digest = new.digest { new.machine.taken(digest) }
+            return new
+        }
+        // The others have been told already; what was said of the new ones is no answer to them.
+        if isPrepared { prepare(roles.filter { role in !before.contains { $0 === role } }) }
+        alarm.ring()
+    }
+
+    private func forget(_ role: String) {
+        reports.forget(role)
+        states.set(nil, of: role)
+    }
+
+    private static func made(
+        _ role: RoleConfiguration, _ publication: PublicationConfiguration, isSupervised: Bool,
+        _ times: PublicationStateMachine.Times
+    ) -> PublishedRole {
+        let isByUnit = publication.publisher == .auto ? isSupervised : publication.publisher == .unit
+        let patience = Double(publication.reloadTimeout.components.seconds) + slack
+        return PublishedRole(role, publication, isByUnit: isByUnit, patience: patience, times)
     }
 
     /// The role's certificate is in service.
     package nonisolated func taken(_ identity: TLSIdentity, ofRole name: String) {
-        submit { $0.take { if $0.role.name == name { $0.identity = identity } } }
+        submit {
+            $0.identities[name] = identity
+            $0.take { if $0.role.name == name { $0.identity = identity } }
+        }
     }
 
     /// The cluster's authorities.
     package nonisolated func taken(_ trust: TrustAnchors) {
-        submit { $0.take { $0.authorities = trust.certificates } }
+        submit {
+            $0.authorities = trust.certificates
+            $0.take { $0.authorities = trust.certificates }
+        }
     }
 
     private func take(_ change: (PublishedRole) -> Void) {
@@ -61,7 +115,8 @@ package actor CertificatePublisher: QueueConfined {
 
     /// Until the task is cancelled; not before a reload command or a check that has begun is over.
     package func run() async {
-        if !roles.isEmpty { prepare() }
+        prepare(roles)
+        isPrepared = true
         while !Task.isCancelled {
             var next = now + (roles.isEmpty ? 3600 : Self.hearing)
             for role in roles { next = min(next, advance(role)) }
@@ -76,7 +131,8 @@ package actor CertificatePublisher: QueueConfined {
 
     private var folder: String { "\(stateDirectory)/\(PublicationRecord.folder)" }
 
-    private func prepare() {
+    private func prepare(_ roles: [PublishedRole]) {
+        if roles.isEmpty { return }
         do { try Files.makeDirectory(folder, mode: 0o700) } catch {
             for role in roles { reports.failed(role.role.name, role.configuration, serial: nil, "\(error)") }
         }
@@ -99,7 +155,8 @@ package actor CertificatePublisher: QueueConfined {
             case .wait(let time):
                 show(role)
                 return time
-            case .publish: publish(role)
+            case .publish:
+                if let time = opening(of: role) { postpone(role, until: time) } else { publish(role) }
             case .missAnswer: missAnswer(role)
             case .check: check(role)
             }
@@ -107,6 +164,20 @@ package actor CertificatePublisher: QueueConfined {
     }
 
     // MARK: publishing
+
+    /// When its window opens, in seconds since 1970; nil: what is there may be replaced now.
+    private func opening(of role: PublishedRole) -> Double? {
+        guard let window = role.configuration.window, let digest = role.digest, let folder = try? OpenFolder(folder)
+        else { return nil }
+        return PublicationRecord.read(role.role.name, in: folder)?
+            .opening(of: window, for: digest, at: Double(Timestamp.now.nanoseconds) / 1e9)
+    }
+
+    private func postpone(_ role: PublishedRole, until time: Double) {
+        role.machine.postponed(by: time - Double(Timestamp.now.nanoseconds) / 1e9, at: now)
+        role.reason = "waits for its window until \(Timestamp(seconds: Int64(time)))"
+        reports.postponed(role.role.name, role.configuration, until: Int64(time))
+    }
 
     private func publish(_ role: PublishedRole) {
         role.machine.asked(at: now)
@@ -187,53 +258,4 @@ package actor CertificatePublisher: QueueConfined {
     private var random: Double { .random(in: 0..<1) }
 
     private func show(_ role: PublishedRole) { states.set(role.document, of: role.role.name) }
-}
-
-/// One role that is published: its machine, and what is known of it. Lives in the job's actor.
-private final class PublishedRole {
-    let role: RoleConfiguration
-    let configuration: PublicationConfiguration
-    let isByUnit: Bool
-    var machine: PublicationStateMachine
-    var identity: TLSIdentity?
-    var authorities: [Certificate]?
-    /// Of the record that was heard last.
-    var mark: FileMark?
-    var mustTellAgain = false
-    var served: Certificate?
-    var reason: String?
-    /// When it was published last, in seconds since 1970.
-    var time: Int64?
-
-    init(
-        _ role: RoleConfiguration, _ configuration: PublicationConfiguration, isByUnit: Bool, patience: Double,
-        _ times: PublicationStateMachine.Times
-    ) {
-        (self.role, self.configuration, self.isByUnit) = (role, configuration, isByUnit)
-        machine = PublicationStateMachine(hasCheck: configuration.check != nil, patience: patience, times: times)
-    }
-
-    /// nil: something of it is not there yet.
-    var digest: String? {
-        guard let identity else { return nil }
-        guard configuration.names.authorities != nil else {
-            return PublishedMaterial(identity: identity, authorities: nil).digest
-        }
-        return authorities.map { PublishedMaterial(identity: identity, authorities: $0).digest }
-    }
-
-    var document: JSONValue {
-        var members: [String: JSONValue] = [
-            "directory": .string(configuration.directory), "by": .string(isByUnit ? "unit" : "daemon"),
-            "state": .string(machine.phase.rawValue),
-        ]
-        if let check = configuration.check { members["check"] = .string(check.address) }
-        if let served {
-            members["served_serial"] = .string(served.serial)
-            members["served_fingerprint"] = .string(Hexadecimal.text(served.fingerprint))
-        }
-        if let reason { members["reason"] = .string(reason) }
-        if let time { members["published_at"] = .string(Timestamp(seconds: time).description) }
-        return .object(members)
-    }
 }

@@ -1,5 +1,6 @@
 import IO
 import OpenSSL
+import Reports
 
 /// Brings one role's certificate into the files of others, and tells their reader. Each call blocks.
 ///
@@ -23,13 +24,16 @@ package struct Publication: Sendable {
 
     /// Puts the files of before back, and has the certificate of now withheld until there is another.
     package func undo() throws(PublicationError) -> PublicationRecord {
-        try recorded { state, _ in
+        try recorded { state, before in
             let material = try? PublishedMaterial.current(of: role, configuration, state: state)
             do throws(PublicationError) {
-                try PublishedFolder.open(configuration).restore()
+                let folder = try PublishedFolder.open(configuration)
+                try folder.restore()
                 try tellReader()
-                return record(.withheld, material, "the files of before were put back by command", hasChanged: true)
-            } catch { return record(.failed, material, error.description) }
+                return PublicationRecord(
+                    role: role.name, .withheld, material, held: folder.held ?? before?.held,
+                    reason: "the files of before were put back by command", hasChanged: true)
+            } catch { return failure(material, after: before, error) }
         }
     }
 
@@ -59,26 +63,34 @@ package struct Publication: Sendable {
         let material: PublishedMaterial
         do throws(PublicationError) {
             material = try PublishedMaterial.current(of: role, configuration, state: state)
-        } catch { return record(.failed, nil, error.description) }
+        } catch { return failure(nil, after: before, error) }
         let isSame = before?.digest == material.digest
         if isSame, before?.outcome == .withheld, !isDemanded {
-            return record(.withheld, material, before?.reason)
+            return PublicationRecord(
+                role: role.name, .withheld, material, held: before?.held, reason: before?.reason)
+        }
+        let now = Double(Timestamp.now.seconds)
+        if !isDemanded, let before,
+            let time = before.opening(of: configuration.window, for: material.digest, at: now)
+        {
+            return before.postponed(until: time)
         }
         do throws(PublicationError) {
             let folder = try PublishedFolder.open(configuration)
             let isWritten = try folder.holds(material)
-            if isWritten, isSame, before?.outcome == .published { return record(.published, material) }
+            if isWritten, isSame, before?.outcome == .published {
+                return PublicationRecord(role: role.name, .published, material)
+            }
             if !isWritten { try folder.write(material) }
             try tellReader()
-            return record(.published, material, hasChanged: true)
-        } catch { return record(.failed, material, error.description) }
+            return PublicationRecord(role: role.name, .published, material, hasChanged: true)
+        } catch { return failure(material, after: before, error) }
     }
 
-    private func record(
-        _ outcome: PublicationRecord.Outcome, _ material: PublishedMaterial?, _ reason: String? = nil,
-        hasChanged: Bool = false
+    private func failure(
+        _ material: PublishedMaterial?, after before: PublicationRecord?, _ error: PublicationError
     ) -> PublicationRecord {
-        PublicationRecord(role: role.name, outcome, material, reason: reason, hasChanged: hasChanged)
+        PublicationRecord(role: role.name, .failed, material, held: before?.held, reason: error.description)
     }
 
     // MARK: the reader

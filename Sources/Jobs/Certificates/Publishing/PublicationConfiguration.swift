@@ -45,6 +45,8 @@ package struct PublicationConfiguration: Sendable, Equatable {
     package var reload: [String] = []
     package var reloadTimeout = Duration.seconds(30)
     package var check: Check?
+    /// Outside of it what is there stays; nil: there is no such time.
+    package var window: MaintenanceWindow?
     package var publisher = Publisher.auto
 
     package init(directory: String, names: Names) { (self.directory, self.names) = (directory, names) }

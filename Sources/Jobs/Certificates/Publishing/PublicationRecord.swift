@@ -16,6 +16,16 @@ package struct PublicationRecord: Codable, Sendable, Equatable {
         case withheld
     }
 
+    /// From when until when a certificate counts, in seconds since 1970.
+    struct Held: Codable, Sendable, Equatable {
+        let notBefore: Int64
+        let notAfter: Int64
+
+        init(_ leaf: Certificate) { (notBefore, notAfter) = (leaf.notBefore, leaf.notAfter) }
+
+        var validity: Validity { Validity(notBefore: Double(notBefore), notAfter: Double(notAfter)) }
+    }
+
     package static let folder = "publish"
     private static let sizeLimit = 64 << 10
 
@@ -26,18 +36,37 @@ package struct PublicationRecord: Codable, Sendable, Equatable {
     package let digest: String?
     package let serial: String?
     package let reason: String?
+    /// What its reader has, as far as it is known.
+    let held: Held?
     /// Whether files were written or their reader was told this time.
-    package let hasChanged: Bool
+    package private(set) var hasChanged: Bool
+    /// Another certificate waits until then, in seconds since 1970.
+    package private(set) var postponedUntil: Int64?
     /// Seconds since 1970.
     package let time: Int64
 
     init(
-        role: String, _ outcome: Outcome, _ material: PublishedMaterial?, reason: String? = nil,
+        role: String, _ outcome: Outcome, _ material: PublishedMaterial?, held: Held? = nil, reason: String? = nil,
         hasChanged: Bool = false, time: Int64 = Timestamp.now.seconds
     ) {
+        self.held = outcome == .published ? material.map { Held($0.identity.leaf) } : held
         (self.role, self.outcome, self.reason, self.time) = (role, outcome, reason, time)
         (digest, serial) = (material?.digest, material?.identity.leaf.serial)
         self.hasChanged = hasChanged
+    }
+
+    /// The same: nothing was done this time.
+    func postponed(until time: Double) -> PublicationRecord {
+        var record = self
+        (record.hasChanged, record.postponedUntil) = (false, Int64(time))
+        return record
+    }
+
+    /// When `digest` may take the place of what is there, in seconds since 1970; nil: at once. What lies there already
+    /// is only made whole.
+    func opening(of window: MaintenanceWindow?, for digest: String, at now: Double) -> Double? {
+        guard let window, let held, outcome != .published || digest != self.digest else { return nil }
+        return window.opening(for: held.validity, at: now)
     }
 
     package static func name(of role: String) -> String { "\(role).json" }

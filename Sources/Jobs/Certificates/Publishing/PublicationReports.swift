@@ -10,12 +10,13 @@ package final class PublicationStates: Sendable {
 
     package subscript(role: String) -> JSONValue? { states.withLock { $0[role] } }
 
-    func set(_ state: JSONValue, of role: String) { states.withLock { $0[role] = state } }
+    /// nil: the role is not published any more.
+    func set(_ state: JSONValue?, of role: String) { states.withLock { $0[role] = state } }
 }
 
 /// What is said of publications: one place for their codes, events and words.
 final class PublicationReports: Sendable {
-    private static let aboutFiles = ["CERTIFICATE_NOT_PUBLISHED", "CERTIFICATE_WITHHELD"]
+    private static let aboutFiles = ["CERTIFICATE_NOT_PUBLISHED", "CERTIFICATE_POSTPONED", "CERTIFICATE_WITHHELD"]
     private static let aboutReader = ["CERTIFICATE_NOT_SERVED", "CERTIFICATE_NOT_CHECKED"]
 
     private let board: HealthBoard
@@ -57,6 +58,17 @@ final class PublicationReports: Sendable {
             tell(.failure, role, configuration, ["serial": .string(record.serial ?? ""), "reason": .string(reason)])
         }
     }
+
+    /// `time`: seconds since 1970.
+    func postponed(_ role: String, _ configuration: PublicationConfiguration, until time: Int64) {
+        raise(
+            "CERTIFICATE_POSTPONED", .info, role,
+            "\(configuration.directory): the certificate of now waits for its window until \(Timestamp(seconds: time))",
+            "nodeguard publish --role \(role) publishes it at once")
+    }
+
+    /// The role is published another way, or not any more.
+    func forget(_ role: String) { clear(Self.aboutFiles + Self.aboutReader, role) }
 
     func failed(
         _ role: String, _ configuration: PublicationConfiguration, serial: String?, _ reason: String,

@@ -4,6 +4,8 @@ package struct PublicationStateMachine: Sendable {
     package enum Phase: String, Sendable, CaseIterable {
         /// There is no certificate yet.
         case waiting
+        /// There is another one, which has to wait for its window.
+        case postponed
         case publishing
         /// Its reader was told, and is not, or not yet, asked what it serves.
         case written
@@ -53,6 +55,7 @@ package struct PublicationStateMachine: Sendable {
     private var withheld: String?
     private var askedTime: Double?
     private var retryTime = 0.0
+    private var postponedTime: Double?
     private var failureCount = 0
     private var checkTime = 0.0
     private var graceEnd = 0.0
@@ -66,6 +69,7 @@ package struct PublicationStateMachine: Sendable {
         guard let wanted else { return .waiting }
         if withheld == wanted { return .withheld }
         if published == wanted { return isServed ? .served : .written }
+        if postponedTime != nil { return .postponed }
         return failureCount > 0 && askedTime == nil ? .failed : .publishing
     }
 
@@ -79,7 +83,8 @@ package struct PublicationStateMachine: Sendable {
         if let askedTime {
             return now >= askedTime + patience ? .missAnswer : .wait(until: min(askedTime + patience, now + 1))
         }
-        return now >= retryTime ? .publish : .wait(until: min(retryTime, later))
+        let next = max(retryTime, postponedTime ?? retryTime)
+        return now >= next ? .publish : .wait(until: min(next, later))
     }
 
     // MARK: what happened
@@ -88,10 +93,15 @@ package struct PublicationStateMachine: Sendable {
     package mutating func taken(_ digest: String) {
         if wanted == digest { return }
         wanted = digest
-        (askedTime, retryTime, failureCount, isServed) = (nil, 0, 0, false)
+        (askedTime, retryTime, postponedTime, failureCount, isServed) = (nil, 0, nil, 0, false)
     }
 
-    package mutating func asked(at now: Double) { askedTime = now }
+    /// Its window opens in `seconds`. Looked at again before, by a clock that can be set.
+    package mutating func postponed(by seconds: Double, at now: Double) {
+        postponedTime = now + min(seconds, times.interval)
+    }
+
+    package mutating func asked(at now: Double) { (askedTime, postponedTime) = (now, nil) }
 
     /// What was published, or was not, is `digest`; nil: nothing could be.
     package mutating func answered(_ answer: Answer, _ digest: String?, random: Double, at now: Double) {
@@ -99,6 +109,7 @@ package struct PublicationStateMachine: Sendable {
         case .published:
             published = digest
             withheld = nil
+            if digest == wanted { postponedTime = nil }
             guard digest == wanted else {
                 // Another came while it was published: once more, and not at once, lest two that differ for good spin.
                 if askedTime != nil { failed(random: random, at: now) }

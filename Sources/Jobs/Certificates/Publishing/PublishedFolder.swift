@@ -127,10 +127,18 @@ struct PublishedFolder: ~Copyable {
         return !isPair
     }
 
+    private func chain() throws -> [Certificate] {
+        try Certificate.parsePEM(
+            try folder.read(configuration.names.chain, limit: PublishedMaterial.sizeLimit).bytes)
+    }
+
+    /// Of the certificate that lies there; nil: it cannot be read.
+    var held: PublicationRecord.Held? { (try? chain())?.first.map { PublicationRecord.Held($0) } }
+
     private var isPair: Bool {
         do {
             let names = configuration.names
-            let chain = try Certificate.parsePEM(try folder.read(names.chain, limit: PublishedMaterial.sizeLimit).bytes)
+            let chain = try chain()
             let path = "\(folder.path)/\(names.key)"
             let text = try SecretReference.contents(of: try folder.open(names.key).descriptor, path)
             _ = try TLSIdentity(chain: chain, key: try PrivateKey(pem: text, path))
@@ -140,7 +148,7 @@ struct PublishedFolder: ~Copyable {
         }
     }
 
-    /// Puts the files of before back.
+    /// Puts the files of before back. They stay as `NAME.previous`, too: whatever interrupts it, it can be done again.
     borrowing func restore() throws(PublicationError) {
         let names = [configuration.names.authorities, configuration.names.key, configuration.names.chain]
         do throws(IOError) {
@@ -150,9 +158,7 @@ struct PublishedFolder: ~Copyable {
                         "restore \(folder.path)/\(name)", code: ENOENT, words: "there is no \(Self.previous(name))")
                 }
             }
-            for name in names.compactMap(\.self) where try folder.look(at: Self.previous(name)) != nil {
-                try folder.rename(Self.previous(name), to: name)
-            }
+            for name in names.compactMap(\.self) { _ = try folder.keep(Self.previous(name), as: name) }
             try folder.synchronize()
         } catch { throw PublicationError(error.description) }
     }

@@ -237,6 +237,11 @@ package struct RenewalStateMachine: Sendable {
         return now + seconds
     }
 
+    /// What was deferred is not what is wanted any more: another request, which nobody has deferred, goes at once.
+    package mutating func deferralGivenUp() {
+        if isDeferred { (isDeferred, retry) = (false, nil) }
+    }
+
     /// A request that was deferred before a restart.
     package mutating func deferralRestored(until time: Double, at now: Double) {
         let seconds = time - now

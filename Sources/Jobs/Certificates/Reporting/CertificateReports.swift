@@ -155,12 +155,15 @@ final class CertificateReports: Sendable {
                 detail: missing.isEmpty
                     ? "each role has a valid certificate"
                     : "no valid certificate for \(missing.map(\.role).joined(separator: ", "))"))
-        board.publish(
-            section: Self.section,
-            [
-                "roles": .array(rows.map(json)),
-                "trust": .array((trust?.certificates ?? []).map { .string($0.subject) }),
-            ])
+        var members: [String: JSONValue] = [
+            "roles": .array(rows.map(json)),
+            "trust": .array((trust?.certificates ?? []).map { .string($0.subject) }),
+        ]
+        // A node without a plane has no identity of its own.
+        if let node = rows.first(where: { $0.role == RoleConfiguration.node }) {
+            members["identity"] = .string(IdentityState(node.phase, failure: node.lastProblem?.failure).rawValue)
+        }
+        board.publish(section: Self.section, .object(members))
     }
 
     private func reportExpiry(_ row: Row, at now: Int64) {

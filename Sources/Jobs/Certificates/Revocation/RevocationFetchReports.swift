@@ -110,11 +110,15 @@ final class RevocationFetchReports: Sendable {
                 action: "make room on the disk of the state folder, and check that it belongs to the service"))
     }
 
-    func notReadable(_ reason: String) {
+    func read() { board.clear("CRL_NOT_READABLE", subject: subject) }
+
+    /// `isKnown`: how new they were; without that nothing may take their place.
+    func notReadable(_ reason: String, isKnown: Bool) {
+        let next = isKnown ? "the plane is asked for them meanwhile" : "nothing takes their place before it is read"
         board.raise(
             HealthReason(
                 "CRL_NOT_READABLE", .error, subject: subject, detail: "the stored CRLs cannot be read: \(reason)",
-                action: "check that the state folder belongs to the service; the plane is asked for them meanwhile"))
+                action: "check the disk, and that the state folder belongs to the service; \(next)"))
         missing()
     }
 

@@ -17,12 +17,14 @@ package actor RevocationFetcher: QueueConfined {
     private let receiver: Receiver
     private nonisolated let alarm = Alarm(label: "revocation-lists")
 
-    private var machine = RevocationPollStateMachine()
+    private var polls = PollStateMachine()
     /// nil: this node has not joined yet.
     private var trust: TrustAnchors?
     private var isLoaded = false
     /// As they came, those of authorities too that this node does not know yet.
     private var lists: [RevocationList] = []
+    /// How new the lists were that cannot be read any more: none that is older takes their place.
+    private var newest: [RevocationMark] = []
     private var tag: String?
     /// What could not be written to the disk.
     private var unsaved: [UInt8]?
@@ -48,7 +50,7 @@ package actor RevocationFetcher: QueueConfined {
     /// Asks until the task is cancelled.
     package func run() async {
         while true {
-            let pause = trust == nil ? RevocationPollStateMachine.interval : await poll()
+            let pause = isLoaded ? await poll() : lookAgain()
             if await alarm.wait(for: .seconds(pause)) == .cancelled { return }
         }
     }
@@ -61,24 +63,37 @@ package actor RevocationFetcher: QueueConfined {
 
     // MARK: the disk
 
+    /// Seconds until the next time. Before it is known what was in force, nothing that the plane gives may be.
+    private func lookAgain() -> Double {
+        if let trust { load(under: trust) }
+        return isLoaded ? 0 : trust == nil ? PollStateMachine.interval : polls.failed(retryAfter: nil, random: random)
+    }
+
     private func load(under trust: TrustAnchors) {
-        isLoaded = true
         do throws(StoreError) {
-            guard let stored = try store.load() else { return reports.missing() }
+            let stored = try store.load()
+            isLoaded = true
+            reports.read()
+            guard let stored else { return reports.missing() }
             do throws(OpenSSLError) {
                 lists = try RevocationList.parse(
                     stored.bytes, issuers: trust.certificates, othersHaveTheirNames: true)
             } catch {
+                newest = store.newest
                 return reports.quarantined(store.quarantine(), reason: error.description)
             }
             tag = stored.tag
             handOut()
-        } catch { reports.notReadable(error.description) }
+        } catch {
+            newest = store.newest
+            isLoaded = !newest.isEmpty
+            reports.notReadable(error.description, isKnown: isLoaded)
+        }
     }
 
     private func save(_ bytes: [UInt8]) {
         do throws(StoreError) {
-            try store.save(bytes, tag: tag)
+            try store.save(bytes, tag: tag, newest: lists.map(\.mark) + newest)
             unsaved = nil
             reports.saved()
         } catch {
@@ -89,26 +104,28 @@ package actor RevocationFetcher: QueueConfined {
 
     // MARK: the plane
 
+    private var random: Double { .random(in: 0..<1) }
+
     /// Seconds until the next time.
     private func poll() async -> Double {
         let began = ContinuousClock.now
-        let random = Double.random(in: 0..<1)
+        let random = self.random
         do throws(PlaneError) {
             let answer = try await plane.revocationLists(
                 cluster: cluster, after: tag, limit: RevocationList.sizeLimit)
             let took = Double((ContinuousClock.now - began) / .seconds(1))
             if let bytes = answer.lists {
-                guard take(bytes, tag: answer.tag) else { return machine.failed(retryAfter: nil, random: random) }
+                guard take(bytes, tag: answer.tag) else { return polls.failed(retryAfter: nil, random: random) }
             } else {
                 if let unsaved { save(unsaved) }
                 reports.answered(isNew: false)
             }
-            return machine.answered(isAwaited: answer.isAwaited, took: took, random: random)
+            return polls.answered(isAwaited: answer.isAwaited, took: took, random: random)
         } catch {
             if Task.isCancelled { return 0 }
-            let pause = machine.failed(
+            let pause = polls.failed(
                 retryAfter: error.retryAfter.map { Double($0.components.seconds) }, random: random)
-            reports.failed(error.detail, times: machine.failures)
+            reports.failed(error.detail, times: polls.failures)
             return pause
         }
     }
@@ -125,6 +142,7 @@ package actor RevocationFetcher: QueueConfined {
             }
             whole = try joined(bytes, missing)
             lists = found + missing
+            newest.removeAll { mark in lists.contains { $0.mark.origin == mark.origin } }
         } catch {
             reports.refused(error.description)
             return false
@@ -163,6 +181,9 @@ package actor RevocationFetcher: QueueConfined {
         for list in found {
             if let known = lists.first(where: { $0.origin == list.origin && list.isOlder(than: $0) }) {
                 return "\(list) is older than number \(known.number ?? "?"), which is in use"
+            }
+            if let mark = newest.first(where: { $0.origin == list.mark.origin && list.mark.isOlder(than: $0) }) {
+                return "\(list) is older than the one of \(Timestamp(seconds: mark.thisUpdate)), which was in use"
             }
             if list.thisUpdate > now { return "\(list) is not valid before \(Timestamp(seconds: list.thisUpdate))" }
         }

@@ -1,3 +1,4 @@
+import Glibc
 import IO
 import OpenSSL
 
@@ -7,10 +8,12 @@ import OpenSSL
 package struct RevocationStore: Sendable {
     private struct Meta: Codable {
         var schema = 1
-        /// The plane's name for them.
-        let tag: String
-        /// SHA-256 of the lists: of others it says nothing.
+        /// The plane's name for them; nil: they have none.
+        let tag: String?
+        /// SHA-256 of the lists: of others `tag` says nothing.
         let digest: String
+        /// How new they are, for the day on which they are damaged; nil: written by an older version.
+        let newest: [RevocationMark]?
     }
 
     struct Stored: Sendable {
@@ -18,7 +21,7 @@ package struct RevocationStore: Sendable {
         let tag: String?
     }
 
-    private static let metaLimit = 4096
+    private static let metaLimit = 64 << 10
 
     private let state: String
 
@@ -30,29 +33,36 @@ package struct RevocationStore: Sendable {
 
     /// nil: there is none yet.
     func load() throws(StoreError) -> Stored? {
-        guard Files.exists(path) else { return nil }
         let bytes: [UInt8]
         do throws(IOError) {
             bytes = try Files.read(path, limit: RevocationList.sizeLimit)
-        } catch { throw StoreError(error) }
+        } catch {
+            if [ENOENT, ENOTDIR].contains(error.code) { return nil }
+            throw StoreError(error)
+        }
         return Stored(bytes: bytes, tag: tag(of: bytes))
     }
 
     private func tag(of bytes: [UInt8]) -> String? {
-        guard let text = try? Files.read(metaPath, limit: Self.metaLimit),
-            let meta: Meta = try? StateJSON.decode(text), meta.digest == Self.digest(bytes)
-        else { return nil }
+        guard let meta, meta.digest == Self.digest(bytes) else { return nil }
         return meta.tag
     }
 
+    private var meta: Meta? {
+        guard let text = try? Files.read(metaPath, limit: Self.metaLimit) else { return nil }
+        return try? StateJSON.decode(text)
+    }
+
+    /// How new the lists were that were saved last, whatever became of them; empty: that is not known.
+    var newest: [RevocationMark] { meta?.newest ?? [] }
+
     /// The lists first: without what belongs to them they are only fetched once more.
-    func save(_ bytes: [UInt8], tag: String?) throws(StoreError) {
+    func save(_ bytes: [UInt8], tag: String?, newest: [RevocationMark]) throws(StoreError) {
         do throws(IOError) {
             try Files.makeDirectory(folder, mode: 0o700)
             try Files.write(bytes, to: path, mode: 0o600)
         } catch { throw StoreError(error) }
-        guard let tag else { return }
-        let meta = try StateJSON.encode(Meta(tag: tag, digest: Self.digest(bytes)))
+        let meta = try StateJSON.encode(Meta(tag: tag, digest: Self.digest(bytes), newest: newest))
         do throws(IOError) {
             try Files.write(meta, to: metaPath, mode: 0o600)
         } catch { throw StoreError(error) }

@@ -26,11 +26,14 @@ struct DraftFolder: Sendable {
 
     /// The draft for `purpose`, if there is one.
     func existing(for purpose: String) -> CertificateDraft? {
-        guard let known = try? Files.read(purposePath, limit: Self.sizeLimit), known == Array(purpose.utf8),
-            let key = storedKey,
+        guard isFor(purpose), let key = storedKey,
             let request = try? Files.read(requestPath, limit: Self.sizeLimit)
         else { return nil }
         return CertificateDraft(key: key, request: request)
+    }
+
+    func isFor(_ purpose: String) -> Bool {
+        (try? Files.read(purposePath, limit: Self.sizeLimit)) == Array(purpose.utf8)
     }
 
     private var storedKey: PrivateKey? {

@@ -23,7 +23,7 @@ package actor DesiredStateFetcher: QueueConfined {
     private let node: ObservedNode
     private let alarm: Alarm
 
-    private var polls = DesiredPollStateMachine()
+    private var polls = PollStateMachine()
     private var versions = DesiredVersionStateMachine()
     private var applied: VerifiedDesiredState?
     private var results: [ObservedState.Result]
@@ -77,7 +77,7 @@ package actor DesiredStateFetcher: QueueConfined {
         await reviewOrders()
         while true {
             // Before it has joined, a node would only be refused.
-            let pause = node.identitySerial == nil ? DesiredPollStateMachine.interval : await poll()
+            let pause = node.identitySerial == nil ? PollStateMachine.interval : await poll()
             changed()
             reports.looked(isExpired: versions.isExpired(at: Timestamp.now.seconds))
             await reviewOrders()

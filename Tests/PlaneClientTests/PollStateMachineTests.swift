@@ -1,9 +1,9 @@
 import Testing
 
-@testable import Certificates
+@testable import PlaneClient
 
-@Suite struct `Asking for CRLs` {
-    private typealias Machine = RevocationPollStateMachine
+@Suite struct `Asking the plane for news` {
+    private typealias Machine = PollStateMachine
     private static let randoms = [0.0, 0.25, 0.5, 0.75, 0.999]
 
     @Test func `goes on at once where the plane waits for news`() {
@@ -52,6 +52,7 @@ import Testing
         var machine = Machine()
         #expect(machine.failed(retryAfter: 300, random: 0.5) == 300)
         #expect(machine.failed(retryAfter: 172_800, random: 0.5) == 3600)
+        #expect(machine.failed(retryAfter: 1e9, random: 0) == 3600)
         #expect(machine.failed(retryAfter: 1, random: 0.5) > 1)
     }
 }
