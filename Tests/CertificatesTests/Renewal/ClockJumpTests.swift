@@ -44,7 +44,7 @@ import Testing
         switch life.machine.nextAction(at: now) {
         case .wait(let time): return max(real + 30, time - offset)
         case .waitForCredentials: return .infinity
-        case .bootstrap, .enroll, .renew: life.requests.append(real)
+        case .bootstrap, .enroll, .renew, .recover: life.requests.append(real)
         }
         let random = real.truncatingRemainder(dividingBy: 97) / 97
         switch offset == 0 ? .issued : answer {

@@ -8,7 +8,7 @@ import Testing
         #expect(
             words == [
                 "UNENROLLED", "BOOTSTRAP", "ENROLLING", "ACTIVE", "RENEWING", "EXPIRED", "REJECTED", "PENDING",
-                "DEGRADED",
+                "DEGRADED", "EXPIRED", "LOCKED",
             ])
         #expect(Set(words) == Set(IdentityState.allCases.map(\.rawValue)))
     }
@@ -21,6 +21,7 @@ import Testing
             }
             #expect(IdentityState(.expired, failure: failure) == .expired)
             #expect(IdentityState(.rejected, failure: failure) == .rejected)
+            #expect(IdentityState(.locked, failure: failure) == .locked)
             #expect(IdentityState(.unenrolled, failure: failure) == .unenrolled)
         }
     }

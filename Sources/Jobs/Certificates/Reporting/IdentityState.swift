@@ -12,6 +12,8 @@ enum IdentityState: String, CaseIterable {
     case expired = "EXPIRED"
     /// By a plane that was verified.
     case rejected = "REJECTED"
+    /// The plane gives this node nothing any more: it was revoked, removed, replaced, or has recovered too often.
+    case locked = "LOCKED"
 
     /// `failure`: of the last attempt, if it came to nothing.
     init(_ phase: RenewalStateMachine.Phase, failure: RenewalStateMachine.Failure?) {
@@ -23,8 +25,9 @@ enum IdentityState: String, CaseIterable {
             case .pending: .pending
             case .active, .renewing: failure?.isAboutPlane == true ? .degraded : phase == .active ? .active : .renewing
             case .limited: .degraded
-            case .expired: .expired
+            case .expired, .recovering: .expired
             case .rejected: .rejected
+            case .locked: .locked
             }
     }
 }
