@@ -61,8 +61,8 @@ package final class DatabaseProxy: Sendable {
     let controlGroup = ControlGroup()
     private let keeper: PortKeeper
 
-    /// `keeper`: holds the ports while the process is restarted. `isAudited`: asked for each new connection; false: what
-    /// it does could not be told, and it is refused.
+    /// `keeper`: holds the ports while the process is restarted. `isAudited`: asked for each new connection; false:
+    /// what it does could not be told, and it is refused.
     package init(
         _ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter,
         keeper: PortKeeper = .none, isAudited: @escaping @Sendable () -> Bool = { true }

@@ -1,4 +1,3 @@
-import Audit
 import OpenSSL
 import Proxy
 import Testing
@@ -36,7 +35,6 @@ import Testing
         ("audit: { spool: { limit: 1GB } }", "'1GB' is no size; write 1GiB"),
         ("audit: { spool: { when-full: { security: drop-oldest } } }", "security events are never dropped"),
         ("audit: { spool: { when-full: { connection: block } } }", "nobody waits for the log: write refuse-conn"),
-        ("audit: { spool: { when-full: { agent: never-drop } } }", "only security events are never dropped"),
         ("audit: { spool: { when-full: { backup: drop-old } } }", "is no policy; did you mean 'drop-oldest'?"),
         ("proxy: { defaults: { drain: 30 } }", "'30' is no duration: write 500ms, 10s, 5m, 2h or 7d"),
         ("proxy: { defaults: { drain: soon } }", "'soon' is no duration such as"),
@@ -289,7 +287,6 @@ import Testing
         #expect(configuration.proxy.limits.reserved == .init())
         #expect(configuration.backups.memory == 134_217_728)
         #expect(configuration.audit.spoolLimit == 1_073_741_824)
-        #expect(configuration.audit.whenFull == FullPolicies())
         #expect(configuration.status.control == "/run/nodeguard/control.sock")
         #expect(configuration.status.mode == 0o666)
         #expect(configuration.log.level == .info)

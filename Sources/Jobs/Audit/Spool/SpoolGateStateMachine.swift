@@ -1,5 +1,5 @@
-/// Whether nobody new is let in because what they do could not be told: while the spool cannot be written, and from when
-/// it is full until there is real room, so that this does not change with each event.
+/// Whether nobody new is let in because what they do could not be told: while the spool cannot be written, and from
+/// when it is full until there is real room, so that this does not change with each event.
 struct SpoolGateStateMachine {
     private let closesAt: Int64
     private let opensAt: Int64

@@ -82,8 +82,8 @@ extension SpoolStore {
         try? giveRoomBack()
     }
 
-    /// Deletes what is stored up to `last`; of the row that goes on behind it, the beginning if that is the larger part:
-    /// a row that is cut at each acknowledgement would be written many times. Returns how many bytes that freed.
+    /// Deletes what is stored up to `last`; of the row that goes on behind it, the beginning if that is the larger
+    /// part: a row that is cut at each acknowledgement would be written many times. Returns how many bytes that freed.
     private static func trim(through last: Int64, _ database: Database) throws -> Int64 {
         let freed = try SpoolRelief.deleteRows(through: last, database)
         guard let row = try SpoolRow.find(last + 1, database), !row.isGap, row.first <= last,
