@@ -217,6 +217,7 @@ enum ConfigurationExample {
           spool:
             limit: 1GiB                   # security events are kept beyond it
             when-full:                    # drop-oldest, drop-newest or refuse-connections (until there is room)
+              security: never-drop
               connection: drop-oldest
               backup: drop-oldest
               agent: drop-oldest
