@@ -127,7 +127,8 @@ let package = Package(
             settings: house),
         program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
-            uses: ["Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments], settings: house),
+            uses: ["Audit", "Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments],
+            settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),
         tests("Tokens", uses: ["Tokens", "OpenSSL", "IO", "Reports", "TestSupport"]),

@@ -44,7 +44,8 @@ struct Node {
         audit = AuditJob(
             AuditConfiguration(
                 directory: configuration.node.state, limit: Int64(configuration.audit.spoolLimit),
-                witness: configuration.audit.witness, node: configuration.node.name, cluster: cluster),
+                whenFull: configuration.audit.whenFull, witness: configuration.audit.witness,
+                node: configuration.node.name, cluster: cluster),
             receiver: plane.map { AuditReceiver.plane($0) }, health: health, metrics: metrics)
         let spooled = audit.reporter
         let reporter = AuditReporter { event in
@@ -55,7 +56,7 @@ struct Node {
         let atStart = DesiredAtStart(configuration, cluster: cluster)
         let proxy = DatabaseProxy(
             try configuration.proxyConfiguration().narrowed(by: atStart.overlay), metrics: metrics, health: health,
-            audit: reporter, keeper: keeper)
+            audit: reporter, keeper: keeper, isAudited: { [audit] in audit.admitsConnections })
         self.proxy = proxy
         revocation = Self.clusterLists(
             configuration, cluster: cluster, plane, for: proxy, reports: (health, metrics, reporter))

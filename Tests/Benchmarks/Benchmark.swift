@@ -5,7 +5,7 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, postgres, identity, revocation, endurance, backup, all
+        case proxy, postgres, identity, revocation, endurance, backup, audit, all
     }
 
     static let configuration = CommandConfiguration(
@@ -13,7 +13,8 @@ struct Benchmark: AsyncParsableCommand {
 
     @Argument(
         help:
-            "What to measure: proxy (with PostgreSQL), postgres alone, identity, revocation, endurance, backup or all.")
+            "What to measure: proxy (with PostgreSQL), postgres, identity, revocation, endurance, backup, audit or all."
+    )
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
     @Option(help: "Also write the figures to this file.") var json: String?
@@ -51,6 +52,10 @@ struct Benchmark: AsyncParsableCommand {
         }
         if part == .backup || part == .all {
             try await repeated("sealing") { _ in try SealingBenchmark(extent: extent).run(into: &results) }
+        }
+        if part == .audit || part == .all {
+            let benchmark = AuditBenchmark(count: quick ? 10_000 : 200_000)
+            try await repeated("audit") { _ in try await benchmark.run(into: &results) }
         }
         Table(results: results).print(ratioOf: "nodeguard")
         let report = ReportFile(results, rounds: rounds)

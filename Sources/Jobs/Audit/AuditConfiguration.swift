@@ -5,8 +5,9 @@ import Reports
 package struct AuditConfiguration: Sendable {
     /// Holds `audit.sqlite`, the log's key beside it, and `quarantine/`.
     package var directory: String
-    /// Bytes of events that may wait for the plane before the oldest that are no security events are dropped.
+    /// Bytes of events that may wait for the plane.
     package var limit: Int64
+    package var whenFull: FullPolicies
     /// The plane's C2SP verifier key; nil: the one that it names first is believed from then on.
     package var witness: String?
     package var node: String
@@ -15,16 +16,19 @@ package struct AuditConfiguration: Sendable {
     package var boot: String
 
     package init(
-        directory: String, limit: Int64 = 1 << 30, witness: String? = nil, node: String, cluster: String,
-        boot: String = Self.currentBoot
+        directory: String, limit: Int64 = 1 << 30, whenFull: FullPolicies = FullPolicies(), witness: String? = nil,
+        node: String, cluster: String, boot: String = Self.currentBoot
     ) {
         self.directory = directory
         self.limit = limit
+        self.whenFull = whenFull
         self.witness = witness
         self.node = node
         self.cluster = cluster
         self.boot = boot
     }
+
+    var limits: SpoolLimits { SpoolLimits(limit: limit, policies: whenFull) }
 
     /// random(4), `/proc/sys/kernel/random/boot_id`; `unknown` where `/proc` shows processes alone (systemd.exec(5),
     /// ProcSubset=).

@@ -67,8 +67,10 @@ final class AuditFigures: Sendable {
     func setSpoolProblem(_ text: String?) { contents.withLock { $0.spoolProblem = text } }
     func setShippingProblem(_ text: String?) { contents.withLock { $0.shippingProblem = text } }
 
-    func committed(_ new: [AuditEvent]) {
-        for event in new { events[event.name.auditClass]?.add() }
+    func committed(_ new: [AuditEvent], without unstored: [AuditClass: UInt64]) {
+        var counts: [AuditClass: UInt64] = [:]
+        for event in new { counts[event.name.auditClass, default: 0] += 1 }
+        for (auditClass, count) in counts { events[auditClass]?.add(count - (unstored[auditClass] ?? 0)) }
     }
 
     func droppedEvents(_ counts: [AuditClass: UInt64]) {

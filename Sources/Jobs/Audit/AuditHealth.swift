@@ -41,6 +41,16 @@ final class AuditHealth: Sendable {
                 action: "look into \(folder), keep it as evidence elsewhere, and remove it"))
     }
 
+    /// Whether new connections find room for their events.
+    func admits(_ isOpen: Bool) {
+        guard !isOpen else { return board.clear("AUDIT_SPOOL_FULL") }
+        board.raise(
+            HealthReason(
+                "AUDIT_SPOOL_FULL", .error,
+                detail: "new connections are refused (audit-full): their events find no room",
+                action: "bring the management plane back, make room on the disk, or raise audit: spool: limit"))
+    }
+
     func droppedEvents(_ count: UInt64) {
         board.raise(
             HealthReason(

@@ -26,17 +26,25 @@ final class AuditIntake: Sendable {
         var isClosed = false
 
         mutating func take() -> Taken {
+            defer { lost = [:] }
+            var taken = Taken(lost: lost)
+            if bytes <= AuditIntake.commitBytes {
+                swap(&taken.events, &events)
+                (bytes, isUrgent) = (0, false)
+                return taken
+            }
             var size = 0
             let count = events.firstIndex { event in
-                size += AuditIntake.size(event)
-                return size > AuditIntake.commitBytes
+                let next = AuditIntake.size(event)
+                if size > 0, size + next > AuditIntake.commitBytes { return true }
+                size += next
+                return false
             }
-            let taken = Array(events.prefix(max(1, count ?? events.count)))
-            events.removeFirst(taken.count)
-            bytes -= taken.reduce(0) { $0 + AuditIntake.size($1) }
+            taken.events = Array(events.prefix(count ?? events.count))
+            events.removeFirst(taken.events.count)
+            bytes -= size
             if events.isEmpty { isUrgent = false }
-            defer { lost = [:] }
-            return Taken(events: taken, lost: lost)
+            return taken
         }
     }
 
@@ -71,6 +79,10 @@ final class AuditIntake: Sendable {
     func take() -> Taken { state.withLock { $0.take() } }
 
     var isEmpty: Bool { state.withLock { $0.events.isEmpty && $0.lost.isEmpty } }
+    /// Whether nothing is there, and whether something must not wait.
+    var waiting: (isEmpty: Bool, isUrgent: Bool) {
+        state.withLock { ($0.events.isEmpty && $0.lost.isEmpty, $0.isUrgent) }
+    }
     var isUrgent: Bool { state.withLock { $0.isUrgent } }
     var isClosed: Bool { state.withLock { $0.isClosed } }
 

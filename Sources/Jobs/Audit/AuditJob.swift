@@ -4,16 +4,13 @@ import Reports
 /// The audit job: takes events from everybody, makes them durable, and brings them to the plane. It never refuses to
 /// start.
 package final class AuditJob: Sendable {
-    /// Events wait so long for company; security events do not. A commit costs as much as some dozens of events.
-    static let groupDelay = Duration.milliseconds(100)
-    private static let idle = Duration.seconds(5)
-    private static let retry = Duration.seconds(1)
     /// A stop waits so long for the plane to take the last events; they are durable already.
     private static let farewell = Duration.seconds(2)
     private static let farewellStep = Duration.milliseconds(20)
 
     private let intake = AuditIntake()
     private let spool: AuditSpool
+    private let admission: AuditAdmission
     private let shipper: AuditShipper?
     private let ended = Alarm(label: "audit-end")
 
@@ -28,11 +25,15 @@ package final class AuditJob: Sendable {
                 receiver, witness: configuration.witness, health, AuditReporter { intake.report($0) })
         }
         self.shipper = shipper
-        spool = AuditSpool(configuration, figures, health) { shipper?.alarm.ring() }
+        admission = AuditAdmission(configuration.whenFull)
+        spool = AuditSpool(configuration, figures, health, admission) { shipper?.alarm.ring() }
     }
 
     /// Where everybody reports; from any thread, at any time, also before `start`.
     package var reporter: AuditReporter { AuditReporter { [intake] in intake.report($0) } }
+
+    /// False: what a new connection does could not be told, and policy wants none of those. From any thread.
+    package var admitsConnections: Bool { admission.isOpen }
 
     /// Opens the spool and makes durable what was reported so far; the readiness condition `spool` says how it went.
     package func start() async {
@@ -86,14 +87,14 @@ package final class AuditJob: Sendable {
     package func spooled() async -> UInt64 { await spool.view().map { $0.committed - $0.acknowledged } ?? 0 }
 
     private func write() async {
-        var progress = AuditSpool.Progress.done
+        let start = ContinuousClock.now
+        var machine = CommitStateMachine()
         while !intake.isClosed {
-            let wake = await intake.alarm.wait(for: progress == .blocked ? Self.retry : Self.idle)
-            if wake == .cancelled { return }
-            if wake == .rung, progress != .blocked, !intake.isUrgent {
-                _ = await intake.alarm.wait(for: Self.groupDelay)
+            let (isEmpty, isUrgent) = intake.waiting
+            switch machine.observed(isEmpty: isEmpty, isUrgent: isUrgent, at: start.duration(to: .now)) {
+            case .commit: machine.committed(await spool.drain(intake), at: start.duration(to: .now))
+            case .wait(let pause): if await intake.alarm.wait(for: pause) == .cancelled { return }
             }
-            repeat { progress = await spool.drain(intake) } while progress == .more
         }
     }
 }

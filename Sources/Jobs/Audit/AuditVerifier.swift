@@ -1,5 +1,6 @@
 import FoundationEssentials
 import IO
+import OpenSSL
 import PlaneAPI
 import Reports
 
@@ -18,6 +19,7 @@ package struct AuditVerifier {
 
     private let keys: VerifierKeys
     private var tree = MerkleTree()
+    private let digest = Digest.SHA256()
     private var origin: String?
     private var note: [UInt8]?
     private var line: [UInt8] = []
@@ -73,7 +75,7 @@ package struct AuditVerifier {
         guard let place = Self.origin(of: members) else { return "event \(seq) does not say whose it is" }
         guard origin == nil || origin == place else { return "event \(seq) is of \(place), not of \(origin ?? "")" }
         origin = place
-        tree.append(line)
+        tree.append(line[...], with: digest)
         return nil
     }
 

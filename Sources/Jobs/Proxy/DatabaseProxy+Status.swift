@@ -5,7 +5,7 @@ import Synchronization
 
 extension DatabaseProxy {
     func tick() {
-        house.reports.tick()
+        house.reports.tick(listeners)
         house.report(house.admission.expireBans())
         lookAtPressure()
         for listener in listeners { listener.ticketKeys?.rotate() }

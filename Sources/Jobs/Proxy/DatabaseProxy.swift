@@ -61,10 +61,11 @@ package final class DatabaseProxy: Sendable {
     let controlGroup = ControlGroup()
     private let keeper: PortKeeper
 
-    /// `keeper`: holds the ports while the process is restarted.
+    /// `keeper`: holds the ports while the process is restarted. `isAudited`: asked for each new connection; false:
+    /// what it does could not be told, and it is refused.
     package init(
         _ configuration: ProxyConfiguration, metrics: Metrics, health: HealthBoard, audit: AuditReporter,
-        keeper: PortKeeper = .none
+        keeper: PortKeeper = .none, isAudited: @escaping @Sendable () -> Bool = { true }
     ) {
         self.keeper = keeper
         self.configuration = configuration
@@ -76,7 +77,7 @@ package final class DatabaseProxy: Sendable {
         let house = ProxyHouse(
             admission: Admission(
                 limits: limits, listeners: configuration.listeners, descriptors: descriptors, emptied: emptied),
-            reports: ProxyReports(audit: audit), listenerNames: listeners.map(\.name))
+            reports: ProxyReports(audit: audit), listenerNames: listeners.map(\.name), isAudited: isAudited)
         self.house = house
         let dataLanes = max(1, configuration.dataLanes ?? Self.processorCount)
         let handshakeLanes = max(1, configuration.handshakeLanes ?? Self.processorCount / 2)
@@ -238,6 +239,7 @@ package final class DatabaseProxy: Sendable {
         for relay in relays { relay.submit { $0.floor.abandonAll() } }
         house.begin([])
         for relay in relays { await relay.lane.stop() }
+        house.reports.end(listeners)
     }
 
     private func abandonAll() {

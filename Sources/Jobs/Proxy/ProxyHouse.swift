@@ -6,6 +6,8 @@ import Synchronization
 final class ProxyHouse: Sendable {
     let admission: Admission
     let reports: ProxyReports
+    /// False: what a new connection does could not be told.
+    let isAudited: @Sendable () -> Bool
     let cancels = CancelRegistry()
     /// By number.
     private let listenerNames: [String]
@@ -13,7 +15,10 @@ final class ProxyHouse: Sendable {
     private let relays = Mutex<[Relay]>([])
     private let identifiers = Atomic<UInt64>(1)
 
-    init(admission: Admission, reports: ProxyReports, listenerNames: [String]) {
+    init(
+        admission: Admission, reports: ProxyReports, listenerNames: [String], isAudited: @escaping @Sendable () -> Bool
+    ) {
+        self.isAudited = isAudited
         self.admission = admission
         self.reports = reports
         self.listenerNames = listenerNames

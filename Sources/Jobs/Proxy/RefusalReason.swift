@@ -59,10 +59,12 @@ enum RefusalReason: String, Sendable, CaseIterable {
     /// It answers, but its certificate or its name is not accepted.
     case remoteRefused = "remote-refused"
     case backendExposed = "backend-exposed"
+    /// The audit log has no room for what the connection would do.
+    case auditFull = "audit-full"
     case cancelUnmatched = "cancel-unmatched"
 
-    /// Says nothing about an intention: not worth an audit event, only a number.
-    var isNoise: Bool { self == .probe || self == .cancelUnmatched }
+    /// Only a number, no audit event: it says nothing about an intention, or there is no room for one.
+    var isNoise: Bool { self == .probe || self == .cancelUnmatched || self == .auditFull }
 
     /// Counts towards a ban of the address: what no honest client does, however wrongly it is set up. One that speaks
     /// in clear has another port or no TLS in mind, one of an unknown issuer may be ahead of this node in a change of

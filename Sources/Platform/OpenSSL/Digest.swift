@@ -37,6 +37,14 @@ package enum Digest {
             bytes.withUnsafeBytes { update($0) }
         }
 
+        package func update(_ bytes: ArraySlice<UInt8>) {
+            bytes.withUnsafeBytes { update($0) }
+        }
+
+        package func update(_ byte: UInt8) {
+            withUnsafeBytes(of: byte) { update($0) }
+        }
+
         /// Leaves the bytes in the buffer.
         package func update(_ buffer: LaneBuffer) {
             buffer.withReadableBytes { update($0) }
@@ -51,6 +59,17 @@ package enum Digest {
             precondition(EVP_DigestFinal_ex(context, &digest, nil) == 1, "SHA-256 is not available")
             restart()
             return digest
+        }
+
+        /// Appends the digest.
+        package func finish(to out: inout [UInt8]) {
+            let start = out.count
+            out.append(contentsOf: repeatElement(0, count: 32))
+            out.withUnsafeMutableBufferPointer { bytes in
+                let end = bytes.baseAddress.map { $0 + start }
+                precondition(EVP_DigestFinal_ex(context, end, nil) == 1, "SHA-256 is not available")
+            }
+            restart()
         }
 
         private func restart() {

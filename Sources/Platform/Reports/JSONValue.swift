@@ -1,6 +1,6 @@
 /// A JSON document as a value, with one canonical text: keys sorted by their UTF-8 bytes, no white space, the shortest
 /// escapes. The audit log hashes this text, so its form must never change.
-package indirect enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable, Equatable {
     case null
     case boolean(Bool)
     case integer(Int64)
@@ -12,57 +12,77 @@ package indirect enum JSONValue: Sendable, Equatable {
 
     /// The canonical text.
     package var text: String {
-        var out = ""
+        var out: [UInt8] = []
         write(to: &out)
-        return out
+        return String(decoding: out, as: UTF8.self)
     }
 
-    private func write(to out: inout String) {
+    /// Appends the canonical text.
+    package func write(to out: inout [UInt8]) {
         switch self {
-        case .null: out += "null"
-        case .boolean(let value): out += value ? "true" : "false"
-        case .integer(let value): out += String(value)
-        case .number(let value): out += value.isFinite ? String(value) : "null"
+        case .null: out.append(contentsOf: "null".utf8)
+        case .boolean(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
+        case .integer(let value): out.append(contentsOf: String(value).utf8)
+        case .number(let value): out.append(contentsOf: (value.isFinite ? String(value) : "null").utf8)
         case .string(let value): Self.write(value, to: &out)
         case .array(let values):
-            out += "["
+            out.append(UInt8(ascii: "["))
             for (index, value) in values.enumerated() {
-                if index > 0 { out += "," }
+                if index > 0 { out.append(UInt8(ascii: ",")) }
                 value.write(to: &out)
             }
-            out += "]"
+            out.append(UInt8(ascii: "]"))
         case .object(let members):
-            out += "{"
-            let keys = members.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-            for (index, key) in keys.enumerated() {
-                if index > 0 { out += "," }
-                Self.write(key, to: &out)
-                out += ":"
-                members[key]?.write(to: &out)
-            }
-            out += "}"
+            Self.write(members, to: &out) { $0.write(to: &$1) }
         }
     }
 
-    private static func write(_ value: String, to out: inout String) {
-        out += "\""
-        defer { out += "\"" }
-        // Nearly every text is its own form.
-        if value.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-            out += value
-            return
+    /// Appends an object whose values `write` writes.
+    package static func write(
+        _ members: [String: JSONValue], to out: inout [UInt8], _ write: (JSONValue, inout [UInt8]) -> Void
+    ) {
+        out.append(UInt8(ascii: "{"))
+        var isFirst = true
+        for (key, value) in members.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            if !isFirst { out.append(UInt8(ascii: ",")) }
+            isFirst = false
+            Self.write(key, to: &out)
+            out.append(UInt8(ascii: ":"))
+            write(value, &out)
         }
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            case "\u{0}"..."\u{1F}":
-                let digits = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: out.unicodeScalars.append(scalar)
+        out.append(UInt8(ascii: "}"))
+    }
+
+    /// Appends a text with its quotation marks.
+    package static func write(_ text: String, to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "\""))
+        let start = out.count
+        out.append(contentsOf: text.utf8)
+        // Nearly every text is its own form.
+        if mustEscape(out, from: start) { escape(&out, from: start) }
+        out.append(UInt8(ascii: "\""))
+    }
+
+    private static func mustEscape(_ bytes: [UInt8], from start: Int) -> Bool {
+        for index in start..<bytes.count {
+            let byte = bytes[index]
+            if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return true }
+        }
+        return false
+    }
+
+    private static func escape(_ out: inout [UInt8], from start: Int) {
+        let plain = Array(out[start...])
+        out.removeSubrange(start...)
+        for byte in plain {
+            switch byte {
+            case UInt8(ascii: "\""): out.append(contentsOf: "\\\"".utf8)
+            case UInt8(ascii: "\\"): out.append(contentsOf: "\\\\".utf8)
+            case UInt8(ascii: "\n"): out.append(contentsOf: "\\n".utf8)
+            case UInt8(ascii: "\r"): out.append(contentsOf: "\\r".utf8)
+            case UInt8(ascii: "\t"): out.append(contentsOf: "\\t".utf8)
+            case 0..<0x20: out.append(contentsOf: "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
+            default: out.append(byte)
             }
         }
     }

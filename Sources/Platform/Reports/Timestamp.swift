@@ -25,21 +25,44 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
     package var precise: String { text(fractionDigits: 6) }
 
     private func text(fractionDigits: Int) -> String {
+        var out: [UInt8] = []
+        write(to: &out, fractionDigits: fractionDigits)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Appends the text; nine digits of a second at most.
+    package func write(to out: inout [UInt8], fractionDigits: Int) {
+        let seconds = seconds
         let days = Self.floorDivide(seconds, 86_400)
         let second = seconds - days * 86_400
         let (year, month, day) = Self.civil(daysSince1970: days)
-        var text = "\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2))T"
-        text += "\(Self.pad(second / 3600, 2)):\(Self.pad(second / 60 % 60, 2)):\(Self.pad(second % 60, 2))"
-        if fractionDigits > 0 {
-            let fraction = nanoseconds - seconds * 1_000_000_000
-            text += "." + Self.pad(fraction, 9).prefix(fractionDigits)
+        // 64 bits of nanoseconds reach from 1677 to 2262.
+        Self.write(year, width: 4, to: &out)
+        let parts: [(UInt8, Int64)] = [
+            (UInt8(ascii: "-"), month), (UInt8(ascii: "-"), day), (UInt8(ascii: "T"), second / 3600),
+            (UInt8(ascii: ":"), second / 60 % 60), (UInt8(ascii: ":"), second % 60),
+        ]
+        for (mark, value) in parts {
+            out.append(mark)
+            Self.write(value, width: 2, to: &out)
         }
-        return text + "Z"
+        if fractionDigits > 0 {
+            out.append(UInt8(ascii: "."))
+            Self.write(nanoseconds - seconds * 1_000_000_000, width: 9, to: &out)
+            out.removeLast(9 - fractionDigits)
+        }
+        out.append(UInt8(ascii: "Z"))
     }
 
-    private static func pad(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    /// So many digits; the value has no more.
+    private static func write(_ value: Int64, width: Int, to out: inout [UInt8]) {
+        var left = value
+        let start = out.count
+        for _ in 0..<width { out.append(UInt8(ascii: "0")) }
+        for index in (start..<start + width).reversed() {
+            out[index] += UInt8(truncatingIfNeeded: left % 10)
+            left /= 10
+        }
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {

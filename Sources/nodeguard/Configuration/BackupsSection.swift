@@ -1,5 +1,3 @@
-import Audit
-
 /// `backups:`: where sealed backups go, and how much memory their streams may take.
 struct BackupsSection: Sendable, Equatable {
     struct Target: Sendable, Equatable {
@@ -32,35 +30,5 @@ struct BackupsSection: Sendable, Equatable {
                 at: section.place(of: "targets"))
         }
         return backups
-    }
-}
-
-/// `audit:`: how much the spool may hold, and whose cosignature counts.
-struct AuditSection: Sendable, Equatable {
-    var spoolLimit = 1 << 30
-    /// The plane's C2SP verifier key; nil: the first that it names.
-    var witness: String?
-
-    static func read(_ section: Section) -> AuditSection? {
-        section.refuse("sources", "redact", "destinations")
-        var audit = AuditSection()
-        let limit = section.section("spool") { section in
-            section.refuse("when-full")
-            return section.value("limit", .size((16 << 20)...(1 << 40)))
-        }
-        if let limit { audit.spoolLimit = limit }
-        audit.witness = section.value("witness", .witnessKey)
-        return audit
-    }
-}
-
-extension Form where Value == String {
-    fileprivate static var witnessKey: Form {
-        Form { text throws(Flaw) in
-            guard Witness(verifierKey: text) != nil else {
-                throw Flaw("this is no witness key: copy the last line of 'nodeguard-plane audit keys'")
-            }
-            return text
-        }
     }
 }

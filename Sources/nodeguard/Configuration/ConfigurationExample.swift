@@ -216,7 +216,12 @@ enum ConfigurationExample {
 
         audit:
           spool:
-            limit: 1GiB                   # security events are kept beyond it, others give way, oldest first
+            limit: 1GiB                   # security events are kept beyond it
+            when-full:                    # drop-oldest, drop-newest or refuse-connections (until there is room)
+              security: never-drop
+              connection: drop-oldest
+              backup: drop-oldest
+              agent: drop-oldest
           # The plane's witness key, the last line of `nodeguard-plane audit keys`; default: the first that it names.
           witness: "nodeguard-plane/b4188859b24cfdc3+3b51f92f+BKUwOJhmoYOX23F10Nn3oGDA02yFCVs4ahsiHnsIyhFK"
 

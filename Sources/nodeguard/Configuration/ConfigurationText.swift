@@ -1,3 +1,4 @@
+import Audit
 import IO
 import OpenSSL
 import Proxy
@@ -112,7 +113,23 @@ extension NodeConfiguration {
 extension AuditSection {
     fileprivate var shown: ConfigurationText.Members {
         let witness: ConfigurationText.Members = witness.map { [("witness", .text($0))] } ?? []
-        return [("spool", .section([("limit", .text(Quantity.text(bytes: spoolLimit)))]))] + witness
+        return [
+            (
+                "spool",
+                .section([
+                    ("limit", .text(Quantity.text(bytes: spoolLimit))), ("when-full", .section(whenFull.shown)),
+                ])
+            )
+        ] + witness
+    }
+}
+
+extension FullPolicies {
+    fileprivate var shown: ConfigurationText.Members {
+        [
+            ("security", .text("never-drop")), ("connection", .text(connection.rawValue)),
+            ("backup", .text(backup.rawValue)), ("agent", .text(agent.rawValue)),
+        ]
     }
 }
 

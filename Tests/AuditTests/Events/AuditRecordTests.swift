@@ -12,7 +12,7 @@ import Testing
         let event = AuditEvent(
             .connectionRefused, .refused, at: time,
             fields: ["reason": "unknown \"issuer\"\n", "peer.address": "10.0.0.9:4711", "count": 3, "b": true])
-        let line = AuditRecord(event, place: place, boot: "b0").line(seq: 7)
+        let line = AuditRecord(event, EventRenderer(place, boot: "b0")).line(seq: 7)
         #expect(
             String(decoding: line, as: UTF8.self) == """
                 {"boot":"b0","cluster":"cluster-a","epoch":1700000000000,"fields":{"b":true,"count":3,\
@@ -31,7 +31,7 @@ import Testing
                     "name": .string(name.rawValue), "node": "db-1", "outcome": .string(outcome.rawValue),
                     "seq": .integer(.max), "time": .string(time.precise),
                 ])
-                let line = AuditRecord(event, place: place, boot: "b").line(seq: .max)
+                let line = AuditRecord(event, EventRenderer(place, boot: "b")).line(seq: .max)
                 #expect(String(decoding: line, as: UTF8.self) == whole.text)
             }
         }
@@ -45,7 +45,7 @@ import Testing
         #expect(cut.contains("\"statement\":{\"bytes\":100000,\"sha256\":\"\(digest)\",\"start\":\"xxxx"))
         #expect(cut.contains("\"short\":\"s\""))
         for number in 0..<1000 { fields["field \(number)"] = .string(String(repeating: "y", count: 200)) }
-        #expect(text(fields).utf8.count < AuditRecord.sizeLimit)
+        #expect(text(fields).utf8.count < EventRenderer.sizeLimit)
         #expect(text(fields).contains("\"fields\":{\"truncated\":{\"bytes\":"))
     }
 
@@ -56,7 +56,8 @@ import Testing
     }
 
     private func text(_ fields: [String: JSONValue]) -> String {
-        let record = AuditRecord(AuditEvent(.controlCall, at: time, fields: fields), place: place, boot: "b")
+        let event = AuditEvent(.controlCall, at: time, fields: fields)
+        let record = AuditRecord(event, EventRenderer(place, boot: "b"))
         return String(decoding: record.line(seq: 1), as: UTF8.self)
     }
 }

@@ -17,7 +17,7 @@ import Testing
     private func append(_ numbers: Range<Int>, _ name: AuditEventName = .connectionAccepted) throws -> UInt64 {
         var dropped: UInt64 = 0
         for number in numbers {
-            dropped += try store.append([event(number, name)], at: .now).values.reduce(0, +)
+            dropped += try store.append([event(number, name)], at: .now).dropped.values.reduce(0, +)
         }
         return dropped
     }
@@ -91,5 +91,41 @@ import Testing
         #expect(store.keptBytes > 0)
         #expect(try append(400..<750) == 0)
         #expect(store.state.usage <= Self.limit)
+    }
+
+    @Test func `drops inside a commit what it may, and keeps the rest of it as it was`() throws {
+        for start in stride(from: 1, to: 3000, by: 50) {
+            let events = (start..<start + 50).map { number -> AuditEvent in
+                // Security events alone, and several in a row.
+                event(number, number % 10 == 0 || number % 50 > 45 ? .controlCall : .connectionClosed)
+            }
+            _ = try store.append(events, at: .now)
+        }
+        let lines = try store.lines(from: 1)
+        #expect(lines.map(seq) == Array(1...3000))
+        #expect(store.state.tree == tree(over: lines))
+        #expect(try store.state.usage == store.storedUsage())
+        let kept = lines.filter { name($0) == "control.call" }.compactMap { field($0, "number") }
+        #expect(kept == (1...3000).filter { $0 % 10 == 0 || $0 % 50 > 45 })
+        #expect(lines.contains { name($0) == "audit.gap" })
+        for line in lines where name(line) != "audit.gap" { #expect(field(line, "number") == seq(line)) }
+        try store.endCleanly()
+        #expect(try scenery.open().lines(from: 1) == lines)
+    }
+
+    @Test func `counts what it holds, whatever was dropped and acknowledged`() throws {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<120 {
+            let count = Int.random(in: 1...60, using: &generator)
+            _ = try store.append(
+                (0..<count).map { _ in event(1, Bool.random() ? .controlCall : .connectionClosed) }, at: .now)
+            if Int.random(in: 0..<4) == 0, store.state.acknowledged < store.state.last {
+                let batch = try store.makeBatch(first: store.state.acknowledged + 1, count: .random(in: 1...100))
+                try store.acknowledge(through: Int64.random(in: Int64(batch.first)...Int64(batch.last)), cosigned: nil)
+            }
+            #expect(try store.state.usage == store.storedUsage())
+        }
+        let rest = try store.lines(from: store.state.acknowledged + 1)
+        #expect(rest.map(seq) == Array(Int(store.state.acknowledged) + 1...Int(store.state.last)))
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import IO
 import OpenSSL
 import Reports
@@ -27,7 +28,9 @@ struct SpoolScenery {
 
     func spool(_ board: HealthBoard = HealthBoard(conditions: []), _ metrics: Metrics = Metrics()) -> AuditSpool {
         let figures = AuditFigures(metrics)
-        return AuditSpool(configuration, figures, AuditHealth(board, figures)) {}
+        return AuditSpool(
+            configuration, figures, AuditHealth(board, figures), AuditAdmission(configuration.whenFull)
+        ) {}
     }
 
     /// As it would be after a crash: what is on the disk while the store is open.
@@ -64,6 +67,13 @@ extension SpoolStore {
         }
         return lines
     }
+
+    /// What the rows take, as the database has them.
+    func storedUsage() throws -> Int64? {
+        try database.read { try Int64.fetchOne($0, sql: "SELECT sum(\(SpoolRow.usageSQL)) FROM runs") }
+    }
+
+    func rowCount() throws -> Int? { try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM runs") } }
 }
 
 extension AuditBatch {

@@ -99,6 +99,14 @@ import Testing
         #expect(try store.makeBatch(first: 30, count: 5).lines == Array(lines[29..<34]))
     }
 
+    @Test func `has one row for a commit`() throws {
+        for start in [1, 101, 1101] { try append(start...start + 99 + (start == 101 ? 900 : 0)) }
+        #expect(try store.rowCount() == 3)
+        #expect(try store.lines(from: 1).map(seq) == Array(1...1200))
+        #expect(try store.tail(150).map(seq) == Array(1051...1200))
+        #expect(try store.state.usage == store.storedUsage())
+    }
+
     @Test func `gives room back to the disk`() throws {
         for start in stride(from: 1, to: 40_000, by: 2000) { try append(start...start + 1999, padding: 300) }
         let before = try Files.size(scenery.files.database)

@@ -125,7 +125,7 @@ func mistakes(_ text: String) -> [String] {
     @Test func `know what only a later version supports`() {
         let text = """
             preset: yugabytedb
-            audit: { sources: [], redact: secrets, spool: { when-full: {} } }
+            audit: { sources: [], redact: secrets, spool: { when-full: { statements: block } } }
             status: { allow: [], tcp-metrics: off }
             backups: { targets: [ { name: a, url: "s3://bucket/x", region: eu, keep: { count: 7 } } ] }
             """

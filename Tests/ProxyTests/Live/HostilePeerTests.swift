@@ -251,12 +251,14 @@ extension LiveTests {
             #expect(await eventually(within: 20) { stage.refused(.plaintext) + stage.refused(.clientLeft) == attempts })
             let told = {
                 stage.events.named(.connectionRefused).reduce(0) { total, event in
-                    guard case .integer(let left)? = event.fields["suppressed"] else { return total + 1 }
-                    return total + Int(left) + (event.fields["reason"] == "flood" ? 0 : 1)
+                    guard case .integer(let count)? = event.fields["count"] else { return total + 1 }
+                    return total + Int(count)
                 }
             }
             #expect(await eventually(within: 20) { told() == attempts })
-            #expect(stage.events.named(.connectionRefused).count < attempts)
+            #expect(stage.events.named(.connectionRefused).count < attempts / 4)
+            let sum = try #require(stage.events.named(.connectionRefused).first { $0.fields["count"] != nil })
+            #expect(sum.fields["network"] == "127.0.0.0/24" && sum.fields["listener"] == "db")
             await stage.proxy.stop()
         }
 

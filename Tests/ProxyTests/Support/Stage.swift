@@ -25,14 +25,17 @@ final class Stage: Sendable {
 
     init(
         _ listeners: [ListenerConfiguration], limits: ProxyLimits = ProxyLimits(), publishes: Bool = true,
-        lanes: Int = 2, handshakeLanes: Int = 1, exposure: ExposureMode = .report
+        lanes: Int = 2, handshakeLanes: Int = 1, exposure: ExposureMode = .report,
+        isAudited: @escaping @Sendable () -> Bool = { true }
     ) throws {
         var configuration = ProxyConfiguration(listeners: listeners, limits: limits)
         configuration.dataLanes = lanes
         configuration.handshakeLanes = handshakeLanes
         configuration.exposure = exposure
         let events = self.events
-        proxy = DatabaseProxy(configuration, metrics: metrics, health: health, audit: AuditReporter { events.add($0) })
+        proxy = DatabaseProxy(
+            configuration, metrics: metrics, health: health, audit: AuditReporter { events.add($0) },
+            isAudited: isAudited)
         if publishes { try publish() }
         try proxy.start()
     }

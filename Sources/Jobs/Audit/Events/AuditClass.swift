@@ -20,6 +20,14 @@ package enum AuditClass: Int64, Sendable, CaseIterable {
     }
 }
 
+/// Some of the classes.
+struct AuditClasses: OptionSet, Sendable {
+    let rawValue: Int64
+
+    init(rawValue: Int64) { self.rawValue = rawValue }
+    init(_ auditClass: AuditClass) { rawValue = 1 << auditClass.rawValue }
+}
+
 extension AuditEventName {
     package var auditClass: AuditClass {
         switch self {

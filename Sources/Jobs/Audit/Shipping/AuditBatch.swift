@@ -12,7 +12,7 @@ package struct AuditBatch: Sendable, Equatable {
     /// What a checkpoint and its signature may take of the plane's limit.
     static let eventBytes = AuditBatches.sizeLimit - SignedNote.sizeLimit
 
-    init(epoch: UInt64, first: UInt64, lines: [[UInt8]], checkpoint: SignedNote) {
+    init(epoch: UInt64, first: UInt64, lines: [ArraySlice<UInt8>], checkpoint: SignedNote) {
         precondition(!lines.isEmpty)
         self.epoch = epoch
         self.first = first

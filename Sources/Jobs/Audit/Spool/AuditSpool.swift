@@ -19,15 +19,20 @@ actor AuditSpool: QueueConfined {
     private let health: AuditHealth
     private let committed: @Sendable () -> Void
 
-    private var store: SpoolStore?
+    private(set) var store: SpoolStore?
     private var hasEnded = false
     /// Taken from the intake and not yet durable; one commit's worth, and our own events.
     private var held: [AuditEvent] = []
     /// No later log may have a smaller number, whatever the clock says.
     private var lastEpoch: UInt64 = 0
     /// The plane's verifier key, which outlives a log.
-    private var lastWitness = ""
+    var lastWitness = ""
     private var lastPutAside: ContinuousClock.Instant?
+    private var shortfall = ShortfallStateMachine()
+    private var gate: SpoolGateStateMachine
+    private let origin = ContinuousClock.now
+    /// Told whether somebody new may be let in, when that changes.
+    private let admission: AuditAdmission
 
     /// A disk that damages every new log must not be filled with them.
     private static let putAsideInterval = Duration.seconds(5)
@@ -35,12 +40,15 @@ actor AuditSpool: QueueConfined {
     /// `committed` is called after each commit.
     init(
         _ configuration: AuditConfiguration, _ figures: AuditFigures, _ health: AuditHealth,
-        committed: @escaping @Sendable () -> Void
+        _ admission: AuditAdmission, committed: @escaping @Sendable () -> Void
     ) {
         self.configuration = configuration
         self.figures = figures
         self.health = health
+        self.admission = admission
         self.committed = committed
+        let limits = configuration.limits
+        gate = SpoolGateStateMachine(closesAt: limits.ceiling, opensAt: limits.target)
         files = SpoolFiles(directory: configuration.directory)
     }
 
@@ -51,7 +59,10 @@ actor AuditSpool: QueueConfined {
         guard !hasEnded else { return .done }
         let isOpen = open()
         if held.isEmpty { take(intake) }
-        guard isOpen, let store else { return .blocked }
+        guard isOpen, let store else {
+            gate.writingFailed()
+            return blocked()
+        }
         defer { publish() }
         guard !held.isEmpty else {
             health.spoolWorks()
@@ -59,30 +70,52 @@ actor AuditSpool: QueueConfined {
         }
         let start = ContinuousClock.now
         do {
-            let dropped = try store.append(held, at: .now)
+            let losses = try store.append(held, at: .now)
             figures.commits.observe(start.duration(to: .now).seconds)
-            figures.committed(held)
-            figures.droppedEvents(dropped)
-            if !dropped.isEmpty { health.droppedEvents(dropped.values.reduce(0, +)) }
+            figures.committed(held, without: losses.unstored)
+            note(losses)
             held = []
             health.spoolWorks()
             committed()
             return intake.isEmpty ? .done : .more
         } catch {
             // A new log is tried at once, a refusing disk is not.
-            return recover(error) ? .more : .blocked
+            if recover(error) { return .more }
+            gate.writingFailed()
+            return blocked()
         }
+    }
+
+    private func blocked() -> Progress {
+        showGate()
+        return .blocked
+    }
+
+    private func note(_ losses: SpoolStore.Losses) {
+        shortfall.dropped(losses.unstored)
+        let counts = losses.dropped.merging(losses.unstored, uniquingKeysWith: +)
+        if counts.isEmpty { return }
+        figures.droppedEvents(counts)
+        health.droppedEvents(counts.values.reduce(0, +))
     }
 
     private func take(_ intake: AuditIntake) {
         let taken = intake.take()
         held = taken.events
-        guard !taken.lost.isEmpty else { return }
-        figures.droppedEvents(taken.lost)
-        var fields: [String: JSONValue] = ["reason": "queue-full"]
-        for (auditClass, count) in taken.lost { fields["count.\(auditClass.name)"] = .count(count) }
+        if !taken.lost.isEmpty {
+            figures.droppedEvents(taken.lost)
+            health.droppedEvents(taken.lost.values.reduce(0, +))
+            tell(of: taken.lost, "queue-full")
+        }
+        let hasRoom = store.map { $0.state.usage < configuration.limits.ceiling } ?? false
+        tell(of: shortfall.told(hasRoom: hasRoom, at: origin.duration(to: .now)), "spool-full")
+    }
+
+    private func tell(of counts: [AuditClass: UInt64], _ reason: String) {
+        if counts.isEmpty { return }
+        var fields: [String: JSONValue] = ["reason": .string(reason)]
+        for (auditClass, count) in counts { fields["count.\(auditClass.name)"] = .count(count) }
         held.append(AuditEvent(.auditGap, .failure, fields: fields))
-        health.droppedEvents(taken.lost.values.reduce(0, +))
     }
 
     // MARK: Opening
@@ -127,7 +160,7 @@ actor AuditSpool: QueueConfined {
     }
 
     /// True if there is an open log afterwards: a new one, in the place of a damaged one.
-    private func recover(_ error: SpoolError) -> Bool {
+    func recover(_ error: SpoolError) -> Bool {
         figures.setSpoolProblem(error.description)
         switch error.kind {
         case .full: break
@@ -180,71 +213,6 @@ actor AuditSpool: QueueConfined {
         health.spoolQuarantined(folder, reason)
     }
 
-    // MARK: Shipping
-
-    /// nil while there is no open log.
-    func view() -> SpoolView? {
-        guard let state = store?.state, let store else { return nil }
-        return SpoolView(
-            epoch: state.place.epoch, acknowledged: UInt64(state.acknowledged), committed: UInt64(state.last),
-            waitingBytes: state.usage - store.keptBytes, offered: UInt64(state.offered),
-            isRegistered: state.isRegistered)
-    }
-
-    /// The raw key of the log, if it is still this one.
-    func publicKey(epoch: UInt64) -> [UInt8]? { current(epoch)?.key.publicKey }
-
-    func witness(epoch: UInt64) -> String? {
-        current(epoch).flatMap { $0.state.witness.isEmpty ? nil : $0.state.witness }
-    }
-
-    /// nil if the log is another one by now, or the disk refuses.
-    func makeBatch(epoch: UInt64, first: UInt64, count: UInt64) -> AuditBatch? {
-        guard let store = current(epoch), first > store.state.acknowledged, first <= store.state.last else {
-            return nil
-        }
-        return attempt { () throws(SpoolError) in try store.makeBatch(first: Int64(first), count: Int(count)) }
-    }
-
-    func noteRegistered(epoch: UInt64) -> Bool {
-        guard let store = current(epoch) else { return false }
-        return attempt { () throws(SpoolError) in try store.noteRegistered() } != nil
-    }
-
-    func noteWitness(epoch: UInt64, _ verifierKey: String) -> Bool {
-        guard let store = current(epoch) else { return false }
-        guard attempt({ () throws(SpoolError) in try store.noteWitness(verifierKey) }) != nil else { return false }
-        lastWitness = verifierKey
-        return true
-    }
-
-    func acknowledge(epoch: UInt64, through last: UInt64, cosigned: String?) -> Bool {
-        guard let store = current(epoch), last > store.state.acknowledged, last <= store.state.offered else {
-            return false
-        }
-        defer { publish() }
-        return attempt { () throws(SpoolError) in
-            try store.acknowledge(through: Int64(last), cosigned: cosigned)
-        } != nil
-    }
-
-    /// Puts the log aside because it cannot be continued at the plane.
-    func beginEpoch(instead epoch: UInt64, reason: String) -> Bool {
-        guard current(epoch) != nil else { return false }
-        return recover(SpoolError(.damaged, reason))
-    }
-
-    private func current(_ epoch: UInt64) -> SpoolStore? { store?.state.place.epoch == epoch ? store : nil }
-
-    private func attempt<Result>(_ body: () throws(SpoolError) -> Result) -> Result? {
-        do {
-            return try body()
-        } catch {
-            _ = recover(error)
-            return nil
-        }
-    }
-
     // MARK: Reading and ending
 
     /// The last events as canonical JSON, oldest first.
@@ -256,6 +224,10 @@ actor AuditSpool: QueueConfined {
     /// Makes durable what waits, as far as the disk lets it, and says that the run ended well.
     func finish(_ intake: AuditIntake) {
         while drain(intake) == .more {}
+        if held.isEmpty, !shortfall.counts.isEmpty {
+            tell(of: shortfall.counts, "spool-full")
+            _ = drain(intake)
+        }
         hasEnded = true
         guard let store else { return figures.lost.add(UInt64(held.count)) }
         if held.isEmpty { attempt { () throws(SpoolError) in try store.endCleanly() } }
@@ -264,17 +236,24 @@ actor AuditSpool: QueueConfined {
         self.store = nil
     }
 
-    private func publish() {
+    func publish() {
         guard let store else { return }
         var log = AuditFigures.Log(
             epoch: store.state.place.epoch, last: UInt64(store.state.last),
-            acknowledged: UInt64(store.state.acknowledged), cosigned: store.state.cosignedSize,
+            acknowledged: UInt64(store.state.acknowledged), cosigned: store.cosignedSize,
             witness: store.state.witness.isEmpty ? nil : store.state.witness, key: store.verifierKey,
             bytes: store.state.usage, limit: configuration.limit, isOpen: true)
-        if log.waiting > 0 {
-            log.oldest = (try? store.oldestWaiting()).flatMap { $0 }.map { Timestamp(nanoseconds: $0) }
-        }
+        log.oldest = store.oldestWaiting.map { Timestamp(nanoseconds: $0) }
         figures.update(log)
+        if held.isEmpty {
+            gate.written(waiting: store.state.usage - store.keptBytes)
+            showGate()
+        }
         health.publish(log, figures.section)
+    }
+
+    private func showGate() {
+        guard configuration.whenFull.refusesConnections else { return }
+        if admission.set(isClosed: gate.isClosed) || gate.isClosed { health.admits(!gate.isClosed) }
     }
 }

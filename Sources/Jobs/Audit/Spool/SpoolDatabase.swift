@@ -5,7 +5,7 @@ import IO
 enum SpoolDatabase {
     /// "NGAS"; tells our file from another program's.
     private static let applicationIdentifier: Int64 = 0x4E47_4153
-    private static let format: Int64 = 1
+    private static let format: Int64 = 2
     /// Files up to this size are checked page by page after a crash.
     private static let checkLimit: Int64 = 64 << 20
 
@@ -39,14 +39,16 @@ enum SpoolDatabase {
                 throw SpoolError(.damaged, "\(files.database) is missing or empty")
             }
             let queue = try connect(files.database)
-            try queue.inDatabase { database in
-                try checkForm(database)
+            let isOld = try queue.inDatabase { database in
+                let isOld = try checkForm(database) == SpoolMigration.oldFormat
                 let state = try SpoolState.load(database)
                 if !state.isClean, try Files.size(files.database) <= checkLimit {
                     let verdict = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? ""
                     guard verdict == "ok" else { throw SpoolError(.damaged, verdict) }
                 }
+                return isOld
             }
+            if isOld { try SpoolMigration.migrate(queue, to: format) }
             return queue
         }
     }
@@ -72,11 +74,16 @@ enum SpoolDatabase {
         return try DatabaseQueue(path: path, configuration: configuration)
     }
 
-    private static func checkForm(_ database: Database) throws {
+    /// Returns the format: the one of now, or one that can be brought into it.
+    private static func checkForm(_ database: Database) throws -> Int64 {
+        let found = try Int64.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         guard try Int64.fetchOne(database, sql: "PRAGMA application_id") == applicationIdentifier,
-            try Int64.fetchOne(database, sql: "PRAGMA user_version") == format
+            found == format || found == SpoolMigration.oldFormat
         else { throw SpoolError(.damaged, "this is no audit spool of this version") }
         let schema = try String.fetchAll(database, sql: "SELECT coalesce(sql, '') FROM sqlite_schema ORDER BY name")
-        guard schema == tables else { throw SpoolError(.damaged, "the spool's tables are not the ones we make") }
+        guard found == format ? schema == tables : SpoolMigration.isOld(schema) else {
+            throw SpoolError(.damaged, "the spool's tables are not the ones we make")
+        }
+        return found
     }
 }

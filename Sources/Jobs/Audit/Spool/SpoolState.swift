@@ -35,6 +35,9 @@ struct SpoolState: Equatable, Sendable {
     }
     var place: AuditPlace { AuditPlace(node: node, cluster: cluster, epoch: UInt64(clamping: epoch)) }
 
+    /// For what is added from here on.
+    var renderer: EventRenderer { EventRenderer(place, boot: boot) }
+
     var mark: SpoolHead.Mark { SpoolHead.Mark(epoch: place.epoch, last: last, offered: offered) }
 
     static let tableSQL = """

@@ -44,6 +44,7 @@ final class HandshakeFloor {
         if listener.isShut.load(ordering: .relaxed) {
             return house.reports.refused(listener, socket, .backendExposed)
         }
+        guard house.isAudited() else { return house.reports.refused(listener, socket, .auditFull) }
         let id = house.nextIdentifier()
         // Where it comes from is not known before a listed proxy has said it.
         let origin = listener.configuration.isAnnounced(by: socket.address) ? nil : socket.address

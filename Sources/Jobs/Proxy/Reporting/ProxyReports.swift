@@ -5,12 +5,26 @@ import Synchronization
 
 /// Turns what happens to connections into numbers and audit events. Shared by all lanes; never blocks for long.
 final class ProxyReports: Sendable {
-    /// Refusals that are audited one by one.
+    /// Refusals of known peers that are audited one by one.
     static let refusalsPerSecond = 100
+
+    /// What refusals of strangers have in common that are told of by one event.
+    struct Group: Hashable, Sendable {
+        let listener: Int
+        let reason: RefusalReason
+        let prefix: PeerNetwork
+    }
+
+    private struct Budgets {
+        var strangers = RefusalGroupsStateMachine<Group>()
+        /// Of what strangers cause besides.
+        var leftOut = 0
+        var peers = RefusalBudgetStateMachine(perSecond: ProxyReports.refusalsPerSecond)
+    }
 
     private let audit: AuditReporter
     private let origin = ContinuousClock.now
-    private let refusals = Mutex(RefusalBudgetStateMachine(perSecond: refusalsPerSecond))
+    private let budgets = Mutex(Budgets())
 
     init(audit: AuditReporter) { self.audit = audit }
 
@@ -40,7 +54,13 @@ final class ProxyReports: Sendable {
         // Last: whoever sees it counted finds its event.
         defer { listener.counters.refused(reason) }
         if reason.isNoise { return }
-        guard case .report(let suppressed) = allowance else { return }
+        var suppressed = 0
+        if facts == nil {
+            guard isFirst(of: Group(listener, reason, client)) else { return }
+        } else {
+            guard case .report(let count) = budgets.withLock({ $0.peers.refused(at: now) }) else { return }
+            suppressed = count
+        }
         var fields = Self.fields(listener, client, facts, startup)
         if let caller { fields.merge(caller.fields) { $1 } }
         fields["reason"] = .string(reason.rawValue)
@@ -51,7 +71,7 @@ final class ProxyReports: Sendable {
 
     /// Told as sparingly as refusals, which it comes from.
     func changed(_ event: BanEvent, atListener name: String) {
-        guard case .report(let suppressed) = allowance else { return }
+        guard let suppressed = allowance else { return }
         let (ban, eventName, what, value): (Ban, AuditEventName, String, JSONValue) =
             switch event {
             case .began(let ban): (ban, .banBegan, "seconds", .count((ban.until - ban.began).components.seconds))
@@ -124,23 +144,59 @@ final class ProxyReports: Sendable {
 
     func cancelDropped(_ listener: ListenerState, _ client: ClientSocket, facts: TLSFacts?) {
         listener.counters.cancelsDropped.add()
-        guard case .report(let suppressed) = allowance else { return }
+        guard let suppressed = allowance else { return }
         var fields = Self.fields(listener, client, facts, nil)
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
         audit.report(AuditEvent(.cancelDropped, .refused, fields: fields))
     }
 
-    /// Once a second: tells of refusals that were left out before a quiet spell.
-    func tick() {
-        let suppressed = refusals.withLock { $0.ticked(at: ContinuousClock.now - origin) }
+    /// Once a second: tells of refusals that were counted.
+    func tick(_ listeners: [ListenerState]) {
+        let (sums, suppressed) = budgets.withLock { ($0.strangers.ticked(at: now), $0.peers.ticked(at: now)) }
+        report(sums, listeners)
         guard suppressed > 0 else { return }
         audit.report(
             AuditEvent(.connectionRefused, .refused, fields: ["reason": "flood", "suppressed": .count(suppressed)]))
     }
 
-    private var allowance: RefusalBudgetStateMachine.Action {
-        refusals.withLock { $0.refused(at: ContinuousClock.now - origin) }
+    /// Tells of what was counted and would have been told of later.
+    func end(_ listeners: [ListenerState]) { report(budgets.withLock { $0.strangers.ended() }, listeners) }
+
+    private func report(_ sums: [RefusalGroupsStateMachine<Group>.Sum], _ listeners: [ListenerState]) {
+        for sum in sums {
+            let listener = sum.group.flatMap { group in listeners.first { $0.number == group.listener } }
+            audit.report(Self.event(of: sum, label: listener.map { ($0.label.0, $0.name) }))
+        }
     }
+
+    /// `label`: of the group's listener.
+    static func event(of sum: RefusalGroupsStateMachine<Group>.Sum, label: (String, String)?) -> AuditEvent {
+        var fields: [String: JSONValue] = ["count": .count(sum.count), "reason": "flood"]
+        if let group = sum.group {
+            fields["reason"] = .string(group.reason.rawValue)
+            fields["network"] = .string(group.prefix.description)
+        }
+        if let label { fields[label.0] = .string(label.1) }
+        return AuditEvent(.connectionRefused, .refused, fields: fields)
+    }
+
+    private func isFirst(of group: Group) -> Bool {
+        budgets.withLock { $0.strangers.refused(group, at: now) == .report }
+    }
+
+    /// How many were left out before; nil: this one too.
+    private var allowance: Int? {
+        budgets.withLock { budgets in
+            guard budgets.strangers.spend(at: now) else {
+                budgets.leftOut += 1
+                return nil
+            }
+            defer { budgets.leftOut = 0 }
+            return budgets.leftOut
+        }
+    }
+
+    private var now: Duration { ContinuousClock.now - origin }
 
     private static func fields(
         _ connection: AuthorizedConnection, _ remote: RemoteEnd? = nil
@@ -183,4 +239,11 @@ final class ProxyReports: Sendable {
     }
 
     static func short(_ bytes: [UInt8]) -> String { short(String(decoding: bytes.prefix(256), as: UTF8.self)) }
+}
+
+extension ProxyReports.Group {
+    fileprivate init(_ listener: ListenerState, _ reason: RefusalReason, _ client: ClientSocket) {
+        self.init(
+            listener: listener.number, reason: reason, prefix: PeerNetwork(exactly: client.address).prefix)
+    }
 }
