@@ -13,8 +13,8 @@ import Testing
             let outcome = try fleet.nodeguard(arguments)
             #expect(outcome.status == 78)
             let said = outcome.output + outcome.errors
-            #expect(said.contains(/nodeguard\.yaml:8:7: .*lisen.*listen/), "\(outcome)")
-            #expect(said.contains(/nodeguard\.yaml:9:\d+: .*postgers/), "\(outcome)")
+            #expect(said.contains(/nodeguard\.yaml:9:7: .*lisen.*listen/), "\(outcome)")
+            #expect(said.contains(/nodeguard\.yaml:10:\d+: .*postgers/), "\(outcome)")
             #expect(said.contains(/nodeguard\.yaml:\d+:1: .*backup.*backups/), "\(outcome)")
         }
     }
