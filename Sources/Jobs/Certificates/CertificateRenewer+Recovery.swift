@@ -62,6 +62,11 @@ extension CertificateRenewer {
         }
     }
 
+    func beginRecoveryAnew() {
+        do throws(StoreError) { try recovery.setAside() } catch { reports.notWritten(error, what: "recovery") }
+        recoveryAlarm.ring()
+    }
+
     func noteRecovery() {
         do throws(StoreError) { try recovery.noteUse() } catch { reports.notWritten(error, what: "recovery") }
     }

@@ -208,7 +208,7 @@ extension CertificateRenewer {
             // Another bundle that came meanwhile is not spent.
             if self.joining?.digest == joining.digest { self.joining = nil }
             consume(joining.digest)
-            recoveryAlarm.ring()
+            beginRecoveryAnew()
         }
         await applyCredentials()
     }

@@ -61,6 +61,21 @@ enum IssuedCertificates {
         ).map { Array($0) }
     }
 
+    /// The node identity that ends last, if it counts.
+    static func newestIdentity(
+        of node: String, in cluster: String, now: Int64, _ database: Database
+    ) throws -> [UInt8]? {
+        try Data.fetchOne(
+            database,
+            sql: """
+                SELECT der FROM certificates
+                WHERE cluster = ? AND holder = ? AND kind = 'node' AND revoked_at IS NULL AND not_after > ?
+                ORDER BY not_after DESC, not_before DESC LIMIT 1
+                """,
+            arguments: [cluster, node, now]
+        ).map { Array($0) }
+    }
+
     /// How many were issued to this holder since; the brake on an agent that asks in a loop.
     static func count(of holder: Holder, since: Int64, _ database: Database) throws -> Int {
         try Int.fetchOne(
@@ -72,9 +87,17 @@ enum IssuedCertificates {
             arguments: [holder.cluster, holder.name, since]) ?? 0
     }
 
-    /// The cluster that it belonged to; nil if there is no such certificate, or it was revoked before.
+    /// The cluster that it belonged to; nil if there is no such certificate, or it was revoked before. Whoever had a node's
+    /// key may have had its recovery key as well.
     static func revoke(serial: String, now: Int64, _ database: Database) throws -> String? {
-        try String.fetchOne(
+        try database.execute(
+            sql: """
+                DELETE FROM recovery_keys WHERE EXISTS (
+                    SELECT 1 FROM certificates WHERE serial = ? AND kind = 'node' AND revoked_at IS NULL
+                        AND certificates.cluster = recovery_keys.cluster AND holder = node)
+                """,
+            arguments: [serial])
+        return try String.fetchOne(
             database,
             sql: "UPDATE certificates SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL RETURNING cluster",
             arguments: [now, serial])

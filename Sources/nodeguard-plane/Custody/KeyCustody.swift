@@ -23,6 +23,7 @@ struct KeyCustody: Sendable {
         let wrapped = try key.wrap(
             secret, salt: salt, for: KeyContext(cluster: identity.cluster, backup: backup, id: id))
         try state.database.write { database in
+            try identity.requireStanding(now: now, database)
             try admit("create", identity, now, database)
             try database.execute(
                 sql: "INSERT INTO keys (id, cluster, node, backup, kek, salt, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -38,6 +39,7 @@ struct KeyCustody: Sendable {
                 "reason-required", "say in at most \(Self.reasonLimit) bytes what the key is for")
         }
         return try state.database.write { database in
+            try identity.requireStanding(now: now, database)
             let row = try find(id, for: identity, database)
             let salt: Data? = row["salt"]
             guard let salt, try !isDeleted(row, now) else {
@@ -62,6 +64,7 @@ struct KeyCustody: Sendable {
     /// Idempotent: the first request counts.
     func requestDeletion(of id: String, by identity: NodeIdentity, now: Int64) throws -> KeyDeletion {
         try state.database.write { database in
+            try identity.requireStanding(now: now, database)
             let row = try find(id, for: identity, database)
             let requested: Int64? = row["deletion_requested_at"]
             if requested == nil {

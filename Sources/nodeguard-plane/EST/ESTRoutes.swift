@@ -6,6 +6,10 @@ import PlaneAPI
 /// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951).
 struct ESTRoutes: Sendable {
     let calls: Calls
+    /// Of each address: each is verified while nobody else can write.
+    private let proofs = RateLimit(burst: 20, rate: 5)
+
+    init(calls: Calls) { self.calls = calls }
 
     func add(to router: Router<PlaneRequestContext>) {
         router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
@@ -59,6 +63,9 @@ struct ESTRoutes: Sendable {
             switch operation {
             case .enroll:
                 let credential = try credential(request, identity)
+                if case .recovery = credential, !proofs.admit(context.channel.remoteAddress?.ipAddress ?? "?") {
+                    throw Refusal.tooMany("too many proofs come from there", after: 10)
+                }
                 let enrollment = try await enrollment(request, label)
                 return try Self.response(
                     CertificateBag([try await offLoop { try enrollment.enroll(by: credential, now: UnixTime.now) }]))

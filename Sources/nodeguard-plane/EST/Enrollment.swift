@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import SwiftASN1
 import X509
@@ -24,13 +25,17 @@ struct Enrollment: Sendable {
             switch credential {
             case .identity(let identity):
                 try identity.require(cluster: label.cluster)
+                try identity.requireStanding(now: now, database)
                 return try issue(to: identity.node, by: identity.actor, now: now, database).derBytes
             case .recovery(let proof):
                 guard label.role == nil else {
                     throw Refusal.denied("role-not-allowed", "a recovery gives the node identity only")
                 }
-                try NodeRecovery(state: state).use(
+                let recovery = NodeRecovery(state: state)
+                let proven = try recovery.verify(
                     proof, cluster: label.cluster, requestDigest: request.digest, now: now, database)
+                if let again = try answerAgain(proof, now: now, database) { return again }
+                try recovery.use(proven, now: now, database)
                 return try issue("certificate.recover", to: proof.node, by: .stranger, now: now, database).derBytes
             case .token(let text):
                 let token = try JoinToken.check(text, now: now, database)
@@ -64,6 +69,15 @@ struct Enrollment: Sendable {
         return der
     }
 
+    /// As with a token: the newest identity, if it is of this key. An agent keeps its request until it is answered.
+    private func answerAgain(_ proof: NodeRecovery.Proof, now: Int64, _ database: Database) throws -> [UInt8]? {
+        guard let der = try IssuedCertificates.newestIdentity(of: proof.node, in: label.cluster, now: now, database),
+            let certificate = try? Certificate(derEncoded: der)
+        else { return nil }
+        let key = Array(SHA256.hash(data: try DER.encode(certificate.publicKey)))
+        return ConstantTime.equal(key, request.keyDigest) ? der : nil
+    }
+
     /// `simplereenroll`: the same subject and names as the certificate of the connection, byte by byte (RFC 7030
     /// §4.2.2).
     func renew(by identity: NodeIdentity, now: Int64) throws -> [UInt8] {
@@ -80,8 +94,9 @@ struct Enrollment: Sendable {
         guard label.role == nil else {
             throw Refusal.denied("role-not-allowed", "a role's certificate is renewed by simpleenroll at its label")
         }
-        return try state.database.write {
-            try issue("certificate.renew", to: identity.node, by: identity.actor, now: now, $0).derBytes
+        return try state.database.write { database in
+            try identity.requireStanding(now: now, database)
+            return try issue("certificate.renew", to: identity.node, by: identity.actor, now: now, database).derBytes
         }
     }
 

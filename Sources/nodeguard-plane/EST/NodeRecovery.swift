@@ -24,6 +24,7 @@ struct NodeRecovery: Sendable {
             throw Refusal.unprocessable("key-malformed", "a recovery key is a SubjectPublicKeyInfo of P-256 in DER")
         }
         try state.database.write { database in
+            try identity.requireStanding(now: now, database)
             let known = try Self.row(identity.node, identity.cluster, database)
             if let known, known["public_key"] as Data == key { return }
             try database.execute(
@@ -44,31 +45,13 @@ struct NodeRecovery: Sendable {
 
     // MARK: the challenge
 
-    /// Nothing is kept of it: the plane knows its own by its mark, and used ones by their use.
+    /// Nothing is kept of it: the plane knows its own by its mark, and used ones by their use. What the node says of
+    /// itself is in it, and counts once it is signed.
     func challenge(for question: RecoveryQuestion, now: Int64) throws -> RecoveryChallenge {
-        let row = try state.database.read { try requireUnlocked(question.node, question.cluster, $0) }
-        let (uses, differedAt): (Int64, Int64?) = (row["uses"], row["differed_at"])
-        if question.uses != uses, now - (differedAt ?? 0) >= ObservedReports.eventInterval {
-            try state.database.write { try noteDifference(question, uses, now, $0) }
-        }
-        let bytes = BigEndian.bytes(now) + RandomBytes.make(16)
+        _ = try state.database.read { try requireUnlocked(question.node, question.cluster, $0) }
+        let bytes = BigEndian.bytes(now) + RandomBytes.make(16) + BigEndian.bytes(question.uses)
         return RecoveryChallenge(
             challenge: Base64URL.encode(Data(bytes + mark(bytes, question.node, question.cluster))))
-    }
-
-    /// One that recovered with a copy of this key.
-    private func noteDifference(
-        _ question: RecoveryQuestion, _ uses: Int64, _ now: Int64, _ database: Database
-    ) throws {
-        try database.execute(
-            sql: "UPDATE recovery_keys SET differed_at = ? WHERE cluster = ? AND node = ?",
-            arguments: [now, question.cluster, question.node])
-        try state.log.record(
-            PlaneEvent(
-                name: "node.cloned", actor: .stranger, cluster: question.cluster, node: question.node,
-                detail: "it says that it has recovered \(question.uses) times, and it was \(uses): an answer was lost, "
-                    + "or two have its key"),
-            now: now, database)
     }
 
     private func mark(_ bytes: [UInt8], _ node: String, _ cluster: String) -> [UInt8] {
@@ -77,11 +60,20 @@ struct NodeRecovery: Sendable {
 
     // MARK: its answer
 
-    /// In the transaction that issues the certificate: this proof is used up.
-    func use(_ proof: Proof, cluster: String, requestDigest: [UInt8], now: Int64, _ database: Database) throws {
+    /// A proof that is right, and what it said.
+    struct Proven: Sendable {
+        fileprivate let proof: Proof
+        fileprivate let cluster: String
+        fileprivate let nonce: [UInt8]
+        fileprivate let uses: Int64
+    }
+
+    func verify(
+        _ proof: Proof, cluster: String, requestDigest: [UInt8], now: Int64, _ database: Database
+    ) throws -> Proven {
         let row = try requireUnlocked(proof.node, cluster, database)
-        guard let bytes = Base64URL.decode(proof.challenge).map({ Array($0) }), bytes.count == 56,
-            ConstantTime.equal(mark(Array(bytes.prefix(24)), proof.node, cluster), Array(bytes.suffix(32)))
+        guard let bytes = Base64URL.decode(proof.challenge).map({ Array($0) }), bytes.count == 64,
+            ConstantTime.equal(mark(Array(bytes.prefix(32)), proof.node, cluster), Array(bytes.suffix(32)))
         else { throw Refusal.unauthorized("challenge-unknown", "this challenge is not of this plane, for this node") }
         let madeAt: Int64 = BigEndian.number(bytes.prefix(8))
         guard (madeAt...madeAt + Recovery.challengeLifetime).contains(now) else {
@@ -94,13 +86,34 @@ struct NodeRecovery: Sendable {
             let signature = try? P256.Signing.ECDSASignature(derRepresentation: proof.signature),
             key.isValidSignature(signature, for: signed)
         else { throw Refusal.unauthorized("proof-wrong", "the proof is not made with this node's recovery key") }
+        return Proven(
+            proof: proof, cluster: cluster, nonce: Array(bytes[8..<24]), uses: BigEndian.number(bytes[24..<32]))
+    }
+
+    /// In the transaction that issues the certificate: this proof is used up.
+    func use(_ proven: Proven, now: Int64, _ database: Database) throws {
+        let (proof, cluster) = (proven.proof, proven.cluster)
         try requireExpired(proof.node, cluster, now, database)
-        let count = try countUse(proof, cluster, Array(bytes[8..<24]), now, database)
+        if let row = try Self.row(proof.node, cluster, database) {
+            try noteDifference(proven, row["uses"], now, database)
+        }
+        let count = try countUse(proof, cluster, proven.nonce, now, database)
         try state.log.record(
             PlaneEvent(
                 name: "recovery.use", actor: .stranger, cluster: cluster, node: proof.node,
                 detail: "its identity had expired; the recovery key gave it another, \(count.now) of at most "
                     + "\(count.limit) in 30 days"),
+            now: now, database)
+    }
+
+    /// One that recovered with a copy of this key.
+    private func noteDifference(_ proven: Proven, _ uses: Int64, _ now: Int64, _ database: Database) throws {
+        guard proven.uses != uses else { return }
+        try state.log.record(
+            PlaneEvent(
+                name: "node.cloned", actor: .stranger, cluster: proven.cluster, node: proven.proof.node,
+                detail: "it says that it has recovered \(proven.uses) times, and it was \(uses): two have its key, or "
+                    + "it did not take what it was given"),
             now: now, database)
     }
 

@@ -57,6 +57,12 @@ struct NodeIdentity: Sendable {
             trustRevision: try TrustRevision.current(of: found.holder.cluster, database))
     }
 
+    /// In the transaction that gives it something: the call may have begun long before its body was whole, and the
+    /// certificate was revoked, or its node removed or replaced, in between.
+    func requireStanding(now: Int64, _ database: Database) throws {
+        _ = try Self.find(der: certificate.derBytes, now: now, database)
+    }
+
     func require(cluster label: String) throws(Refusal) {
         guard cluster == label else {
             throw .denied("cluster-not-allowed", "\(node) belongs to another cluster than this label's")

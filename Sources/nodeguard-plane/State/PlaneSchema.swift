@@ -38,11 +38,11 @@ enum PlaneSchema {
         return migrator
     }
 
-    /// `uses`: how often a node has recovered with this key. `differed_at`: when it last said another number.
+    /// `uses`: how often a node has recovered with this key.
     private static let recovery = """
         CREATE TABLE recovery_keys (
             cluster TEXT NOT NULL, node TEXT NOT NULL, public_key BLOB NOT NULL, registered_at INTEGER NOT NULL,
-            uses INTEGER NOT NULL, differed_at INTEGER, PRIMARY KEY (cluster, node),
+            uses INTEGER NOT NULL, PRIMARY KEY (cluster, node),
             FOREIGN KEY (cluster, node) REFERENCES nodes (cluster, name) ON DELETE CASCADE);
         CREATE TABLE recovery_uses (
             nonce BLOB PRIMARY KEY, cluster TEXT NOT NULL, node TEXT NOT NULL, at INTEGER NOT NULL);

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import PlaneAPI
 import Testing
@@ -41,6 +42,9 @@ import Testing
         try Data(#"{}"#.utf8).write(to: URL(fileURLWithPath: folder + "/desired"))
         try plane.verb("desired", "set", folder + "/desired", "--cluster", "alpha")
         let token = try plane.bundle(node: "db-3").token
+        let recovery = RecoveryKey(publicKey: P256.Signing.PrivateKey().publicKey.derRepresentation)
+        let body = try JSONEncoder.plane.encode(recovery)
+        #expect(try plane.call("PUT", Recovery.path, body: body, as: node).status == 204)
         try Shell.succeed([RunningPlane.program, "backup", "key", "--out", folder + "/key"])
         let said = try plane.verb("backup", "--to", folder + "/backup", "--recipient", folder + "/key.pub")
         #expect(said.contains("event") && said.contains("sealed to sha256:"))
@@ -131,6 +135,8 @@ import Testing
                 let answer = try plane.call("POST", Keys.path, body: Data(#"{"backup":"b"}"#.utf8), files)
                 #expect(answer.status == 403, "\(reason): \(answer.text)")
             }
+            let question = try JSONEncoder.plane.encode(RecoveryQuestion(cluster: "alpha", node: "db-1", uses: 0))
+            #expect(try plane.call("POST", Recovery.challengePath, body: question).status == 423)
             let spent = try TestNode(plane, "db-3").enroll(token: lost.token)
             #expect(spent.status == 401 && spent.reason == "token-expired", "\(spent.text)")
             let list = try plane.call("GET", "/v1/clusters/alpha/crl", kept(lost.node, lost))

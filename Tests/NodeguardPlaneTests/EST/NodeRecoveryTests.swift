@@ -24,10 +24,9 @@ import Testing
     /// Enrols with a proof; what is nil is as it should be.
     private func recover(
         challenge: String? = nil, signer: P256.Signing.PrivateKey? = nil, digest: [UInt8]? = nil, user: String = "db-1",
-        label: String = "alpha"
+        label: String = "alpha", request known: Data? = nil
     ) throws -> RunningPlane.Answer {
-        let next = try TestNode(plane, "db-1")
-        let request = try next.request()
+        let request = try known ?? TestNode(plane, "db-1").request()
         let text = try challenge ?? ask().decode(RecoveryChallenge.self).challenge
         let signed = Recovery.signedBytes(
             challenge: text, cluster: "alpha", node: "db-1",
@@ -52,6 +51,7 @@ import Testing
         #expect(try register(as: node).status == 204)
         #expect(try register(as: node).status == 204, "again")
         #expect(try recover().reason == "identity-valid")
+        #expect(try ask(uses: 7).status == 200, "anybody may say so")
         for _ in 0..<3 {
             try expire()
             let answer = try recover()
@@ -70,6 +70,20 @@ import Testing
         }
         #expect(events.components(separatedBy: "recovery.key").count == 2, "once: \(events)")
         #expect(events.contains("node.cloned"), "it never said that it had recovered: \(events)")
+    }
+
+    @Test func `is answered the same again when the answer was lost, and not counted`() throws {
+        let node = try TestNode.enrolled(plane, "db-1")
+        _ = try register(as: node)
+        try expire()
+        let request = try TestNode(plane, "db-1").request()
+        let first = try recover(request: request)
+        #expect(first.status == 200, "\(first.text)")
+        for _ in 0..<5 { #expect(try recover(request: request).body == first.body) }
+        #expect(try recover().reason == "identity-valid")
+        let events = try plane.verb("journal", "-n", "100")
+        #expect(events.components(separatedBy: "recovery.use").count == 2, "once: \(events)")
+        #expect(!events.contains("node.cloned"), "\(events)")
     }
 
     @Test func `takes no proof but the one that answers its challenge`() throws {

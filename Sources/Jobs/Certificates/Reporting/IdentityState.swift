@@ -12,7 +12,7 @@ enum IdentityState: String, CaseIterable {
     case expired = "EXPIRED"
     /// By a plane that was verified.
     case rejected = "REJECTED"
-    /// The plane gives this node nothing any more: it was revoked, removed, replaced, or has recovered too often.
+    /// The plane gives this node nothing any more: it was revoked, removed or replaced.
     case locked = "LOCKED"
 
     /// `failure`: of the last attempt, if it came to nothing.

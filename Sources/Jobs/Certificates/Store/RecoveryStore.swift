@@ -43,6 +43,13 @@ struct RecoveryStore {
         } catch { throw StoreError("\(error)") }
     }
 
+    /// A join by a bundle is a new beginning: who took the place of a node, or was revoked, is not known by the key of
+    /// before, which others may have. It stays beside, as all that is put aside does.
+    func setAside() throws(StoreError) {
+        guard Files.exists(keyPath) else { return }
+        do { try Files.rename(keyPath, to: keyPath + ".previous") } catch { throw StoreError(error) }
+    }
+
     /// The plane has taken the key; it counts from nothing.
     func noteRegistered(_ key: PrivateKey, isNew: Bool) throws(StoreError) {
         try write(Self.digest(of: key), to: registeredPath)
