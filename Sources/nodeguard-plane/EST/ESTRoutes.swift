@@ -6,6 +6,8 @@ import PlaneAPI
 /// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951).
 struct ESTRoutes: Sendable {
     let calls: Calls
+    /// nil: nothing is served.
+    let credentials: ServerCredentials?
 
     func add(to router: Router<PlaneRequestContext>) {
         router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
@@ -60,19 +62,27 @@ struct ESTRoutes: Sendable {
             case .enroll:
                 let credential = try credential(request, identity)
                 let enrollment = try await enrollment(request, label)
-                return try Self.response(
-                    CertificateBag([try await offLoop { try enrollment.enroll(by: credential, now: UnixTime.now) }]))
+                return try await issue { try enrollment.enroll(by: credential, now: $0) }
             case .reenroll:
                 guard let identity else {
                     throw Refusal.unauthorized(
                         "identity-required", "a renewal needs the current node identity as client certificate")
                 }
                 let enrollment = try await enrollment(request, label)
-                return try Self.response(
-                    CertificateBag([try await offLoop { try enrollment.renew(by: identity, now: UnixTime.now) }]))
+                return try await issue { try enrollment.renew(by: identity, now: $0) }
             case .authorities, .attributes: throw Self.unknownOperation
             }
         }
+    }
+
+    private func issue(_ body: @escaping @Sendable (Int64) throws -> [UInt8]) async throws -> Response {
+        let der = try await offLoop { [credentials] in
+            let now = UnixTime.now
+            let der = try body(now)
+            try credentials?.refreshIfGrown(now: now)
+            return der
+        }
+        return Self.response(try CertificateBag([der]))
     }
 
     private func enrollment(_ request: Request, _ label: ESTLabel) async throws -> Enrollment {

@@ -36,7 +36,7 @@ struct PlaneServer: Sendable {
         let credentials = try ServerCredentials(
             state: state, dns: certificateNames, addresses: certificateAddresses, now: UnixTime.now)
         let application = Application(
-            router: router(),
+            router: router(credentials),
             server: HTTPServerBuilder { responder in PlaneChannel(responder: responder, credentials: credentials) },
             configuration: ApplicationConfiguration(
                 address: .hostname(listen.host, port: listen.port), backlog: 1024,
@@ -69,11 +69,11 @@ struct PlaneServer: Sendable {
     }
 
     /// Every call that is answered, as `METHOD PATH`.
-    var callNames: [String] { router().routes.map(\.description) }
+    var callNames: [String] { router(nil).routes.map(\.description) }
 
-    private func router() -> Router<PlaneRequestContext> {
+    private func router(_ credentials: ServerCredentials?) -> Router<PlaneRequestContext> {
         let router = Router(context: PlaneRequestContext.self)
-        ESTRoutes(calls: calls).add(to: router)
+        ESTRoutes(calls: calls, credentials: credentials).add(to: router)
         RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
         AuditRoutes(calls: calls).add(to: router)
