@@ -28,9 +28,13 @@ struct PlaneServer: Sendable {
         calls = Calls(state: state, logger: logger)
     }
 
-    static let connectionLimit = 4096
+    /// Two for each of 5000 nodes, which wait for revocations and for their desired state, and those of the others.
+    static let connectionLimit = 12_288
     /// How soon a running plane trusts the authority of a cluster that another process just made.
     static let refreshInterval = TimeAmount.seconds(1)
+
+    /// For the store, files and threads.
+    private static let otherDescriptors = 256
 
     func run(onListening: @escaping @Sendable (String) -> Void) async throws {
         let credentials = try ServerCredentials(
@@ -40,7 +44,8 @@ struct PlaneServer: Sendable {
             server: HTTPServerBuilder { responder in PlaneChannel(responder: responder, credentials: credentials) },
             configuration: ApplicationConfiguration(
                 address: .hostname(listen.host, port: listen.port), backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit, logger: logger)),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    min(Self.connectionLimit, DescriptorLimit.raise() - Self.otherDescriptors), logger: logger)),
             onServerRunning: { channel in
                 let port = channel.localAddress?.port ?? listen.port
                 do {
