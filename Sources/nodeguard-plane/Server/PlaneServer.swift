@@ -19,9 +19,11 @@ struct PlaneServer: Sendable {
     private let desiredTags = DesiredTags()
     private let trustWatch = TrustWatch()
     private let calls: Calls
+    private let memory: LogMemory
 
-    init(state: PlaneState, listen: ListenAddress, names: [String], logger: Logger) {
+    init(state: PlaneState, listen: ListenAddress, names: [String], memory: LogMemory, logger: Logger) {
         self.state = state
+        self.memory = memory
         self.listen = listen
         self.names = names
         self.logger = logger
@@ -70,7 +72,10 @@ struct PlaneServer: Sendable {
             care?.cancel()
         }
         try await application.runService()
-        try await offLoop { [calls] in try calls.refusals.recordAll(now: UnixTime.now) }
+        try await offLoop { [calls, memory, state] in
+            try calls.refusals.recordAll(now: UnixTime.now)
+            try memory.keep(state.database)
+        }
     }
 
     /// Every call that is answered, as `METHOD PATH`.
@@ -97,8 +102,11 @@ struct PlaneServer: Sendable {
     private func beginUpkeep(_ credentials: ServerCredentials) -> RepeatedTask {
         MultiThreadedEventLoopGroup.singleton.any().scheduleRepeatedAsyncTask(
             initialDelay: Self.refreshInterval, delay: Self.refreshInterval
-        ) { [state, calls, logger] task in
+        ) { [state, calls, memory, logger] task in
             NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
+                do {
+                    try memory.keep(state.database)
+                } catch { logger.error("the head of the own log is not kept in mind", metadata: ["error": "\(error)"]) }
                 do {
                     let now = UnixTime.now
                     try calls.refusals.recordPassed(now: now)
