@@ -47,7 +47,8 @@ struct PlaneServer: Sendable {
             configuration: ApplicationConfiguration(
                 address: .hostname(listen.host, port: listen.port), backlog: 1024,
                 availableConnectionsDelegate: MaximumAvailableConnections(
-                    min(Self.connectionLimit, DescriptorLimit.raise() - Self.otherDescriptors), logger: logger)),
+                    min(Self.connectionLimit, max(64, DescriptorLimit.raise() - Self.otherDescriptors)),
+                    logger: logger)),
             onServerRunning: { channel in
                 let port = channel.localAddress?.port ?? listen.port
                 do {
