@@ -16,7 +16,7 @@ struct PlaneBenchmark {
     private static let idle = Metric(name: "CPU while they wait", unit: "% of a core")
     private static let newsLimit = 5000.0
     private static let memoryLimit = 100.0
-    private static let patience = Duration.seconds(180)
+    private static let patience = Duration.seconds(600)
     private static let width = 16
     private static let shortPause = Duration.milliseconds(5)
 

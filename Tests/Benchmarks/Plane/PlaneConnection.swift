@@ -1,4 +1,3 @@
-import Glibc
 import IO
 import OpenSSL
 
@@ -10,7 +9,7 @@ final class PlaneConnection: Watcher {
     private let call: PlaneCall
     private let floor: PlaneFloor
     private let session: TLSSession
-    private var socket: PlaneSocket?
+    private var socket: LoadSocket?
     private var watch: WatchToken?
     private var phase = Phase.connecting
     private var answer: [UInt8] = []
@@ -24,7 +23,7 @@ final class PlaneConnection: Watcher {
 
     func start() {
         do throws(IOError) {
-            let socket = PlaneSocket(try StreamSocket.connect(to: floor.address))
+            let socket = LoadSocket(try StreamSocket.connect(to: floor.address))
             socket.stream.prepare(for: floor.address)
             self.socket = socket
             watch = try floor.poller.watch(socket.stream.rawValue, self)
@@ -155,11 +154,4 @@ final class PlaneConnection: Watcher {
         socket = nil
         floor.ended(call.number, wasWaiting: tag != nil, failure: failure)
     }
-}
-
-/// Closed with its last reference.
-private final class PlaneSocket {
-    let stream: StreamSocket
-
-    init(_ stream: consuming StreamSocket) { self.stream = stream }
 }
