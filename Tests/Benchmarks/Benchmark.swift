@@ -13,7 +13,7 @@ struct Benchmark: AsyncParsableCommand {
 
     @Argument(
         help:
-            "What to measure: proxy (with PostgreSQL), postgres, identity, revocation, endurance, backup, audit, plane or all."
+            "Measures proxy (with PostgreSQL), postgres, identity, revocation, endurance, backup, audit, plane or all."
     )
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5

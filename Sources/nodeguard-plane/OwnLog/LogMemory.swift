@@ -2,9 +2,9 @@ import FoundationEssentials
 import PlaneAPI
 import Synchronization
 
-/// The last head of the plane's own log that this plane has seen, in a file beside its keys and not in the database: one
-/// that was put back to an earlier time no longer knows whom it revoked, and is noticed at the next start. Each of
-/// several planes has its own.
+/// The last head of the plane's own log that this plane has seen, in a file beside its keys and not in the database:
+/// one that was put back to an earlier time no longer knows whom it revoked, and is noticed at the next start. Each
+/// of several planes has its own.
 final class LogMemory: Sendable {
     /// In the state folder, and in no backup of it.
     static let fileName = "log-head"
@@ -26,8 +26,8 @@ final class LogMemory: Sendable {
         log = state.log
     }
 
-    /// Refuses a database whose log does not go on from what this plane has seen. `accepting`: an operator has said that
-    /// it is to be so, which is recorded.
+    /// Refuses a database whose log does not go on from what this plane has seen. `accepting`: an operator has said
+    /// that it is to be so, which is recorded.
     func check(accepting: Bool, now: Int64, _ store: PlaneStore) throws {
         guard StateFile.exists(path) else { return try keep(store) }
         guard let flaw = try store.read({ try self.flaw($0) }) else { return try keep(store) }

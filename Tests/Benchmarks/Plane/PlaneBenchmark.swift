@@ -120,7 +120,9 @@ struct PlaneBenchmark {
         let deadline = ContinuousClock.now + Self.patience
         while !isDone(clients.progress) {
             if let failure = clients.progress.takeFailure() {
-                throw BenchmarkError("a node failed: \(failure)\n\(fleet.process.errors)")
+                throw BenchmarkError(
+                    "a node failed: \(failure), after \(clients.progress.operations.value) answers, while "
+                        + "\(clients.progress.open.value) wait\n\(fleet.process.errors)")
             }
             guard ContinuousClock.now < deadline, fleet.process.isRunning else {
                 throw BenchmarkError(

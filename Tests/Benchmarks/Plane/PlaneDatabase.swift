@@ -1,8 +1,8 @@
 import Foundation
 import TestSupport
 
-/// Where the plane that is measured keeps its state. Both are durable: SQLite as the plane opens it, PostgreSQL as it is
-/// shipped.
+/// Where the plane that is measured keeps its state. Both are durable: SQLite as the plane opens it, PostgreSQL as it
+/// is shipped.
 enum PlaneDatabase {
     case sqlite
     case postgresql(PlanePostgres)
