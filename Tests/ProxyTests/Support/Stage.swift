@@ -99,8 +99,6 @@ final class EventLog: Sendable {
 
     func add(_ event: AuditEvent) { events.withLock { $0.append(event) } }
 
-    func forget() { events.withLock { $0 = [] } }
-
     func named(_ name: AuditEventName) -> [AuditEvent] { events.withLock { $0.filter { $0.name == name } } }
 }
 
