@@ -127,7 +127,10 @@ let package = Package(
             settings: house),
         program(
             "nodeguard-benchmark", path: "Tests/Benchmarks",
-            uses: ["Audit", "Backups", "IO", "OpenSSL", "Reports", "Simulations", "TestSupport", arguments],
+            uses: [
+                "Audit", "Backups", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", "Simulations", "TestSupport",
+                arguments,
+            ],
             settings: house),
         tests("IO", uses: ["IO", "TestSupport"]),
         tests("OpenSSL", uses: ["OpenSSL", "IO", "TestSupport"]),

@@ -5,7 +5,7 @@ import Foundation
 @main
 struct Benchmark: AsyncParsableCommand {
     enum Part: String, ExpressibleByArgument, CaseIterable {
-        case proxy, postgres, identity, revocation, endurance, backup, audit, all
+        case proxy, postgres, identity, revocation, endurance, backup, audit, plane, all
     }
 
     static let configuration = CommandConfiguration(
@@ -13,7 +13,7 @@ struct Benchmark: AsyncParsableCommand {
 
     @Argument(
         help:
-            "What to measure: proxy (with PostgreSQL), postgres, identity, revocation, endurance, backup, audit or all."
+            "Measures proxy (with PostgreSQL), postgres, identity, revocation, endurance, backup, audit, plane or all."
     )
     var part = Part.all
     @Option(help: "Figures are medians of so many rounds.") var rounds = 5
@@ -56,6 +56,10 @@ struct Benchmark: AsyncParsableCommand {
         if part == .audit || part == .all {
             let benchmark = AuditBenchmark(count: quick ? 10_000 : 200_000)
             try await repeated("audit") { _ in try await benchmark.run(into: &results) }
+        }
+        if part == .plane || part == .all {
+            let benchmark = try await PlaneBenchmark(nodeguard + "-plane", isQuick: quick)
+            try await repeated("plane") { _ in try await benchmark.run(into: &results) }
         }
         Table(results: results).print(ratioOf: "nodeguard")
         let report = ReportFile(results, rounds: rounds)

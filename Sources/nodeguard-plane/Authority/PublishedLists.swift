@@ -28,15 +28,19 @@ struct PublishedLists: Sendable {
 
     /// Names what `current` would give; nil: that would have to be signed first.
     static func tag(of cluster: String, now: Int64, _ database: Database) throws -> String? {
-        let listed = try AuthoritiesInForce(of: cluster, database).listed(of: cluster)
+        try tag(of: AuthoritiesInForce(of: cluster, database).listed(of: cluster), now, database)
+    }
+
+    private static func tag(of listed: [AuthorityRecord], _ now: Int64, _ database: Database) throws -> String? {
         let numbers = try listed.compactMap { try number($0, now, database) }
         guard !listed.isEmpty, numbers.count == listed.count else { return nil }
         return "\"" + numbers.map(String.init).joined(separator: "-") + "\""
     }
 
     private static func stored(_ cluster: String, _ now: Int64, _ database: Database) throws -> PublishedLists? {
-        guard let tag = try tag(of: cluster, now: now, database) else { return nil }
-        let lists = try AuthoritiesInForce(of: cluster, database).listed(of: cluster).map { authority in
+        let listed = try AuthoritiesInForce(of: cluster, database).listed(of: cluster)
+        guard let tag = try tag(of: listed, now, database) else { return nil }
+        let lists = try listed.map { authority in
             try Data.fetchOne(
                 database, sql: "SELECT der FROM revocation_lists WHERE authority = ?", arguments: [row(authority)])
                 ?? Data()

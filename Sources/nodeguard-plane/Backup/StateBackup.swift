@@ -59,7 +59,8 @@ struct StateBackup {
     }
 }
 
-/// The files of a state folder that a backup holds: all but the database and where that is.
+/// The files of a state folder that a backup holds: all but the database, where that is, and what was last
+/// seen of its log.
 enum StateFolder {
     static let fileLimit = 1 << 20
     private static let depthLimit = 4
@@ -73,7 +74,9 @@ enum StateFolder {
         }
         return try FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(folder)").flatMap { name in
             let path = folder + name
-            if folder.isEmpty, name == "database" || name.hasPrefix("plane.sqlite") { return [String]() }
+            if folder.isEmpty, name == "database" || name == LogMemory.fileName || name.hasPrefix("plane.sqlite") {
+                return [String]()
+            }
             if name.contains(/\.new\.[0-9]+$/) { return [] }
             let kind = try FileManager.default.attributesOfItem(atPath: "\(directory)/\(path)")[.type]
             switch kind as? FileAttributeType {

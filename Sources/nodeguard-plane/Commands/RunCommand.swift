@@ -21,6 +21,8 @@ struct RunCommand: AsyncParsableCommand {
             discussion: "pkcs11:token=LABEL?module-path=/PATH.so&pin-source=file:/PATH; never with a PIN in it.",
             valueName: "uri"))
     var hsm: String?
+    @Flag(help: "Start on a database that is older than what this plane has signed; recorded.")
+    var acceptOlderDatabase = false
     @Flag(help: "Log every refusal, not only failures.")
     var verbose = false
 
@@ -39,8 +41,10 @@ struct RunCommand: AsyncParsableCommand {
         logger.logLevel = verbose ? .info : .warning
         let state = try state.open(creating: true, hsm: hsm.map { try TokenAddress($0) })
         try state.requireToken()
+        let memory = LogMemory(state)
+        try memory.check(accepting: acceptOlderDatabase, now: UnixTime.now, state.database)
         if state.keys.token != nil { for line in try KeyInventory(state).warnings { logger.warning("\(line)") } }
-        let server = PlaneServer(state: state, listen: address, names: name, logger: logger)
+        let server = PlaneServer(state: state, listen: address, names: name, memory: memory, logger: logger)
         do {
             try await server.run { url in
                 print("listening on \(url)")

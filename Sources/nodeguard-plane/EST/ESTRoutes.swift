@@ -6,10 +6,15 @@ import PlaneAPI
 /// Enrollment over Secure Transport for every label the plane gives (RFC 7030 with RFC 8951).
 struct ESTRoutes: Sendable {
     let calls: Calls
+    /// nil: nothing is served.
+    let credentials: ServerCredentials?
     /// Of each address: each is verified while nobody else can write.
     private let proofs = RateLimit(burst: 20, rate: 5)
 
-    init(calls: Calls) { self.calls = calls }
+    init(calls: Calls, credentials: ServerCredentials?) {
+        self.calls = calls
+        self.credentials = credentials
+    }
 
     func add(to router: Router<PlaneRequestContext>) {
         router.get("/.well-known/est/:label/:operation") { try await get($0, $1) }
@@ -67,19 +72,27 @@ struct ESTRoutes: Sendable {
                     throw Refusal.tooMany("too many proofs come from there", after: 10)
                 }
                 let enrollment = try await enrollment(request, label)
-                return try Self.response(
-                    CertificateBag([try await offLoop { try enrollment.enroll(by: credential, now: UnixTime.now) }]))
+                return try await issue { try enrollment.enroll(by: credential, now: $0) }
             case .reenroll:
                 guard let identity else {
                     throw Refusal.unauthorized(
                         "identity-required", "a renewal needs the current node identity as client certificate")
                 }
                 let enrollment = try await enrollment(request, label)
-                return try Self.response(
-                    CertificateBag([try await offLoop { try enrollment.renew(by: identity, now: UnixTime.now) }]))
+                return try await issue { try enrollment.renew(by: identity, now: $0) }
             case .authorities, .attributes: throw Self.unknownOperation
             }
         }
+    }
+
+    private func issue(_ body: @escaping @Sendable (Int64) throws -> [UInt8]) async throws -> Response {
+        let der = try await offLoop { [credentials] in
+            let now = UnixTime.now
+            let der = try body(now)
+            try credentials?.refreshIfGrown(now: now)
+            return der
+        }
+        return Self.response(try CertificateBag([der]))
     }
 
     private func enrollment(_ request: Request, _ label: ESTLabel) async throws -> Enrollment {

@@ -8,8 +8,6 @@ final class RevocationNews: Sendable {
     static let interval = TimeAmount.milliseconds(200)
 
     private struct Waiter {
-        /// The serial number of its identity.
-        let node: String
         let cluster: String
         let tag: String
         let deadline: NIODeadline
@@ -17,7 +15,8 @@ final class RevocationNews: Sendable {
     }
 
     private struct State {
-        var waiters: [Waiter] = []
+        /// By the serial numbers of their identities.
+        var waiters: [String: Waiter] = [:]
         var isClosed = false
     }
 
@@ -25,28 +24,27 @@ final class RevocationNews: Sendable {
     private let state = Mutex(State())
 
     /// `limit`: no more wait at a time.
-    init(limit: Int = 4096) { self.limit = limit }
+    init(limit: Int = PlaneServer.connectionLimit) { self.limit = limit }
 
     /// Returns true when there may be another list than that of this tag, when the time is over, or when the same node
     /// asks again: each has one place. False, at once, where too many wait.
     func wait(for cluster: String, after tag: String, seconds: Int, as node: String) async -> Bool {
-        release { $0.node == node }
-        return await withCheckedContinuation { continuation in
-            let waits = state.withLock { state in
-                if state.isClosed || state.waiters.count >= limit { return false }
-                state.waiters.append(
-                    Waiter(
-                        node: node, cluster: cluster, tag: tag, deadline: .now() + .seconds(Int64(seconds)),
-                        continuation: continuation))
-                return true
+        await withCheckedContinuation { continuation in
+            let (waits, earlier) = state.withLock { state in
+                let earlier = state.waiters.removeValue(forKey: node)
+                if state.isClosed || state.waiters.count >= limit { return (false, earlier) }
+                state.waiters[node] = Waiter(
+                    cluster: cluster, tag: tag, deadline: .now() + .seconds(Int64(seconds)), continuation: continuation)
+                return (true, earlier)
             }
+            earlier?.continuation.resume(returning: true)
             if !waits { continuation.resume(returning: false) }
         }
     }
 
     /// Lets those go on for whom there is news. `current`: the tag of a cluster's list; nil: a new one has to be made.
     func look(_ current: (String) throws -> String?) rethrows {
-        let clusters = Set(state.withLock { $0.waiters.map(\.cluster) })
+        let clusters = Set(state.withLock { $0.waiters.values.map(\.cluster) })
         var tags: [String: String] = [:]
         for cluster in clusters { tags[cluster] = try current(cluster) }
         let now = NIODeadline.now()
@@ -71,9 +69,9 @@ final class RevocationNews: Sendable {
 
     private func release(_ isOver: (Waiter) -> Bool) {
         let over = state.withLock { state in
-            let over = state.waiters.filter(isOver)
-            state.waiters.removeAll(where: isOver)
-            return over
+            let over = state.waiters.filter { isOver($0.value) }
+            for node in over.keys { state.waiters[node] = nil }
+            return over.values
         }
         for waiter in over { waiter.continuation.resume(returning: true) }
     }

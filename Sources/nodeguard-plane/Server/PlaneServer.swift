@@ -19,28 +19,36 @@ struct PlaneServer: Sendable {
     private let desiredTags = DesiredTags()
     private let trustWatch = TrustWatch()
     private let calls: Calls
+    private let memory: LogMemory
 
-    init(state: PlaneState, listen: ListenAddress, names: [String], logger: Logger) {
+    init(state: PlaneState, listen: ListenAddress, names: [String], memory: LogMemory, logger: Logger) {
         self.state = state
+        self.memory = memory
         self.listen = listen
         self.names = names
         self.logger = logger
         calls = Calls(state: state, logger: logger)
     }
 
-    static let connectionLimit = 4096
+    /// Two for each of 5000 nodes, which wait for revocations and for their desired state, and those of the others.
+    static let connectionLimit = 12_288
     /// How soon a running plane trusts the authority of a cluster that another process just made.
     static let refreshInterval = TimeAmount.seconds(1)
+
+    /// For the store, files and threads.
+    private static let otherDescriptors = 256
 
     func run(onListening: @escaping @Sendable (String) -> Void) async throws {
         let credentials = try ServerCredentials(
             state: state, dns: certificateNames, addresses: certificateAddresses, now: UnixTime.now)
         let application = Application(
-            router: router(),
+            router: router(credentials),
             server: HTTPServerBuilder { responder in PlaneChannel(responder: responder, credentials: credentials) },
             configuration: ApplicationConfiguration(
                 address: .hostname(listen.host, port: listen.port), backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit, logger: logger)),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    min(Self.connectionLimit, max(64, DescriptorLimit.raise() - Self.otherDescriptors)),
+                    logger: logger)),
             onServerRunning: { channel in
                 let port = channel.localAddress?.port ?? listen.port
                 do {
@@ -65,15 +73,18 @@ struct PlaneServer: Sendable {
             care?.cancel()
         }
         try await application.runService()
-        try await offLoop { [calls] in try calls.refusals.recordAll(now: UnixTime.now) }
+        try await offLoop { [calls, memory, state] in
+            try calls.refusals.recordAll(now: UnixTime.now)
+            try memory.keep(state.database)
+        }
     }
 
     /// Every call that is answered, as `METHOD PATH`.
-    var callNames: [String] { router().routes.map(\.description) }
+    var callNames: [String] { router(nil).routes.map(\.description) }
 
-    private func router() -> Router<PlaneRequestContext> {
+    private func router(_ credentials: ServerCredentials?) -> Router<PlaneRequestContext> {
         let router = Router(context: PlaneRequestContext.self)
-        ESTRoutes(calls: calls).add(to: router)
+        ESTRoutes(calls: calls, credentials: credentials).add(to: router)
         RevocationRoutes(calls: calls, news: news).add(to: router)
         CustodyRoutes(calls: calls).add(to: router)
         AuditRoutes(calls: calls).add(to: router)
@@ -92,8 +103,11 @@ struct PlaneServer: Sendable {
     private func beginUpkeep(_ credentials: ServerCredentials) -> RepeatedTask {
         MultiThreadedEventLoopGroup.singleton.any().scheduleRepeatedAsyncTask(
             initialDelay: Self.refreshInterval, delay: Self.refreshInterval
-        ) { [state, calls, logger] task in
+        ) { [state, calls, memory, logger] task in
             NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
+                do {
+                    try memory.keep(state.database)
+                } catch { logger.error("the head of the own log is not kept in mind", metadata: ["error": "\(error)"]) }
                 do {
                     let now = UnixTime.now
                     try calls.refusals.recordPassed(now: now)

@@ -17,6 +17,8 @@ final class ServerCredentials: Sendable {
         let context: NIOSSLContext
         let renewAt: Int64
         let state: AuthorityState
+        /// Of all authorities that there were.
+        let newest: Int64
     }
 
     /// What it is made from: something else makes it anew.
@@ -56,6 +58,13 @@ final class ServerCredentials: Sendable {
         current.withLock { $0 = next }
     }
 
+    /// For who is about to be given a certificate, and may come with it at once: its authority may be younger than the
+    /// last look.
+    func refreshIfGrown(now: Int64) throws {
+        let newest = try state.database.read { try Int64.fetchOne($0, sql: "SELECT max(id) FROM authorities") } ?? 0
+        if current.withLock({ $0.newest < newest }) { try refresh(now: now) }
+    }
+
     private static func make(
         state: PlaneState, dns: [String], addresses: [NetworkAddress], now: Int64
     ) throws -> Current {
@@ -90,6 +99,6 @@ final class ServerCredentials: Sendable {
         configuration.applicationProtocols = ["http/1.1"]
         return Current(
             context: try NIOSSLContext(configuration: configuration), renewAt: now + lifetime * 2 / 3,
-            state: AuthorityState(inForce))
+            state: AuthorityState(inForce), newest: inForce.records.last?.id ?? 0)
     }
 }

@@ -252,7 +252,7 @@ final class LoadConnection: Watcher, TimerTarget {
 }
 
 /// Closed with its last reference.
-private final class LoadSocket {
+final class LoadSocket {
     let stream: StreamSocket
 
     init(_ stream: consuming StreamSocket) { self.stream = stream }

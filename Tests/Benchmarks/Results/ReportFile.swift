@@ -38,7 +38,7 @@ struct ReportFile: Encodable {
         marks =
             Mark.all(in: results) + IdentityBenchmark.marks(results) + RevocationListBenchmark.marks(results)
             + RevocationBenchmark.marks(results) + EnduranceBenchmark.marks(results)
-            + AuditBenchmark.marks(results)
+            + AuditBenchmark.marks(results) + PlaneBenchmark.marks(results)
     }
 
     func write(to path: String) throws {

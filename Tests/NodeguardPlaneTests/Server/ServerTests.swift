@@ -61,8 +61,20 @@ import Testing
         let second = credentials.context
         #expect(second !== first)
         try state.database.write { try state.createCluster("alpha", now: now, $0) }
-        try credentials.refresh(now: now)
-        #expect(credentials.context !== second)
+        try credentials.refreshIfGrown(now: now)
+        let third = credentials.context
+        #expect(third !== second)
+        try credentials.refreshIfGrown(now: now)
+        #expect(credentials.context === third)
+    }
+
+    /// What the plane trusts in TLS is looked up once a second; none of these may wait for that.
+    @Test(arguments: 1...4) func `knows a node of a cluster that was just made`(number: Int) throws {
+        let plane = try RunningPlane(clusters: [])
+        try plane.verb("cluster", "create", "alpha")
+        let node = try TestNode.enrolled(plane, "db-1")
+        let answer = try plane.call("GET", "/v1/audit/witness", as: node)
+        #expect(answer.status == 200, "\(number): \(answer.text) \(plane.log)")
     }
 
     @Test func `survives garbage, and answers the next caller`() throws {

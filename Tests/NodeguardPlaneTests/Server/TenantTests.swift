@@ -202,7 +202,8 @@ struct TenantRow: Sendable {
     @Test func `have a row for every call of the plane`() throws {
         let state = try PlaneState.open(plane.state)
         let address = try #require(ListenAddress("127.0.0.1:0"))
-        let server = PlaneServer(state: state, listen: address, names: [], logger: Logger(label: "test"))
+        let server = PlaneServer(
+            state: state, listen: address, names: [], memory: LogMemory(state), logger: Logger(label: "test"))
         #expect(Set(server.callNames) == Set(TenantRow.all.map(\.route)))
         #expect(TenantRow.all.allSatisfy { $0.statuses.count == Tenant.allCases.count })
         // Whoever may not name another cluster's there is refused with 403, and only there.

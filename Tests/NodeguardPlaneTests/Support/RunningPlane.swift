@@ -60,7 +60,9 @@ final class RunningPlane: Sendable {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    static func start(state: String, log: String, hsm: String? = nil) throws -> (ChildProcess, String) {
+    static func start(state: String, log: String, hsm: String? = nil, more: [String] = []) throws -> (
+        ChildProcess, String
+    ) {
         let pipe = Foundation.Pipe()
         try Data().write(to: URL(fileURLWithPath: log))
         let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
@@ -69,7 +71,7 @@ final class RunningPlane: Sendable {
             [
                 "300", "setpriv", "--pdeathsig", "KILL", program, "run", "--verbose", "--state", state, "--listen",
                 "127.0.0.1:0",
-            ] + (hsm.map { ["--hsm", $0] } ?? []),
+            ] + (hsm.map { ["--hsm", $0] } ?? []) + more,
             output: pipe.fileHandleForWriting.fileDescriptor, errors: errors.fileDescriptor)
         try pipe.fileHandleForWriting.close()
         try errors.close()

@@ -33,13 +33,42 @@ extension LiveTests {
         }
 
         @Test func `is felt by no handshake and no connection, and leaves nothing behind`() async throws {
-            let (rounds, count) = Self.isAll ? (1000, 2000) : (200, 50)
+            let (first, second) = (try Stage.server.get(), try Stage.authority.get().server())
+            try await Self.underLoad(rounds: Self.isAll ? 1000 : 200) { stage, round in
+                var change = ProxyChange()
+                change.identities["database"] = try Self.identity(round.isMultiple(of: 2) ? second : first)
+                let own = round.isMultiple(of: 3) ? try Self.anchors(Stage.foreign.get()) : []
+                change.trust["db"] = ListenerTrust(trustsCluster: true, anchors: own)
+                change.policies["db"] = try Self.rules(round.isMultiple(of: 5) ? ["shop"] : ["shop", "intern"])
+                let isAdopted = stage.proxy.adopt(try stage.proxy.test(change))
+                #expect(isAdopted)
+                await stage.proxy.reviewed()
+            }
+        }
+
+        /// As each generation is published that was renewed by EST.
+        @Test func `of a managed certificate is felt by no handshake and no connection either`() async throws {
+            let generations = try (0..<8).map { _ in try Stage.authority.get().server() }
+            try await Self.underLoad(rounds: Self.isAll ? 1000 : 100) { stage, round in
+                let newest = generations[round % generations.count]
+                stage.proxy.publish(identity: try Self.identity(newest), forRole: "database")
+                guard round.isMultiple(of: 10) else { return }
+                let client = try TestClient(stage.port, as: try Stage.client.get(), .direct)
+                #expect(client.serverSerial == (try newest.certificate().serial))
+                try client.endWriting()
+            }
+        }
+
+        /// Connections that are held and used, and a client that comes and goes, while `change` does its round.
+        private static func underLoad(
+            rounds: Int, _ change: (Stage, Int) async throws -> Void
+        ) async throws {
+            let count = isAll ? 2000 : 50
             let backend = try TestBackend { socket, _ in
                 socket.waitsForLong()
                 while case let bytes = try socket.receive(), !bytes.isEmpty { try socket.send(bytes) }
             }
             let stage = try Self.stage(backend)
-            let (first, second) = (try Stage.server.get(), try Stage.authority.get().server())
             let held = try (0..<count).map { _ in try TestClient(stage.port, as: try Stage.client.get(), .direct) }
             #expect(await eventually(within: 60) { stage.open == count })
 
@@ -60,14 +89,7 @@ extension LiveTests {
             }
             var resident: [Int] = []
             for round in 0..<rounds {
-                var change = ProxyChange()
-                change.identities["database"] = try Self.identity(round.isMultiple(of: 2) ? second : first)
-                let own = round.isMultiple(of: 3) ? try Self.anchors(Stage.foreign.get()) : []
-                change.trust["db"] = ListenerTrust(trustsCluster: true, anchors: own)
-                change.policies["db"] = try Self.rules(round.isMultiple(of: 5) ? ["shop"] : ["shop", "intern"])
-                let isAdopted = stage.proxy.adopt(try stage.proxy.test(change))
-                #expect(isAdopted)
-                await stage.proxy.reviewed()
+                try await change(stage, round)
                 try held[round % count].send("z")
                 #expect(try held[round % count].receive(count: 1) == [UInt8(ascii: "z")])
                 resident.append(try Self.residentPages())
