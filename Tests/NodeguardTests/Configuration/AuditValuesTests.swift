@@ -17,7 +17,8 @@ import Testing
 
     @Test func `are those that the file gives to each class`() throws {
         let read = try configuration(
-            "{ connection: refuse-connections, backup: drop-newest, security: never-drop }").audit.whenFull
+            "{ connection: refuse-connections, backup: drop-newest, security: never-drop }"
+        ).audit.whenFull
         #expect(read.connection == .refuseConnections)
         #expect(read.backup == .dropNewest)
         #expect(read.agent == .dropOldest)
