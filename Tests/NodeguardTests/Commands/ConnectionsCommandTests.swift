@@ -32,7 +32,7 @@ import Testing
                 undrain: { refusal }, reload: { _ in refusal }))
     }
 
-    @Test(arguments: [(25_000, 250), (40, 60_000), (1000, 10), (0, 0)])
+    @Test(arguments: [(3_000, 250), (40, 60_000), (1000, 10), (0, 0)])
     func `is whole, however many there are and however long their names`(count: Int, length: Int) async throws {
         let folder = try temporaryDirectory()
         let all = (1...max(1, UInt64(count))).prefix(count).map { Self.connection($0 * 3, subjectLength: length) }
