@@ -4,11 +4,16 @@ import Reports
 /// Every audit event as a log line too. A failure or refusal is a warning; the coming and going of clients is for
 /// debugging.
 enum EventLog {
+    /// All loggers have one threshold, which a reload may change.
+    private static let threshold = Logger(label: "agent")
+
     static func write(_ event: AuditEvent) {
+        let level = level(of: event)
+        // No logger is made for what is not logged: the proxy reports each connection twice.
+        guard level >= threshold.logLevel else { return }
         let name = event.name.rawValue
         let job = name.split(separator: ".").first.map(String.init) ?? "agent"
-        // Rendered only if it is logged: the proxy reports each connection twice.
-        Logger(label: job).log(level: level(of: event), "\(name)", metadata: metadata(of: event))
+        Logger(label: job).log(level: level, "\(name)", metadata: metadata(of: event))
     }
 
     private static func metadata(of event: AuditEvent) -> Logger.Metadata {

@@ -52,7 +52,7 @@ struct AuditBenchmark {
 
     /// An accepted connection, then its end.
     private func report(_ number: Int, to audit: AuditReporter) {
-        var fields: [String: JSONValue] = [
+        var fields: AuditFields = [
             "listener": "ysql", "peer.address": .string("10.0.\(number >> 8 & 255).\(number & 255):40000"),
             "tls.version": "TLSv1.3", "tls.cipher": "TLS_AES_256_GCM_SHA384",
             "peer.subject": "CN=orders-service,O=Example Corporation", "peer.issuer": "CN=Example Issuing CA 7",

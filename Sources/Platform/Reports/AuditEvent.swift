@@ -5,11 +5,11 @@ package struct AuditEvent: Sendable, Equatable {
     package let outcome: AuditOutcome
     package let time: Timestamp
     /// Details by stable field name (`listener`, `peer.address`, `peer.serial`, `reason`, …). Never a secret.
-    package let fields: [String: JSONValue]
+    package let fields: AuditFields
 
     package init(
         _ name: AuditEventName, _ outcome: AuditOutcome = .success, at time: Timestamp = .now,
-        fields: [String: JSONValue] = [:]
+        fields: AuditFields = [:]
     ) {
         self.name = name
         self.outcome = outcome

@@ -33,17 +33,17 @@ package enum JSONValue: Sendable, Equatable {
             }
             out.append(UInt8(ascii: "]"))
         case .object(let members):
-            Self.write(members, to: &out) { $0.write(to: &$1) }
+            Self.write(AuditFields(members), to: &out) { $0.write(to: &$1) }
         }
     }
 
     /// Appends an object whose values `write` writes.
     package static func write(
-        _ members: [String: JSONValue], to out: inout [UInt8], _ write: (JSONValue, inout [UInt8]) -> Void
+        _ members: AuditFields, to out: inout [UInt8], _ write: (JSONValue, inout [UInt8]) -> Void
     ) {
         out.append(UInt8(ascii: "{"))
         var isFirst = true
-        for (key, value) in members.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+        for (key, value) in members {
             if !isFirst { out.append(UInt8(ascii: ",")) }
             isFirst = false
             Self.write(key, to: &out)

@@ -24,10 +24,10 @@ import Testing
     @Test func `is what JSONValue would write, for every name and outcome`() {
         for name in AuditEventName.allCases {
             for outcome in AuditOutcome.allCases {
-                let fields: [String: JSONValue] = ["z": .array([1, .null]), "a": ["y": 1, "x": "\u{0}\u{1F}\u{7F}é"]]
+                let fields: AuditFields = ["z": .array([1, .null]), "a": ["y": 1, "x": "\u{0}\u{1F}\u{7F}é"]]
                 let event = AuditEvent(name, outcome, at: time, fields: fields)
                 let whole = JSONValue.object([
-                    "boot": "b", "cluster": "cluster-a", "epoch": .count(place.epoch), "fields": .object(fields),
+                    "boot": "b", "cluster": "cluster-a", "epoch": .count(place.epoch), "fields": fields.object,
                     "name": .string(name.rawValue), "node": "db-1", "outcome": .string(outcome.rawValue),
                     "seq": .integer(.max), "time": .string(time.precise),
                 ])
@@ -39,7 +39,7 @@ import Testing
 
     @Test func `is never longer than its limit, and tells what was cut`() {
         let long = String(repeating: "x", count: 100_000)
-        var fields: [String: JSONValue] = ["statement": .string(long), "short": "s"]
+        var fields: AuditFields = ["statement": .string(long), "short": "s"]
         let cut = text(fields)
         let digest = hexadecimal(Digest.sha256(Array(long.utf8)))
         #expect(cut.contains("\"statement\":{\"bytes\":100000,\"sha256\":\"\(digest)\",\"start\":\"xxxx"))
@@ -55,7 +55,7 @@ import Testing
                 .contains("{\"a\":2,\"b\":[-3],\"c\":0.5}"))
     }
 
-    private func text(_ fields: [String: JSONValue]) -> String {
+    private func text(_ fields: AuditFields) -> String {
         let event = AuditEvent(.controlCall, at: time, fields: fields)
         let record = AuditRecord(event, EventRenderer(place, boot: "b"))
         return String(decoding: record.line(seq: 1), as: UTF8.self)

@@ -21,9 +21,9 @@ import Testing
         case deleted, emptied, cutInHalf, cutByOne, bitsFlipped, zeroed, garbage, swapped, folder
     }
 
-    private static let events = 300
+    private static let events = 150
 
-    /// A crash image with three hundred events, the first hundred acknowledged.
+    /// A crash image with so many events, the first hundred acknowledged.
     private func crashed() throws -> SpoolScenery {
         let scenery = try SpoolScenery()
         let store = try scenery.create()
@@ -49,7 +49,7 @@ import Testing
         let base = try crashed()
         let size = try base.directory.read(part.rawValue).count
         var offsets = Set([0, 16, 24, 32, 56, 100, size - 1])
-        for step in 0..<24 { offsets.insert(size * step / 24) }
+        for step in 0..<12 { offsets.insert(size * step / 12) }
         for offset in offsets.sorted() where offset < size {
             let scenery = try base.image()
             var bytes = try scenery.directory.read(part.rawValue)
@@ -62,11 +62,11 @@ import Testing
     @Test func `whose write-ahead log was cut anywhere never gives a number out twice`() async throws {
         let base = try crashed()
         let log = try base.directory.read(Part.log.rawValue)
-        for step in 0..<20 {
+        for step in 0..<10 {
             let scenery = try base.image()
-            try scenery.directory.write(Array(log.prefix(log.count * step / 20)), to: Part.log.rawValue)
+            try scenery.directory.write(Array(log.prefix(log.count * step / 10)), to: Part.log.rawValue)
             try await checkService(scenery)
-            #expect(!scenery.quarantined().isEmpty, "cut after \(step)/20")
+            #expect(!scenery.quarantined().isEmpty, "cut after \(step)/10")
         }
     }
 

@@ -10,7 +10,7 @@ import Testing
     private static let childVariable = "NODEGUARD_TEST_SPOOL"
     /// More for the long run.
     private static var rounds: Int {
-        ProcessInfo.processInfo.environment["NODEGUARD_TEST_KILLS"].flatMap(Int.init) ?? 30
+        ProcessInfo.processInfo.environment["NODEGUARD_TEST_KILLS"].flatMap(Int.init) ?? 8
     }
 
     @Test func `loses no acknowledged event, doubles none, and leaves no hole`() async throws {

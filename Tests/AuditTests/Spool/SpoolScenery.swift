@@ -50,7 +50,7 @@ struct SpoolScenery {
 }
 
 func event(_ number: Int, _ name: AuditEventName = .connectionAccepted, padding: Int = 0) -> AuditEvent {
-    var fields: [String: JSONValue] = ["number": .count(number)]
+    var fields: AuditFields = ["number": .count(number)]
     if padding > 0 { fields["padding"] = .string(String(repeating: "p", count: padding)) }
     return AuditEvent(name, fields: fields)
 }

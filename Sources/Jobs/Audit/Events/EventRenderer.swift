@@ -34,12 +34,12 @@ struct EventRenderer: Sendable {
         // The limit is one of the event alone, whichever number it gets.
         guard out.count - before - numberSize + 1 > Self.sizeLimit else { return }
         out.removeSubrange(before...)
-        _ = append(event, ["truncated": Self.excerpt(.object(event.fields))], to: &out, writeNumber)
+        _ = append(event, ["truncated": Self.excerpt(event.fields.object)], to: &out, writeNumber)
     }
 
     /// `seq` and `time` are the last keys in canonical order. Returns how long the number is.
     private func append(
-        _ event: AuditEvent, _ fields: [String: JSONValue], to out: inout [UInt8],
+        _ event: AuditEvent, _ fields: AuditFields, to out: inout [UInt8],
         _ writeNumber: (inout [UInt8]) -> Void
     ) -> Int {
         out += start

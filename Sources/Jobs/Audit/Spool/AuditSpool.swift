@@ -113,7 +113,7 @@ actor AuditSpool: QueueConfined {
 
     private func tell(of counts: [AuditClass: UInt64], _ reason: String) {
         if counts.isEmpty { return }
-        var fields: [String: JSONValue] = ["reason": .string(reason)]
+        var fields: AuditFields = ["reason": .string(reason)]
         for (auditClass, count) in counts { fields["count.\(auditClass.name)"] = .count(count) }
         held.append(AuditEvent(.auditGap, .failure, fields: fields))
     }
@@ -199,7 +199,7 @@ actor AuditSpool: QueueConfined {
         let folder = try spoolOperation("put the spool aside") { try files.putAside(at: .now) }
         lastPutAside = .now
         lastEpoch = max(lastEpoch, known?.place.epoch ?? 0, mark?.epoch ?? 0)
-        var fields: [String: JSONValue] = [
+        var fields: AuditFields = [
             "what": "audit spool", "reason": .string(reason), "folder": .string(folder),
         ]
         if let epoch = known?.place.epoch ?? mark?.epoch { fields["epoch"] = .count(epoch) }

@@ -72,7 +72,7 @@ actor StreamSession: QueueConfined {
     func report(
         _ name: AuditEventName, _ outcome: AuditOutcome = .success, _ details: [String: JSONValue]
     ) {
-        var fields = details
+        var fields = AuditFields(details)
         if let peer = connection.peer {
             fields["caller.uid"] = .count(peer.user)
             fields["caller.gid"] = .count(peer.group)

@@ -118,7 +118,7 @@ final class PublicationReports: Sendable {
         _ fields: [String: JSONValue]
     ) {
         let own: [String: JSONValue] = ["role": .string(role), "directory": .string(configuration.directory)]
-        audit.report(AuditEvent(.certificateDelivered, outcome, fields: own.merging(fields) { $1 }))
+        audit.report(AuditEvent(.certificateDelivered, outcome, fields: AuditFields(own.merging(fields) { $1 })))
     }
 
     // MARK: reasons

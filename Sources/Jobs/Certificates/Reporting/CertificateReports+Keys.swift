@@ -52,7 +52,7 @@ extension CertificateReports {
     }
 
     func keyDestroyed(_ role: String, _ reference: KeyReference, failure: String?) {
-        var fields: [String: JSONValue] = ["role": .string(role), "store": .string(reference.place)]
+        var fields: AuditFields = ["role": .string(role), "store": .string(reference.place)]
         if let name = reference.name { fields["key"] = .string(name) }
         if let failure { fields["reason"] = .string(failure) }
         audit.report(AuditEvent(.keyDestroyed, failure == nil ? .success : .failure, fields: fields))

@@ -136,8 +136,10 @@ final class RevocationFetchReports: Sendable {
 
     private var subject: String { "CRLs of \(cluster)" }
 
-    private func fields(_ more: [String: JSONValue]) -> [String: JSONValue] {
-        more.merging(["cluster": .string(cluster)]) { $1 }
+    private func fields(_ more: AuditFields) -> AuditFields {
+        var fields = more
+        fields["cluster"] = .string(cluster)
+        return fields
     }
 
     private static func members(_ list: RevocationList) -> [String: JSONValue] {

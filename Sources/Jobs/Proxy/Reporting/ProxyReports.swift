@@ -62,7 +62,7 @@ final class ProxyReports: Sendable {
             suppressed = count
         }
         var fields = Self.fields(listener, client, facts, startup)
-        if let caller { fields.merge(caller.fields) { $1 } }
+        if let caller { fields.merge(caller.fields) }
         fields["reason"] = .string(reason.rawValue)
         if let detail = detail() { fields["detail"] = .string(Self.short(detail)) }
         if suppressed > 0 { fields["suppressed"] = .count(suppressed) }
@@ -77,7 +77,7 @@ final class ProxyReports: Sendable {
             case .began(let ban): (ban, .banBegan, "seconds", .count((ban.until - ban.began).components.seconds))
             case .lifted(let ban, let cause): (ban, .banLifted, "cause", .string(cause.rawValue))
             }
-        var fields: [String: JSONValue] = [
+        var fields: AuditFields = [
             "network": .string(ban.network.description), "reason": .string(ban.reason.rawValue),
             "listener": .string(name), what: value,
         ]
@@ -137,8 +137,7 @@ final class ProxyReports: Sendable {
 
     func cancelForwarded(_ listener: ListenerState, _ client: ClientSocket, session: UInt64, facts: TLSFacts?) {
         listener.counters.cancelsForwarded.add()
-        var fields = Self.fields(listener, client, facts, nil)
-        fields["connection"] = .count(session)
+        let fields = Self.fields(listener, client, facts, nil, connection: session)
         audit.report(AuditEvent(.cancelForwarded, fields: fields))
     }
 
@@ -171,7 +170,7 @@ final class ProxyReports: Sendable {
 
     /// `label`: of the group's listener.
     static func event(of sum: RefusalGroupsStateMachine<Group>.Sum, label: (String, String)?) -> AuditEvent {
-        var fields: [String: JSONValue] = ["count": .count(sum.count), "reason": "flood"]
+        var fields: AuditFields = ["count": .count(sum.count), "reason": "flood"]
         if let group = sum.group {
             fields["reason"] = .string(group.reason.rawValue)
             fields["network"] = .string(group.prefix.description)
@@ -198,38 +197,39 @@ final class ProxyReports: Sendable {
 
     private var now: Duration { ContinuousClock.now - origin }
 
-    private static func fields(
-        _ connection: AuthorizedConnection, _ remote: RemoteEnd? = nil
-    ) -> [String: JSONValue] {
+    private static func fields(_ connection: AuthorizedConnection, _ remote: RemoteEnd? = nil) -> AuditFields {
         var fields = fields(
-            connection.listener, connection.socket, remote?.facts ?? connection.facts, connection.startup)
-        fields["connection"] = .count(connection.id)
+            connection.listener, connection.socket, remote?.facts ?? connection.facts, connection.startup,
+            connection: connection.id)
         if let remote { fields["remote.address"] = .string(remote.address.description) }
-        if let caller = connection.caller { fields.merge(caller.fields) { $1 } }
+        if let caller = connection.caller { fields.merge(caller.fields) }
         return fields
     }
 
+    /// In the order of their names, as far as it goes.
     private static func fields(
-        _ listener: ListenerState, _ client: ClientSocket, _ facts: TLSFacts?, _ startup: StartupMessage?
-    ) -> [String: JSONValue] {
-        var fields: [String: JSONValue] = [
-            listener.label.0: .string(listener.name), "peer.address": .string(client.address.description),
-        ]
+        _ listener: ListenerState, _ client: ClientSocket, _ facts: TLSFacts?, _ startup: StartupMessage?,
+        connection: UInt64? = nil
+    ) -> AuditFields {
+        var fields = AuditFields(room: 20)
+        let isTunnel = listener.configuration.tunnel != nil
         if let carrier = client.carrier { fields["carrier.address"] = .string(carrier.description) }
-        let whose = listener.configuration.tunnel == nil ? "peer" : "remote"
+        if let connection { fields["connection"] = .count(connection) }
+        if let database = startup?.database { fields["database"] = .string(short(database)) }
+        fields[isTunnel ? "tunnel" : "listener"] = .string(listener.name)
+        fields["peer.address"] = .string(client.address.description)
+        if let leaf = facts?.chain.first {
+            fields[isTunnel ? "remote.issuer" : "peer.issuer"] = .string(short(leaf.issuer))
+            fields[isTunnel ? "remote.serial" : "peer.serial"] = .string(leaf.serial)
+            fields[isTunnel ? "remote.subject" : "peer.subject"] = .string(short(leaf.subject))
+        }
+        if startup?.isReplication == true { fields["replication"] = true }
         if let facts {
-            fields["tls.version"] = .string(facts.version)
             fields["tls.cipher"] = .string(facts.cipher)
             if facts.ticket == .resumed { fields["tls.resumed"] = true }
-            if let leaf = facts.chain.first {
-                fields["\(whose).subject"] = .string(short(leaf.subject))
-                fields["\(whose).issuer"] = .string(short(leaf.issuer))
-                fields["\(whose).serial"] = .string(leaf.serial)
-            }
+            fields["tls.version"] = .string(facts.version)
         }
         if let user = startup?.user { fields["user"] = .string(short(user)) }
-        if let database = startup?.database { fields["database"] = .string(short(database)) }
-        if startup?.isReplication == true { fields["replication"] = true }
         return fields
     }
 

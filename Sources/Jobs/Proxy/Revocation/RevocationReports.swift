@@ -40,7 +40,7 @@ final class RevocationReports: Sendable {
     func found(_ finding: RevocationFiles.Finding, in files: RevocationFiles) {
         let name: AuditEventName = finding.kind == .denyList ? .denyListAdopted : .revocationListAdopted
         let code = finding.kind == .denyList ? "DENY_LIST_REFUSED" : "CRL_REFUSED"
-        var fields: [String: JSONValue] = ["path": .string(finding.path)]
+        var fields: AuditFields = ["path": .string(finding.path)]
         if let reason = finding.refusal {
             refused[finding.kind]?.add()
             fields["reason"] = .string(reason)

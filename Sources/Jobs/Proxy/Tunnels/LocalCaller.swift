@@ -16,7 +16,7 @@ struct LocalCaller: Sendable {
 
 extension LocalCaller {
     /// Of its events.
-    var fields: [String: JSONValue] {
+    var fields: AuditFields {
         guard let credentials else { return [:] }
         return [
             "caller.uid": .count(credentials.user), "caller.gid": .count(credentials.group),
