@@ -26,7 +26,10 @@ package actor HTTPClient: LaneResident {
         lane: Lane, trust: ClientTrust, identity: TLSIdentity?,
         onResponse: (@Sendable (HTTPResponse) -> Void)? = nil
     ) {
-        if case .provisional = trust { precondition(identity == nil, "a provisional client has no identity") }
+        switch trust {
+        case .anchors: break
+        case .provisional, .plaintext: precondition(identity == nil, "who is not verified is shown no identity")
+        }
         self.lane = lane
         self.trust = trust
         self.identity = identity

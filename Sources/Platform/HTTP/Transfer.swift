@@ -9,6 +9,8 @@ final class Transfer {
     typealias Waiter = CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
 
     private static let headerLimit = 16 << 10
+    /// A longer body, such as a part of a backup, is not held twice: libcurl asks for it piece by piece.
+    private static let copyLimit = 256 << 10
 
     let handle: UnsafeMutableRawPointer
     let number: UInt64
@@ -18,6 +20,8 @@ final class Transfer {
     private let waiter: Waiter
     private let errorText: UnsafeMutablePointer<CChar>
     private let requestBody: UnsafeMutableBufferPointer<UInt8>
+    private let isBodyRead: Bool
+    private var sentCount = 0
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var headers: [(name: String, value: String)] = []
     private var headerByteCount = 0
@@ -41,8 +45,9 @@ final class Transfer {
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         secretBody = request.answersSecret ? SecretBuffer(capacity: request.responseLimit) : nil
-        requestBody = .allocate(capacity: max(1, request.body.count))
-        _ = requestBody.initialize(from: request.body)
+        isBodyRead = request.body.count > Self.copyLimit
+        requestBody = .allocate(capacity: isBodyRead ? 1 : max(1, request.body.count))
+        if !isBodyRead { _ = requestBody.initialize(from: request.body) }
         setLimits()
         setTLS()
         setRequest()
@@ -56,10 +61,14 @@ final class Transfer {
         requestBody.deallocate()
     }
 
+    private var isPlaintext: Bool {
+        if case .plaintext = trust { true } else { false }
+    }
+
     private var owner: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
     private func setLimits() {
-        CCurl_set_string(handle, CURLOPT_PROTOCOLS_STR, "https")
+        CCurl_set_string(handle, CURLOPT_PROTOCOLS_STR, isPlaintext ? "http" : "https")
         CCurl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
         CCurl_set_long(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
         CCurl_set_long(handle, CURLOPT_NOSIGNAL, 1)
@@ -68,6 +77,13 @@ final class Transfer {
         CCurl_set_string(handle, CURLOPT_PROXY, "")
         CCurl_set_long(handle, CURLOPT_TIMEOUT_MS, request.timeout.milliseconds)
         CCurl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.milliseconds)
+        if let rate = request.sendRate {
+            CCurl_set_size(handle, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(max(1, rate)))
+        }
+        if let stall = request.stallTimeout {
+            CCurl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1024)
+            CCurl_set_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, stall.milliseconds / 1000))
+        }
         CCurl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
         CCurl_set_pointer(handle, CURLOPT_WRITEDATA, owner)
         CCurl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, owner in
@@ -88,7 +104,7 @@ final class Transfer {
         CCurl_set_string(handle, CURLOPT_CAPATH, nil)
         CCurl_set_long(handle, CURLOPT_CA_CACHE_TIMEOUT, 0)
         switch trust {
-        case .anchors:
+        case .anchors, .plaintext:
             CCurl_set_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
             CCurl_set_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
         case .provisional:
@@ -113,7 +129,11 @@ final class Transfer {
         } else if !request.body.isEmpty || request.method != "GET" {
             CCurl_set_long(handle, CURLOPT_POST, 1)
             CCurl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
-            CCurl_set_pointer(handle, CURLOPT_POSTFIELDS, requestBody.baseAddress)
+            if isBodyRead {
+                setReader()
+            } else {
+                CCurl_set_pointer(handle, CURLOPT_POSTFIELDS, requestBody.baseAddress)
+            }
         }
         // No "Expect: 100-continue", which some servers never answer.
         for header in request.headers.map({ "\($0.name): \($0.value)" }) + ["Expect:"] {
@@ -121,6 +141,31 @@ final class Transfer {
         }
         CCurl_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
         if let password = request.basicPassword { setPassword(password) }
+    }
+
+    private func setReader() {
+        CCurl_set_pointer(handle, CURLOPT_READDATA, owner)
+        CCurl_set_write(handle, CURLOPT_READFUNCTION) { bytes, size, count, owner in
+            Transfer.from(owner)?.give(bytes, size * count) ?? Int(CURL_READFUNC_ABORT)
+        }
+        // libcurl begins again where an idle connection turns out to be closed.
+        CCurl_set_pointer(handle, CURLOPT_SEEKDATA, owner)
+        CCurl_set_seek(handle) { owner, offset, origin in
+            guard origin == SEEK_SET, let transfer = Transfer.from(owner) else { return CURL_SEEKFUNC_FAIL }
+            transfer.sentCount = min(max(0, Int(offset)), transfer.request.body.count)
+            return CURL_SEEKFUNC_OK
+        }
+    }
+
+    private func give(_ space: UnsafeMutablePointer<CChar>?, _ room: Int) -> Int {
+        let count = min(room, request.body.count - sentCount)
+        guard let space, count > 0 else { return 0 }
+        request.body.withUnsafeBytes { body in
+            UnsafeMutableRawBufferPointer(start: space, count: count)
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: body[sentCount..<sentCount + count]))
+        }
+        sentCount += count
+        return count
     }
 
     /// Our copy is wiped; those that libcurl makes are freed with the handle and the connection, as they are.
@@ -143,7 +188,7 @@ final class Transfer {
         let anchors: TrustAnchors? =
             switch trust {
             case .anchors(let anchors): anchors
-            case .provisional: nil
+            case .provisional, .plaintext: nil
             }
         if TLSClientSetup.apply(trust: anchors, identity: identity, to: context) { return true }
         ownReason = HTTPError(.tls, "OpenSSL refused our trust or identity")
