@@ -86,7 +86,7 @@ let package = Package(
         job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports", "Tokens"]),
         job("Management", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
-        job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
+        job("Backups", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Audit", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", grdb]),
         job("Status", uses: ["IO", "Reports", hummingbird, nio, nioPosix, logging]),
 
@@ -145,7 +145,7 @@ let package = Package(
             "Management",
             uses: ["Management", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
-        tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
+        tests("Backups", uses: ["Backups", "HTTP", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
         tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),
         tests("Status", uses: ["Status", "IO", "Reports", "TestSupport", hummingbird]),
         tests(
