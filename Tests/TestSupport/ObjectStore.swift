@@ -11,19 +11,23 @@ package final class ObjectStore: Sendable {
     private let process: Subprocess
     private let folder: TemporaryDirectory
 
-    package var endpoint: String { "http://127.0.0.1:\(port)" }
+    package let endpoint: String
     /// With the right credentials in the form of Amazon's tools.
     package var credentialsPath: String { folder.file("credentials") }
 
-    package init() async throws {
+    /// `identity`: for TLS, of a server that is called 127.0.0.1.
+    package init(_ identity: TestIdentity? = nil) async throws {
         folder = try TemporaryDirectory(prefix: "object-store")
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("Peers/object_store.py").path
-        process = try Subprocess(try PythonPeers.python(), ["-u", script], keepsInputOpen: true)
+        process = try Subprocess(
+            try PythonPeers.python(), ["-u", script] + (identity.map { [$0.chainPath, $0.keyPath] } ?? []),
+            keepsInputOpen: true)
         try await process.waitForLine(containing: "listening ", within: 60)
         let words = process.output.split(separator: "\n").first { $0.hasPrefix("listening ") }?.split(separator: " ")
         guard let words, words.count == 4 else { throw TestSupportError("no port: \(process.output)") }
         (port, accessKey, secretKey) = (String(words[1]), String(words[2]), String(words[3]))
+        endpoint = "http\(identity == nil ? "" : "s")://127.0.0.1:\(port)"
         try writeCredentials()
     }
 

@@ -1,4 +1,5 @@
 import Dispatch
+import IO
 import Synchronization
 
 /// Calls that threads are blocked in, so that all of them can be ended at once.
@@ -6,7 +7,7 @@ package final class BlockingCalls: Sendable {
     private struct Contents {
         var isCancelled = false
         var nextNumber: UInt64 = 0
-        var running: [UInt64: Task<Void, Never>] = [:]
+        var running: [UInt64: @Sendable () -> Void] = [:]
     }
 
     private let contents = Mutex(Contents())
@@ -19,16 +20,16 @@ package final class BlockingCalls: Sendable {
             contents.isCancelled = true
             return contents.running.values.map { $0 }
         }
-        for task in running { task.cancel() }
+        for end in running { end() }
     }
 
-    fileprivate func began(_ task: Task<Void, Never>) -> UInt64 {
+    fileprivate func began(_ end: @escaping @Sendable () -> Void) -> UInt64 {
         let (number, isCancelled) = contents.withLock { contents in
             contents.nextNumber += 1
-            contents.running[contents.nextNumber] = task
+            contents.running[contents.nextNumber] = end
             return (contents.nextNumber, contents.isCancelled)
         }
-        if isCancelled { task.cancel() }
+        if isCancelled { end() }
         return number
     }
 
@@ -37,28 +38,59 @@ package final class BlockingCalls: Sendable {
     }
 }
 
-extension HTTPClient {
-    private final class Answer: Sendable {
-        let result = Mutex<Result<HTTPResponse, HTTPError>?>(nil)
-        let isThere = DispatchSemaphore(value: 0)
+/// What a thread waits for.
+private final class BlockingCall: Sendable {
+    private struct Contents {
+        var number: UInt64?
+        var isCancelled = false
+        var result: Result<HTTPResponse, HTTPError>?
     }
 
-    /// `send` for a thread that may block, such as one of a stream: never for one of the cooperative pool, nor for this
-    /// client's own lane.
+    private let contents = Mutex(Contents())
+    private let isAnswered = DispatchSemaphore(value: 0)
+
+    var number: UInt64? { contents.withLock { $0.number } }
+    var isCancelled: Bool { contents.withLock { $0.isCancelled } }
+
+    func has(_ number: UInt64) { contents.withLock { $0.number = number } }
+    func cancel() { contents.withLock { $0.isCancelled = true } }
+
+    func answer(_ result: Result<HTTPResponse, HTTPError>) {
+        contents.withLock { $0.result = result }
+        isAnswered.signal()
+    }
+
+    func wait() -> Result<HTTPResponse, HTTPError> {
+        isAnswered.wait()
+        return contents.withLock { $0.result } ?? .failure(.wasCancelled)
+    }
+}
+
+extension HTTPClient {
+    /// `send` for a thread that may block, such as one of a stream; never for this client's own lane. No task takes
+    /// part in it, so that it ends while all cooperative threads are busy. `onResponse` is not told.
     package nonisolated func sendBlocking(
         _ request: HTTPRequest, among calls: BlockingCalls? = nil
     ) throws(HTTPError) -> HTTPResponse {
-        let answer = Answer()
-        let task = Task.detached {
-            let result: Result<HTTPResponse, HTTPError>
-            do throws(HTTPError) { result = .success(try await self.send(request)) } catch { result = .failure(error) }
-            answer.result.withLock { $0 = result }
-            answer.isThere.signal()
+        let call = BlockingCall()
+        let number = calls?.began {
+            call.cancel()
+            self.submit { client in if let number = call.number { client.abort(number) } }
         }
-        let number = calls?.began(task)
-        answer.isThere.wait()
-        if let number { calls?.ended(number) }
-        guard let result = answer.result.withLock({ $0 }) else { throw HTTPError.wasCancelled }
-        return try result.get()
+        submit { $0.take(request, call) }
+        defer { if let number { calls?.ended(number) } }
+        return try call.wait().get()
+    }
+
+    private func take(_ request: HTTPRequest, _ call: BlockingCall) {
+        guard !call.isCancelled else { return call.answer(.failure(.wasCancelled)) }
+        do throws(HTTPError) {
+            let number = try takeNumber(for: request)
+            call.has(number)
+            begin(request, number) { result in
+                call.answer(result)
+                self.submit { $0.ended() }
+            }
+        } catch { call.answer(.failure(error)) }
     }
 }

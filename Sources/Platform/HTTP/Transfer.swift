@@ -6,7 +6,8 @@ import OpenSSL
 ///
 /// Lives in the client's lane; libcurl's callbacks run inside its poll.
 final class Transfer {
-    typealias Waiter = CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
+    /// Called once, in the client's lane.
+    typealias Waiter = @Sendable (Result<HTTPResponse, HTTPError>) -> Void
 
     private static let headerLimit = 16 << 10
     /// A longer body, such as a part of a backup, is not held twice: libcurl asks for it piece by piece.
@@ -33,7 +34,7 @@ final class Transfer {
     private var ownReason: HTTPError?
 
     init?(
-        _ request: HTTPRequest, _ number: UInt64, trust: ClientTrust, identity: TLSIdentity?, waiter: Waiter
+        _ request: HTTPRequest, _ number: UInt64, trust: ClientTrust, identity: TLSIdentity?, waiter: @escaping Waiter
     ) {
         guard let handle = curl_easy_init() else { return nil }
         self.handle = handle
@@ -251,46 +252,23 @@ final class Transfer {
             }
             let response = HTTPResponse(
                 status: status, headers: headers, body: moved, secret: secret, peerChain: peerChain)
-            waiter.resume(returning: .success(response))
+            waiter(.success(response))
         } else {
             wipe(&body)
-            waiter.resume(returning: .failure(error(result)))
+            waiter(.failure(error(result)))
         }
     }
 
     func abort() {
         wipe(&body)
-        waiter.resume(returning: .failure(.wasCancelled))
+        waiter(.failure(.wasCancelled))
     }
 
     private func error(_ result: CURLcode) -> HTTPError {
         if let ownReason { return ownReason }
         let own = String(cString: errorText)
         let words = own.isEmpty ? String(cString: curl_easy_strerror(result)) : own
-        let kind: HTTPError.Kind =
-            switch result {
-            case CURLE_COULDNT_RESOLVE_HOST: .resolve
-            case CURLE_COULDNT_CONNECT: .connect
-            case CURLE_OPERATION_TIMEDOUT: .timeout
-            // So it reports the alert certificate_expired too (vtls/openssl.c, ossl_connect_step2).
-            case CURLE_PEER_FAILED_VERIFICATION where words == "SSL certificate verification failed": .tlsSelf
-            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: .tlsPeer
-            case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
-                Self.kind(ofConnectionError: words, isHandshake: result == CURLE_SSL_CONNECT_ERROR)
-            case CURLE_GOT_NOTHING: .connect
-            case CURLE_URL_MALFORMAT, CURLE_LOGIN_DENIED: .notAllowed
-            default: .protocolError
-            }
-        return HTTPError(kind, words)
-    }
-
-    /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only
-    /// OpenSSL's text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c). Where the server resets the
-    /// connection before the request is out, the alert stays unread and this is `connect`: the next attempt may tell.
-    private static func kind(ofConnectionError words: String, isHandshake: Bool) -> HTTPError.Kind {
-        let refusals = ["certificate", "unknown ca", "access denied"]
-        if words.contains(" alert "), refusals.contains(where: words.contains) { return .tlsSelf }
-        return isHandshake || words.contains("SSL routines") ? .tls : .connect
+        return HTTPError(.init(result, words), words)
     }
 
     private static func from(_ owner: UnsafeMutableRawPointer?) -> Transfer? {

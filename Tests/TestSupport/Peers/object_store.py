@@ -1,13 +1,14 @@
 """moto's S3 with strict credentials, and faults in front of it.
 
-Prints `listening PORT ACCESS SECRET`. Lines on standard input set faults: `NAME COUNT`, the next COUNT requests that it
+Arguments: a certificate chain and a key for TLS, or none for plain http. Prints `listening PORT ACCESS SECRET`. Lines on standard input set faults: `NAME COUNT`, the next COUNT requests that it
 is about; each is answered by a line `set`. `requests` prints how many came, by method and kind.
 """
-import datetime, io, json, os, socket, sys, threading, time
+import datetime, json, os, socket, ssl, sys, threading, time, warnings
 
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "4"
 os.environ.pop("http_proxy", None)
 import boto3
+warnings.simplefilter("ignore")
 from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server, WSGIRequestHandler
@@ -128,12 +129,17 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
+context = None
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1], sys.argv[2])
 server = make_server(
-    "127.0.0.1", 0, Faulty(DomainDispatcherApplication(create_backend_app)), threaded=True, request_handler=Quiet
+    "127.0.0.1", 0, Faulty(DomainDispatcherApplication(create_backend_app)), threaded=True, request_handler=Quiet,
+    ssl_context=context,
 )
 threading.Thread(target=server.serve_forever, daemon=True).start()
 common = dict(
-    endpoint_url=f"http://127.0.0.1:{server.port}", region_name="us-east-1", aws_access_key_id="setup",
+    endpoint_url=f"http{'s' if context else ''}://127.0.0.1:{server.port}", verify=False, region_name="us-east-1", aws_access_key_id="setup",
     aws_secret_access_key="setup", config=Config(proxies={}, s3={"addressing_style": "path"}),
 )
 iam = boto3.client("iam", **common)

@@ -30,19 +30,24 @@ struct BucketFixture {
     let plaintext: [UInt8]
 
     init(
-        in store: ObjectStore, count: Int = 12_345_678, checksums: S3Settings.Checksums = .aws, prefix: String = "a/b=c"
+        in store: ObjectStore, count: Int = 12_345_678, checksums: S3Settings.Checksums = .aws,
+        prefix: String = "a/b=c", authorities: String? = nil
     ) throws {
         var settings = S3Settings(
             bucket: ObjectStore.bucket, prefix: prefix, endpoint: store.endpoint, region: "us-east-1",
             credentials: .file(store.credentialsPath), checksums: checksums)
-        settings.acknowledgesPlaintext = true
+        settings.acknowledgesPlaintext = authorities == nil
+        settings.authorities = authorities
         target = try S3Target(name: "bucket", settings: settings, memory: PartMemory(bytes: 24 << 20))
         // A name that must be encoded twice: once as a folder, once in a URL.
         identity = BackupIdentity(cluster: "cluster ü", backup: BackupIdentifier())
         plaintext = someBytes(count)
     }
 
-    func put() throws(BackupError) {
+    func put() async throws { try await blocking { try putNow() } }
+    func get() async throws -> [UInt8] { try await blocking { try getNow() } }
+
+    private func putNow() throws(BackupError) {
         guard let name = BackupName("base") else { throw BackupError(.internalFault, "no name") }
         let writer = BackupWriter(
             identity: identity, name: name, node: "db-1", version: "1",
@@ -52,7 +57,7 @@ struct BucketFixture {
         _ = try writer.complete(sealed, producer: ProducerRecord(command: nil, status: 0))
     }
 
-    func get() throws(BackupError) -> [UInt8] {
+    private func getNow() throws(BackupError) -> [UInt8] {
         let catalog = BackupCatalog(cluster: identity.cluster, targets: [target])
         guard let entry = try catalog.entries().first(where: { $0.identity == identity }) else {
             throw BackupError(.notFound, "no such backup")
@@ -81,25 +86,27 @@ struct BucketFixture {
     ) async throws {
         let fixture = try BucketFixture(in: try await BucketFixture.store.get(), checksums: checksums)
         #expect(try !fixture.exists)
-        try fixture.put()
+        try await fixture.put()
         #expect(try fixture.exists)
-        #expect(try fixture.get() == fixture.plaintext)
+        #expect(try await fixture.get() == fixture.plaintext)
         try fixture.target.remove(fixture.identity.backup, of: fixture.identity.cluster)
         #expect(try !fixture.exists)
         #expect(throws: BackupError.self) { try fixture.target.openObject(fixture.identity.object(.volume(0))) }
         try fixture.target.remove(fixture.identity.backup, of: fixture.identity.cluster)
+        await fixture.target.close()
     }
 
     @Test(arguments: [0, 1, 5 << 20])
     func `gives back what is short`(_ count: Int) async throws {
         let fixture = try BucketFixture(in: try await BucketFixture.store.get(), count: count)
-        try fixture.put()
-        #expect(try fixture.get() == fixture.plaintext)
+        try await fixture.put()
+        #expect(try await fixture.get() == fixture.plaintext)
+        await fixture.target.close()
     }
 
     @Test func `never replaces an object`() async throws {
         let fixture = try BucketFixture(in: try await BucketFixture.store.get(), count: 10)
-        try fixture.put()
+        try await fixture.put()
         let object = fixture.identity.object(.manifest)
         #expect(throws: BackupError.self) { try fixture.target.makeObject(object) }
         // Where the look before saw nothing, the store refuses.
@@ -110,6 +117,7 @@ struct BucketFixture {
             try store.client.perform(request)
             Issue.record("it was replaced")
         } catch { #expect(error.isTaken, "\(error)") }
+        await fixture.target.close()
     }
 
     @Test func `is swept of what is unfinished and old, uploads too`() async throws {
@@ -132,30 +140,52 @@ struct BucketFixture {
         #expect(try fixture.target.sweep(cluster, untouchedSince: soon) == [fixture.identity.backup])
         #expect(try inner.uploads("sweep/") == [])
         #expect(try inner.list("sweep/").objects == [])
+        await fixture.target.close()
     }
 
     @Test func `removes by name, and leaves what is not its own`() async throws {
         let fixture = try BucketFixture(in: try await BucketFixture.store.get(), count: 10, prefix: "others")
-        try fixture.put()
+        try await fixture.put()
         let store = try #require(Mirror(reflecting: fixture.target).descendant("store") as? S3Store)
         let other = store.settings.key(of: "cluster%20%C3%BC/\(fixture.identity.backup)/notes.txt")
         try store.client.perform(S3Request("PUT", other))
         try fixture.target.remove(fixture.identity.backup, of: fixture.identity.cluster)
         #expect(try store.list("others/").objects.map(\.key) == [other])
+        await fixture.target.close()
+    }
+
+    @Test func `is spoken to over TLS, and only where its certificate is right`() async throws {
+        let authority = try TestAuthority(name: "Store")
+        let store = try await ObjectStore(try authority.server())
+        let fixture = try BucketFixture(in: store, authorities: authority.trustPath)
+        try await fixture.put()
+        #expect(try await fixture.get() == fixture.plaintext)
+        await fixture.target.close()
+        let stranger = try TestAuthority(name: "Stranger")
+        let other = try BucketFixture(in: store, count: 10, authorities: stranger.trustPath)
+        // By the machine's deadline for what is only tidied up: asked again ten times, a wrong certificate stays wrong.
+        let inner = try #require(Mirror(reflecting: other.target).descendant("store") as? S3Store)
+        do {
+            _ = try await blocking { try inner.find("x", within: 500)?.length }
+            Issue.record("a stranger's certificate was taken")
+        } catch { #expect((error as? S3Failure)?.description.contains("certificate") == true, "\(error)") }
+        await other.target.close()
     }
 
     @Test func `refuses who signs with another key`() async throws {
         let store = try await ObjectStore()
         try store.writeCredentials(secret: "another")
         let fixture = try BucketFixture(in: store, count: 10)
-        do throws(BackupError) {
-            try fixture.put()
+        do {
+            try await fixture.put()
             Issue.record("it was taken")
         } catch {
+            let error = try #require(error as? BackupError)
             #expect(error.kind == .target)
             #expect(error.description.contains("status 403"), "\(error)")
             #expect(!error.description.contains("another"))
         }
+        await fixture.target.close()
     }
 }
 
@@ -169,9 +199,10 @@ struct BucketFixture {
         let store = try await BucketFixture.store.get()
         let fixture = try BucketFixture(in: store, prefix: "faults/\(fault)")
         try await store.make(fault, count: count)
-        try fixture.put()
-        #expect(try fixture.get() == fixture.plaintext)
+        try await fixture.put()
+        #expect(try await fixture.get() == fixture.plaintext)
         try await store.make(fault, count: 0)
+        await fixture.target.close()
     }
 
     @Test(arguments: [("wrong-etag", 1, "InvalidPart"), ("false-success", 1, "nothing is stored")])
@@ -181,10 +212,11 @@ struct BucketFixture {
         let store = try await BucketFixture.store.get()
         let fixture = try BucketFixture(in: store, prefix: "faults/\(fault)")
         try await store.make(fault, count: count)
-        do throws(BackupError) {
-            try fixture.put()
+        do {
+            try await fixture.put()
             Issue.record("it was made")
         } catch {
+            let error = try #require(error as? BackupError)
             #expect(error.kind == .target)
             #expect(error.description.contains(reason), "\(error)")
         }
@@ -192,5 +224,6 @@ struct BucketFixture {
         #expect(try !fixture.exists)
         let inner = try #require(Mirror(reflecting: fixture.target).descendant("store") as? S3Store)
         #expect(try inner.uploads("faults/\(fault)/") == [], "it was aborted")
+        await fixture.target.close()
     }
 }
