@@ -1,4 +1,4 @@
-import Audit
+import Backups
 import Certificates
 import IO
 import OpenSSL
@@ -8,7 +8,7 @@ import Status
 import Systemd
 
 /// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, limits,
-/// certificates in files, the log level.
+/// certificates in files, the bandwidth of backups, the log level.
 ///
 /// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
 /// What else differs in the configuration needs a restart, and is named.
@@ -33,6 +33,8 @@ actor ConfigurationReload: QueueConfined {
     private let path: String
     private let listeners: Set<String>
     private let tunnels: Set<String>
+    /// Targets of backups that run, in object stores.
+    private let stores: Set<String>
     private let watch: FileWatch
     private let filesDue: Alarm
     /// What is in effect, by paths of keys.
@@ -41,6 +43,7 @@ actor ConfigurationReload: QueueConfined {
     private var configuration: NodeConfiguration
     private let proxy: DatabaseProxy
     private let certificates: CertificateRenewer
+    private let backups: BackupJob
     private let reports: ReloadReports
     private let threshold: LogThreshold
     /// One at a time.
@@ -50,9 +53,11 @@ actor ConfigurationReload: QueueConfined {
         self.path = path
         listeners = Set(running.proxy.listeners.map(\.name))
         tunnels = Set(running.proxy.tunnels.map(\.name))
+        stores = Set(running.backups.targets.filter { $0.store != nil }.map(\.name))
         effective = ConfigurationText.values(of: running)
         configuration = running
         (proxy, certificates, filesDue) = (node.proxy, node.certificates, node.filesDue)
+        backups = node.backups
         reports = ReloadReports(path: path, health: node.health, audit: node.reporter)
         self.threshold = threshold
         watch = FileWatch { [filesDue] in filesDue.ring() }
@@ -157,8 +162,14 @@ actor ConfigurationReload: QueueConfined {
     private func takeKeys(_ wanted: NodeConfiguration, _ files: Set<String>, _ trigger: Trigger) async -> Outcome {
         let values = ConfigurationText.values(of: wanted)
         let changed = Set(values.keys).union(effective.keys).filter { values[$0] != effective[$0] }
-        let applied = changed.filter { Self.isLive($0, listeners: listeners, tunnels: tunnels) }
+        let applied = changed.filter { key in
+            Self.isLive(key, listeners: listeners, tunnels: tunnels)
+                || stores.contains { key == Self.bandwidth(of: $0) }
+        }
         threshold.level = wanted.log.threshold
+        for target in wanted.backups.targets where applied.contains(Self.bandwidth(of: target.name)) {
+            backups.limitBandwidth(of: target.name, to: target.store?.bandwidth)
+        }
         for key in applied { effective[key] = values[key] }
         configuration = wanted
         await watch.watch(configuration.watchedFiles)
@@ -170,6 +181,8 @@ actor ConfigurationReload: QueueConfined {
         let pending = Set(changed.subtracting(applied).map(Self.shortened)).sorted()
         return tell(trigger, files.union(applied.map(Self.shortened)).sorted(), pending)
     }
+
+    private static func bandwidth(of target: String) -> String { "backups.targets.\(target).bandwidth" }
 
     private func tell(_ trigger: Trigger, _ applied: [String], _ pending: [String]) -> Outcome {
         reports.taken(trigger, applied: applied, needsRestart: pending)

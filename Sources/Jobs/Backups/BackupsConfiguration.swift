@@ -28,9 +28,6 @@ package struct BackupsConfiguration: Sendable {
     /// Streams that may run at once; one more is refused.
     package static let streamLimit = 4
 
-    /// Below it the parts of a store would be too small.
-    package static let memoryForStores = 48 << 20
-
     package let node: String
     package let cluster: String
     package let version: String

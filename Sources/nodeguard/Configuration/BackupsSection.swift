@@ -10,6 +10,8 @@ struct BackupsSection: Sendable, Equatable {
 
         let name: String
         let place: Place
+
+        var store: StoreSection? { if case .store(let store) = place { store } else { nil } }
     }
 
     var memory = 128 << 20
@@ -32,8 +34,7 @@ struct BackupsSection: Sendable, Equatable {
                 "without 'management' there is nobody to keep the keys of backups: add it, or leave 'targets' out",
                 at: section.place(of: "targets"))
         }
-        let hasStores = backups.targets.contains { if case .store = $0.place { true } else { false } }
-        if hasStores, backups.memory < StoreSection.leastMemory {
+        if backups.targets.contains(where: { $0.store != nil }), backups.memory < StoreSection.leastMemory {
             section.add(
                 "a target in an object store needs 'memory' of \(Quantity.text(bytes: StoreSection.leastMemory)) or more",
                 at: section.place(of: "memory"))

@@ -105,7 +105,7 @@ final class S3Client: Sendable {
         }
         guard (200...299).contains(response.status) else {
             let document = try? S3Request.document("Error", in: response)
-            let code = document?.value("Code") ?? ""
+            let code = document?.value("Code") ?? codeWithoutDocument(response)
             let words = [code, Self.printable(document?.value("Message") ?? "")].filter { !$0.isEmpty }
             return (
                 .refused(status: response.status, code: code), response,
@@ -158,6 +158,16 @@ final class S3Client: Sendable {
     }
 
     // MARK: what answers tell
+
+    /// An answer to HEAD has no body, and so no code (RFC 9110 §9.3.2): a refusal is put down to our clock where it is far
+    /// from the server's, and else to temporary credentials where there are such.
+    private func codeWithoutDocument(_ response: HTTPResponse) -> String {
+        guard response.status == 403 || response.status == 400, response.body.isEmpty else { return "" }
+        let (offset, isTemporary) = state.withLock { ($0.clockOffset, $0.credentials?.token != nil) }
+        let theirs = response.header("Date").flatMap(HTTPDate.parse)
+        if let theirs, abs(theirs - Timestamp.now.seconds - offset) > 300 { return "RequestTimeTooSkewed" }
+        return isTemporary ? "ExpiredToken" : ""
+    }
 
     private func adoptClock(of response: HTTPResponse) {
         guard let theirs = response.header("Date").flatMap(HTTPDate.parse) else { return }
