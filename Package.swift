@@ -145,7 +145,7 @@ let package = Package(
             "Management",
             uses: ["Management", "PlaneClient", "PlaneAPI", "OpenSSL", "IO", "Reports", "TestSupport"]),
         tests("Proxy", uses: ["Proxy", "OpenSSL", "IO", "Reports", "TestSupport"]),
-        tests("Backups", uses: ["Backups", "HTTP", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
+        tests("Backups", uses: ["Backups", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport"]),
         tests("Audit", uses: ["Audit", "OpenSSL", "IO", "PlaneAPI", "PlaneClient", "Reports", "TestSupport", grdb]),
         tests("Status", uses: ["Status", "IO", "Reports", "TestSupport", hummingbird]),
         tests(

@@ -36,7 +36,8 @@ struct BackupsSection: Sendable, Equatable {
         }
         if backups.targets.contains(where: { $0.store != nil }), backups.memory < StoreSection.leastMemory {
             section.add(
-                "a target in an object store needs 'memory' of \(Quantity.text(bytes: StoreSection.leastMemory)) or more",
+                "a target in an object store needs 'memory' of "
+                    + "\(Quantity.text(bytes: StoreSection.leastMemory)) or more",
                 at: section.place(of: "memory"))
         }
         return backups

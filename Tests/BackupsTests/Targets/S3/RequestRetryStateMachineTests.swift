@@ -32,7 +32,7 @@ import Testing
         switch expected {
         case .retry, .slow: #expect(action == .askAgain(after: 20))
         case .refresh: #expect(action == .refresh(thenAfter: 20))
-        case .skew: #expect(action == .adoptClock(thenAfter: 20))
+        case .skew: #expect(action == .adoptTime(thenAfter: 20))
         case .restart: #expect(action == .restart)
         case .fatal: #expect(action == .fail)
         }

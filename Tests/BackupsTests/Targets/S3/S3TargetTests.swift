@@ -1,3 +1,4 @@
+import Foundation
 import IO
 import OpenSSL
 import Reports
@@ -9,8 +10,8 @@ import Testing
 /// A stream on its way into a bucket of a real server.
 struct BucketFixture {
     static let store = SharedStore()
-    /// Two parts of 5 MiB and a rest, in each of two volumes but the last.
-    static let layout = StreamLayout(frameLength: 1 << 20, framesPerVolume: 11)
+    /// A volume of two parts, and one of a single request.
+    static let layout = StreamLayout(frameLength: 1 << 20, framesPerVolume: 6)
 
     /// One server for all tests that make no faults.
     actor SharedStore {
@@ -30,7 +31,7 @@ struct BucketFixture {
     let plaintext: [UInt8]
 
     init(
-        in store: ObjectStore, count: Int = 12_345_678, checksums: S3Settings.Checksums = .aws,
+        in store: ObjectStore, count: Int = 6_400_000, checksums: S3Settings.Checksums = .aws,
         prefix: String = "a/b=c", authorities: String? = nil
     ) throws {
         var settings = S3Settings(
@@ -188,11 +189,22 @@ struct BucketFixture {
 
 /// Whatever the store does, what is read is what was written; or nothing was written, and the reason is said.
 @Suite(.serialized) struct `A bucket that misbehaves` {
-    @Test(arguments: [
-        ("slow-down", 3), ("reset-part", 2), ("error-in-success", 1), ("lost-complete", 1), ("lost-put", 1),
-        ("expired-token", 1), ("wrong-checksum", 2), ("skew", 1), ("reset-range", 2), ("cut-range", 1), ("drip", 3),
-    ])
+    @Test(arguments: [("slow-down", 3), ("lost-complete", 1), ("skew", 1)])
     func `for a while harms nobody`(_ fault: String, _ count: Int) async throws {
+        try await Self.outlast(fault, count)
+    }
+
+    @Test(
+        .enabled(if: ProcessInfo.processInfo.environment["NODEGUARD_TESTS"] == "all"),
+        arguments: [
+            ("reset-part", 2), ("error-in-success", 1), ("lost-put", 1), ("expired-token", 1), ("wrong-checksum", 2),
+            ("reset-range", 2), ("cut-range", 1), ("drip", 3),
+        ])
+    func `in many ways harms nobody`(_ fault: String, _ count: Int) async throws {
+        try await Self.outlast(fault, count)
+    }
+
+    private static func outlast(_ fault: String, _ count: Int) async throws {
         let store = try await BucketFixture.store.get()
         let fixture = try BucketFixture(in: store, prefix: "faults/\(fault)")
         try await store.make(fault, count: count)

@@ -21,7 +21,7 @@ struct RequestRetryStateMachine {
         /// Credentials are read again first.
         case refresh(thenAfter: Int64)
         /// The server's `Date` counts from now on.
-        case adoptClock(thenAfter: Int64)
+        case adoptTime(thenAfter: Int64)
         /// The upload is gone; only the whole object could be stored anew.
         case restart
         case fail
@@ -83,7 +83,7 @@ struct RequestRetryStateMachine {
         guard attempts < Self.attemptLimit, now + delay <= deadline else { return .fail }
         return switch kind {
         case .refresh: .refresh(thenAfter: delay)
-        case .skew: .adoptClock(thenAfter: delay)
+        case .skew: .adoptTime(thenAfter: delay)
         default: .askAgain(after: delay)
         }
     }

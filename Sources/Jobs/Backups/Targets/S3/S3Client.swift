@@ -77,7 +77,7 @@ final class S3Client: Sendable {
             case .refresh(let after):
                 state.withLock { $0.credentials = nil }
                 delay = after
-            case .adoptClock(let after):
+            case .adoptTime(let after):
                 if let response { adoptClock(of: response) }
                 delay = after
             }
@@ -159,8 +159,8 @@ final class S3Client: Sendable {
 
     // MARK: what answers tell
 
-    /// An answer to HEAD has no body, and so no code (RFC 9110 §9.3.2): a refusal is put down to our clock where it is far
-    /// from the server's, and else to temporary credentials where there are such.
+    /// An answer to HEAD has no body, and so no code (RFC 9110 §9.3.2): a refusal is put down to our clock where it is
+    /// far from the server's, and else to temporary credentials where there are such.
     private func codeWithoutDocument(_ response: HTTPResponse) -> String {
         guard response.status == 403 || response.status == 400, response.body.isEmpty else { return "" }
         let (offset, isTemporary) = state.withLock { ($0.clockOffset, $0.credentials?.token != nil) }
