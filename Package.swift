@@ -86,7 +86,7 @@ let package = Package(
         job("Certificates", uses: ["IO", "OpenSSL", "PlaneClient", "PlaneAPI", "Reports", "Tokens"]),
         job("Management", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Proxy", uses: ["IO", "OpenSSL", "Reports"]),
-        job("Backups", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
+        job("Backups", uses: ["HTTP", "IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports"]),
         job("Audit", uses: ["IO", "OpenSSL", "PlaneAPI", "PlaneClient", "Reports", grdb]),
         job("Status", uses: ["IO", "Reports", hummingbird, nio, nioPosix, logging]),
 

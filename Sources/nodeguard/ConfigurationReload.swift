@@ -1,4 +1,4 @@
-import Audit
+import Backups
 import Certificates
 import IO
 import OpenSSL
@@ -8,7 +8,7 @@ import Status
 import Systemd
 
 /// Takes what has changed over while the node runs: access rules, whom a listener or a tunnel trusts, limits,
-/// certificates in files, where certificates are published, the log level.
+/// certificates in files, where certificates are published, the bandwidth of backups, the log level.
 ///
 /// All of it is read and tried first, and a mistake anywhere changes nothing; then each listener changes in one step.
 /// What else differs in the configuration needs a restart, and is named.
@@ -34,6 +34,8 @@ actor ConfigurationReload: QueueConfined {
     private let listeners: Set<String>
     private let tunnels: Set<String>
     private let roles: Set<String>
+    /// Targets of backups that run, in object stores.
+    private let stores: Set<String>
     private let watch: FileWatch
     private let filesDue: Alarm
     /// What is in effect, by paths of keys.
@@ -43,6 +45,7 @@ actor ConfigurationReload: QueueConfined {
     private let proxy: DatabaseProxy
     private let certificates: CertificateRenewer
     private let publisher: CertificatePublisher
+    private let backups: BackupJob
     private let reports: ReloadReports
     private let threshold: LogThreshold
     /// One at a time.
@@ -57,6 +60,8 @@ actor ConfigurationReload: QueueConfined {
         configuration = running
         (proxy, certificates, filesDue) = (node.proxy, node.certificates, node.filesDue)
         publisher = node.publisher
+        stores = Set(running.backups.targets.filter { $0.store != nil }.map(\.name))
+        backups = node.backups
         reports = ReloadReports(path: path, health: node.health, audit: node.reporter)
         self.threshold = threshold
         watch = FileWatch { [filesDue] in filesDue.ring() }
@@ -164,6 +169,9 @@ actor ConfigurationReload: QueueConfined {
         let applied = changed.filter(isLive)
         threshold.level = wanted.log.threshold
         publisher.replace(wanted.publications)
+        for target in wanted.backups.targets where applied.contains(Self.bandwidth(of: target.name)) {
+            backups.limitBandwidth(of: target.name, to: target.store?.bandwidth)
+        }
         for key in applied { effective[key] = values[key] }
         configuration = wanted
         await watch.watch(configuration.watchedFiles)
@@ -176,17 +184,20 @@ actor ConfigurationReload: QueueConfined {
         return tell(trigger, files.union(applied.map(Self.shortened)).sorted(), pending)
     }
 
+    private static func bandwidth(of target: String) -> String { "backups.targets.\(target).bandwidth" }
+
     private func tell(_ trigger: Trigger, _ applied: [String], _ pending: [String]) -> Outcome {
         reports.taken(trigger, applied: applied, needsRestart: pending)
         return .taken(applied: applied, needsRestart: pending)
     }
 
     /// Rules, trust and limits of a listener that runs, trust of a tunnel, limits of all, where the certificate of a
-    /// role is published, and the log level.
+    /// role is published, the bandwidth of a store, and the log level.
     private func isLive(_ key: String) -> Bool {
         if key == "log.level" || key.hasPrefix("proxy.limits.") { return true }
         if tunnels.contains(where: { key == "proxy.tunnels.\($0).trust" }) { return true }
         if roles.contains(where: { key.hasPrefix("certificates.roles.\($0).publish.") }) { return true }
+        if stores.contains(where: { key == Self.bandwidth(of: $0) }) { return true }
         return listeners.contains { name in
             ["allow.", "deny.", "mode", "database-user-map", "limits."].contains {
                 key.hasPrefix("proxy.listeners.\(name).\($0)")

@@ -64,15 +64,20 @@ final class Fleet: @unchecked Sendable {
     let planePort: Int
     /// Extra YAML lists that a test wants in the configuration.
     private let extraListeners: String
+    private let backupTarget: String
 
     /// `lifetime`: of the role's certificate, in seconds, where the test wants renewals. `hsm`: the URI of the token
     /// that holds the plane's keys.
-    init(lifetime: Int? = nil, listeners: String = "", start: Bool = true, hsm: String? = nil) async throws {
+    init(
+        lifetime: Int? = nil, listeners: String = "", backupTarget: String? = nil, start: Bool = true,
+        hsm: String? = nil
+    ) async throws {
         folder = try temporaryFolder()
         postgres = try PostgresCluster(in: folder)
         listenPort = try freePort()
         planePort = try freePort()
         extraListeners = listeners
+        self.backupTarget = backupTarget ?? "{ name: local, url: \"file://\(folder)/backups\" }"
         plane = try Self.startPlane(folder, planePort, hsm)
         let isListening = await eventually(within: 20) { [plane] in plane.log.contains("listening on https://") }
         try #require(isListening, "\(plane.log)")
@@ -120,7 +125,7 @@ final class Fleet: @unchecked Sendable {
               trust: [cluster]
               allow: [ { uri: "spiffe://\(Self.cluster)/app/*" } ]
         \(extraListeners)
-        backups: { targets: [ { name: local, url: "file://\(folder)/backups" } ] }
+        backups: { targets: [ \(backupTarget) ] }
         status: { socket: \(statusSocket), control: \(folder)/run/control.sock, stream: \(folder)/run/stream.sock }
 
         """

@@ -25,7 +25,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
         .sealedStream, .manifest, .streamRequest, .certificateBag, .requestWishes, .redirect, .certificate,
         .joinBundle, .planeAnswer, .keyAnswer,
         .signedNote, .configuration, .databaseUserMap, .uriPattern, .accessRule, .revocationList, .denyList,
-        .proxyHeader, .desiredEnvelope, .desiredState,
+        .proxyHeader, .desiredEnvelope, .desiredState, .storeAnswer,
     ]
 }
 

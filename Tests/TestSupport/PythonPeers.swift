@@ -29,7 +29,9 @@ package enum PythonPeers {
 
     private static func works(_ python: String) -> Bool {
         guard FileManager.default.isExecutableFile(atPath: python) else { return false }
-        return (try? Subprocess.run(python, ["-c", "import aws_encryption_sdk, cassandra, cryptography, psycopg"]))?
+        return
+            (try? Subprocess.run(
+                python, ["-c", "import aws_encryption_sdk, cassandra, cryptography, moto.server, psycopg"]))?
             .succeeded
             == true
     }

@@ -4,6 +4,7 @@
 // curl_easy_setopt, curl_multi_setopt and curl_easy_getinfo are variadic, which Swift cannot call: one shim for each
 // type.
 typedef size_t (*CCurl_write)(char *bytes, size_t size, size_t count, void *owner);
+typedef int (*CCurl_seek)(void *owner, curl_off_t offset, int origin);
 typedef int (*CCurl_socket)(CURL *easy, curl_socket_t socket, int what, void *owner, void *watch);
 typedef int (*CCurl_timer)(CURLM *multi, long milliseconds, void *owner);
 typedef CURLcode (*CCurl_context)(CURL *easy, void *context, void *owner);
@@ -22,6 +23,9 @@ static inline CURLcode CCurl_set_pointer(CURL *easy, CURLoption option, void *va
 }
 static inline CURLcode CCurl_set_write(CURL *easy, CURLoption option, CCurl_write value) {
     return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode CCurl_set_seek(CURL *easy, CCurl_seek value) {
+    return curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, value);
 }
 static inline CURLcode CCurl_set_context(CURL *easy, CCurl_context value) {
     return curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, value);

@@ -120,7 +120,7 @@ package final class BackupFigures: Sendable {
         board.raise(
             HealthReason(
                 "BACKUP_TARGET_FAILED", .warn, subject: name, detail: error.description,
-                action: "make the target's folder readable and writable for nodeguard"))
+                action: "make the target's folder readable and writable for nodeguard, or its store reachable"))
     }
 
     func restored(_ bytes: Int64) { restored.add(UInt64(bytes)) }
@@ -141,9 +141,21 @@ package final class BackupFigures: Sendable {
         board.publish(
             section: "backups",
             [
-                "targets": .array(targets.map { ["name": .string($0.name), "url": .string($0.url)] }),
+                "targets": .array(targets.map(\.document)),
                 "streams": .array(streams), "stream_limit": .count(BackupsConfiguration.streamLimit),
                 "last_success": .object(successes.mapValues { .string($0.description) }),
             ])
+    }
+}
+
+extension BackupsConfiguration.Target {
+    fileprivate var document: JSONValue {
+        var document: [String: JSONValue] = ["name": .string(name), "url": .string(url)]
+        if case .store(let settings) = place {
+            document["endpoint"] = .string(settings.endpoint)
+            // What is stored is sealed; who stores it, and when, anybody on the way can see and disturb.
+            document["transport"] = .string(settings.isPlaintext ? "plain http" : "tls")
+        }
+        return .object(document)
     }
 }

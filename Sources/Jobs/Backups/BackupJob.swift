@@ -23,13 +23,15 @@ package final class BackupJob: Sendable {
         _ configuration: BackupsConfiguration, custody: KeyCustody, audit: AuditReporter, metrics: Metrics,
         board: HealthBoard
     ) throws(BackupError) {
-        let targets = try configuration.targets.map { target throws(BackupError) in try Self.makeTarget(target) }
+        let parts = PartMemory(bytes: configuration.partMemory)
+        let targets = try configuration.targets.map { target throws(BackupError) in
+            try Self.makeTarget(target, parts)
+        }
         context = StreamContext(
             configuration: configuration, catalog: BackupCatalog(cluster: configuration.cluster, targets: targets),
             custody: custody, audit: audit,
             figures: BackupFigures(targets: configuration.targets, metrics: metrics, board: board),
-            memory: StreamMemory(
-                bytes: configuration.memory / BackupsConfiguration.streamLimit, coreCount: Cores.count))
+            memory: StreamMemory(bytes: configuration.streamMemory, coreCount: Cores.count))
         lane = Lane(label: "backups-streams")
         housekeeping = Housekeeping()
         do throws(IOError) {
@@ -37,12 +39,22 @@ package final class BackupJob: Sendable {
         } catch { throw BackupError(.target, "could not open the stream socket: \(error)") }
     }
 
-    private static func makeTarget(_ target: BackupsConfiguration.Target) throws(BackupError) -> any BackupTarget {
-        guard let path = FileTarget.path(of: target.url) else {
-            throw BackupError(
-                .refused, "target \(target.name): '\(target.url)' is no target of this version; use file:///PATH")
+    private static func makeTarget(
+        _ target: BackupsConfiguration.Target, _ parts: PartMemory
+    ) throws(BackupError) -> any BackupTarget {
+        switch target.place {
+        case .store(let settings): return try S3Target(name: target.name, settings: settings, memory: parts)
+        case .folder(let url):
+            guard let path = FileTarget.path(of: url) else {
+                throw BackupError(.refused, "target \(target.name): '\(url)' is no folder: write file:///PATH")
+            }
+            return FileTarget(name: target.name, root: path)
         }
-        return FileTarget(name: target.name, root: path)
+    }
+
+    /// Bytes a second to the target, at once and for streams that run too; nil: no limit.
+    package func limitBandwidth(of target: String, to rate: Int?) {
+        context.catalog.targets.first { $0.name == target }?.limitBandwidth(to: rate)
     }
 
     /// Serves until `stop`, and then until the last stream has ended.
@@ -56,6 +68,7 @@ package final class BackupJob: Sendable {
         isRunning.store(false, ordering: .relaxed)
         ended.ring()
         await tidied
+        for target in context.catalog.targets { await target.close() }
     }
 
     /// Takes no more streams and ends those that run: none of them becomes a backup, unless its manifest is being

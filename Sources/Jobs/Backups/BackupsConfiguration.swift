@@ -1,12 +1,27 @@
 /// What the backups job is told, once, at its start.
 package struct BackupsConfiguration: Sendable {
     package struct Target: Sendable, Equatable {
-        package let name: String
-        package let url: String
+        package enum Place: Sendable, Equatable {
+            /// A `file://` URL.
+            case folder(String)
+            case store(S3Settings)
+        }
 
-        package init(name: String, url: String) {
+        package let name: String
+        package let place: Place
+
+        package init(name: String, url: String) { self.init(name: name, .folder(url)) }
+
+        package init(name: String, _ place: Place) {
             self.name = name
-            self.url = url
+            self.place = place
+        }
+
+        package var url: String {
+            switch place {
+            case .folder(let url): url
+            case .store(let settings): settings.url
+            }
         }
     }
 
@@ -44,4 +59,10 @@ package struct BackupsConfiguration: Sendable {
         self.layout = layout
         self.requestDeadline = requestDeadline
     }
+
+    private var hasStores: Bool { targets.contains { if case .store = $0.place { true } else { false } } }
+
+    /// Of one stream's frames: where there are stores a half of all memory holds parts, and a quarter what is read.
+    var streamMemory: Int { memory / Self.streamLimit / (hasStores ? 4 : 1) }
+    var partMemory: Int { memory / 2 }
 }

@@ -26,7 +26,10 @@ package actor HTTPClient: LaneResident {
         lane: Lane, trust: ClientTrust, identity: TLSIdentity?,
         onResponse: (@Sendable (HTTPResponse) -> Void)? = nil
     ) {
-        if case .provisional = trust { precondition(identity == nil, "a provisional client has no identity") }
+        switch trust {
+        case .anchors: break
+        case .provisional, .plaintext: precondition(identity == nil, "who is not verified is shown no identity")
+        }
         self.lane = lane
         self.trust = trust
         self.identity = identity
@@ -38,36 +41,48 @@ package actor HTTPClient: LaneResident {
 
     /// The answer, whatever its status. Redirects are not followed. Cancelling the task ends the transfer.
     package func send(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
-        if let refusal = request.refusal(on: trust) { throw HTTPError(.notAllowed, refusal) }
-        guard !isClosed else { throw HTTPError(.cancelled, "the client is closed") }
-        guard underWay < Self.limit else {
-            throw HTTPError(.notAllowed, "\(Self.limit) requests are under way already")
-        }
-        let number = nextNumber
-        nextNumber += 1
-        underWay += 1
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { begin(request, number, $0) }
+        let number = try takeNumber(for: request)
+        let result: Result<HTTPResponse, HTTPError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                // Cancelled before it began: the call of `onCancel` found nothing to abort.
+                if Task.isCancelled { return continuation.resume(returning: .failure(.wasCancelled)) }
+                begin(request, number) { continuation.resume(returning: $0) }
+            }
         } onCancel: {
-            submit { $0.transfers.abort(number) }
+            submit { $0.abort(number) }
         }
-        underWay -= 1
-        if underWay == 0 {
-            for waiting in drained { waiting.resume() }
-            drained = []
-        }
+        ended()
         let response = try result.get()
         onResponse?(response)
         return response
     }
 
-    private func begin(_ request: HTTPRequest, _ number: UInt64, _ waiter: Transfer.Waiter) {
-        // Cancelled before it began: the call of `onCancel` found nothing to abort.
-        if Task.isCancelled { return waiter.resume(returning: .failure(.wasCancelled)) }
+    /// A place among those that are under way, until `ended`.
+    func takeNumber(for request: HTTPRequest) throws(HTTPError) -> UInt64 {
+        if let refusal = request.refusal(on: trust) { throw HTTPError(.notAllowed, refusal) }
+        guard !isClosed else { throw HTTPError(.cancelled, "the client is closed") }
+        guard underWay < Self.limit else {
+            throw HTTPError(.notAllowed, "\(Self.limit) requests are under way already")
+        }
+        underWay += 1
+        defer { nextNumber += 1 }
+        return nextNumber
+    }
+
+    func begin(_ request: HTTPRequest, _ number: UInt64, _ waiter: @escaping Transfer.Waiter) {
         guard let transfer = Transfer(request, number, trust: trust, identity: identity, waiter: waiter) else {
-            return waiter.resume(returning: .failure(HTTPError(.protocolError, "libcurl has no memory for a request")))
+            return waiter(.failure(HTTPError(.protocolError, "libcurl has no memory for a request")))
         }
         transfers.start(transfer)
+    }
+
+    func abort(_ number: UInt64) { transfers.abort(number) }
+
+    func ended() {
+        underWay -= 1
+        guard underWay == 0 else { return }
+        for waiting in drained { waiting.resume() }
+        drained = []
     }
 
     /// Ends what is under way with `cancelled`, closes the connections, then lets the lane go.

@@ -3,7 +3,7 @@ import OpenSSL
 /// One request over HTTPS, with its limits.
 package struct HTTPRequest: Sendable {
     package var method: String
-    /// `https://` only.
+    /// `https://` only; `http://` only of a client whose trust is `plaintext`.
     package var url: String
     package var headers: [(name: String, value: String)]
     package var body: [UInt8]
@@ -19,6 +19,10 @@ package struct HTTPRequest: Sendable {
     package var basicUser = ""
     /// The body of a good answer is kept as a secret: it arrives in `HTTPResponse.secret`.
     package var answersSecret = false
+    /// Bytes a second at which the body is sent at most.
+    package var sendRate: Int?
+    /// A transfer that moves less than 1 KiB a second for so long has failed.
+    package var stallTimeout: Duration?
 
     package init(
         _ method: String, _ url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
@@ -40,7 +44,12 @@ package struct HTTPRequest: Sendable {
         if case .provisional = trust, basicPassword != nil {
             return "a password is sent only to a server that was verified"
         }
-        if !url.hasPrefix("https://") { return "only https is spoken, not \(url.prefix { $0 != ":" })" }
+        if case .plaintext = trust {
+            if basicPassword != nil || answersSecret { return "nothing secret goes over plain http" }
+            if !url.hasPrefix("http://") { return "only plain http is spoken, not \(url.prefix { $0 != ":" })" }
+        } else if !url.hasPrefix("https://") {
+            return "only https is spoken, not \(url.prefix { $0 != ":" })"
+        }
         let isToken = !method.isEmpty && method.utf8.allSatisfy { (65...90).contains($0) }
         // A line break in a value would begin a header, or a request, of the value's author.
         let areHeadersWhole = headers.allSatisfy { header in
@@ -107,4 +116,7 @@ package enum ClientTrust: Sendable {
     /// Anybody: for fetching `/cacerts` before the pin is checked, and nothing else. Each request has a connection
     /// and a TLS session of its own, and none may carry a password or an identity (RFC 7030 §4.1.1).
     case provisional
+    /// Nobody is verified and nothing is hidden: only `http://`, to a server that somebody has named as one that is
+    /// reached so.
+    case plaintext
 }

@@ -6,9 +6,12 @@ import OpenSSL
 ///
 /// Lives in the client's lane; libcurl's callbacks run inside its poll.
 final class Transfer {
-    typealias Waiter = CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
+    /// Called once, in the client's lane.
+    typealias Waiter = @Sendable (Result<HTTPResponse, HTTPError>) -> Void
 
     private static let headerLimit = 16 << 10
+    /// A longer body, such as a part of a backup, is not held twice: libcurl asks for it piece by piece.
+    private static let copyLimit = 256 << 10
 
     let handle: UnsafeMutableRawPointer
     let number: UInt64
@@ -18,6 +21,8 @@ final class Transfer {
     private let waiter: Waiter
     private let errorText: UnsafeMutablePointer<CChar>
     private let requestBody: UnsafeMutableBufferPointer<UInt8>
+    private let isBodyRead: Bool
+    private var sentCount = 0
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var headers: [(name: String, value: String)] = []
     private var headerByteCount = 0
@@ -29,7 +34,7 @@ final class Transfer {
     private var ownReason: HTTPError?
 
     init?(
-        _ request: HTTPRequest, _ number: UInt64, trust: ClientTrust, identity: TLSIdentity?, waiter: Waiter
+        _ request: HTTPRequest, _ number: UInt64, trust: ClientTrust, identity: TLSIdentity?, waiter: @escaping Waiter
     ) {
         guard let handle = curl_easy_init() else { return nil }
         self.handle = handle
@@ -41,8 +46,9 @@ final class Transfer {
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         secretBody = request.answersSecret ? SecretBuffer(capacity: request.responseLimit) : nil
-        requestBody = .allocate(capacity: max(1, request.body.count))
-        _ = requestBody.initialize(from: request.body)
+        isBodyRead = request.body.count > Self.copyLimit
+        requestBody = .allocate(capacity: isBodyRead ? 1 : max(1, request.body.count))
+        if !isBodyRead { _ = requestBody.initialize(from: request.body) }
         setLimits()
         setTLS()
         setRequest()
@@ -56,10 +62,14 @@ final class Transfer {
         requestBody.deallocate()
     }
 
+    private var isPlaintext: Bool {
+        if case .plaintext = trust { true } else { false }
+    }
+
     private var owner: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
     private func setLimits() {
-        CCurl_set_string(handle, CURLOPT_PROTOCOLS_STR, "https")
+        CCurl_set_string(handle, CURLOPT_PROTOCOLS_STR, isPlaintext ? "http" : "https")
         CCurl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
         CCurl_set_long(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
         CCurl_set_long(handle, CURLOPT_NOSIGNAL, 1)
@@ -68,6 +78,13 @@ final class Transfer {
         CCurl_set_string(handle, CURLOPT_PROXY, "")
         CCurl_set_long(handle, CURLOPT_TIMEOUT_MS, request.timeout.milliseconds)
         CCurl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.milliseconds)
+        if let rate = request.sendRate {
+            CCurl_set_size(handle, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(max(1, rate)))
+        }
+        if let stall = request.stallTimeout {
+            CCurl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1024)
+            CCurl_set_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, stall.milliseconds / 1000))
+        }
         CCurl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
         CCurl_set_pointer(handle, CURLOPT_WRITEDATA, owner)
         CCurl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, owner in
@@ -88,7 +105,7 @@ final class Transfer {
         CCurl_set_string(handle, CURLOPT_CAPATH, nil)
         CCurl_set_long(handle, CURLOPT_CA_CACHE_TIMEOUT, 0)
         switch trust {
-        case .anchors:
+        case .anchors, .plaintext:
             CCurl_set_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
             CCurl_set_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
         case .provisional:
@@ -113,7 +130,11 @@ final class Transfer {
         } else if !request.body.isEmpty || request.method != "GET" {
             CCurl_set_long(handle, CURLOPT_POST, 1)
             CCurl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
-            CCurl_set_pointer(handle, CURLOPT_POSTFIELDS, requestBody.baseAddress)
+            if isBodyRead {
+                setReader()
+            } else {
+                CCurl_set_pointer(handle, CURLOPT_POSTFIELDS, requestBody.baseAddress)
+            }
         }
         // No "Expect: 100-continue", which some servers never answer.
         for header in request.headers.map({ "\($0.name): \($0.value)" }) + ["Expect:"] {
@@ -121,6 +142,31 @@ final class Transfer {
         }
         CCurl_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
         if let password = request.basicPassword { setPassword(password) }
+    }
+
+    private func setReader() {
+        CCurl_set_pointer(handle, CURLOPT_READDATA, owner)
+        CCurl_set_write(handle, CURLOPT_READFUNCTION) { bytes, size, count, owner in
+            Transfer.from(owner)?.give(bytes, size * count) ?? Int(CURL_READFUNC_ABORT)
+        }
+        // libcurl begins again where an idle connection turns out to be closed.
+        CCurl_set_pointer(handle, CURLOPT_SEEKDATA, owner)
+        CCurl_set_seek(handle) { owner, offset, origin in
+            guard origin == SEEK_SET, let transfer = Transfer.from(owner) else { return CURL_SEEKFUNC_FAIL }
+            transfer.sentCount = min(max(0, Int(offset)), transfer.request.body.count)
+            return CURL_SEEKFUNC_OK
+        }
+    }
+
+    private func give(_ space: UnsafeMutablePointer<CChar>?, _ room: Int) -> Int {
+        let count = min(room, request.body.count - sentCount)
+        guard let space, count > 0 else { return 0 }
+        request.body.withUnsafeBytes { body in
+            UnsafeMutableRawBufferPointer(start: space, count: count)
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: body[sentCount..<sentCount + count]))
+        }
+        sentCount += count
+        return count
     }
 
     /// Our copy is wiped; those that libcurl makes are freed with the handle and the connection, as they are.
@@ -143,7 +189,7 @@ final class Transfer {
         let anchors: TrustAnchors? =
             switch trust {
             case .anchors(let anchors): anchors
-            case .provisional: nil
+            case .provisional, .plaintext: nil
             }
         if TLSClientSetup.apply(trust: anchors, identity: identity, to: context) { return true }
         ownReason = HTTPError(.tls, "OpenSSL refused our trust or identity")
@@ -206,46 +252,23 @@ final class Transfer {
             }
             let response = HTTPResponse(
                 status: status, headers: headers, body: moved, secret: secret, peerChain: peerChain)
-            waiter.resume(returning: .success(response))
+            waiter(.success(response))
         } else {
             wipe(&body)
-            waiter.resume(returning: .failure(error(result)))
+            waiter(.failure(error(result)))
         }
     }
 
     func abort() {
         wipe(&body)
-        waiter.resume(returning: .failure(.wasCancelled))
+        waiter(.failure(.wasCancelled))
     }
 
     private func error(_ result: CURLcode) -> HTTPError {
         if let ownReason { return ownReason }
         let own = String(cString: errorText)
         let words = own.isEmpty ? String(cString: curl_easy_strerror(result)) : own
-        let kind: HTTPError.Kind =
-            switch result {
-            case CURLE_COULDNT_RESOLVE_HOST: .resolve
-            case CURLE_COULDNT_CONNECT: .connect
-            case CURLE_OPERATION_TIMEDOUT: .timeout
-            // So it reports the alert certificate_expired too (vtls/openssl.c, ossl_connect_step2).
-            case CURLE_PEER_FAILED_VERIFICATION where words == "SSL certificate verification failed": .tlsSelf
-            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: .tlsPeer
-            case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
-                Self.kind(ofConnectionError: words, isHandshake: result == CURLE_SSL_CONNECT_ERROR)
-            case CURLE_GOT_NOTHING: .connect
-            case CURLE_URL_MALFORMAT, CURLE_LOGIN_DENIED: .notAllowed
-            default: .protocolError
-            }
-        return HTTPError(kind, words)
-    }
-
-    /// With TLS 1.3 a client learns only after the handshake that its certificate is refused, when it reads. Only
-    /// OpenSSL's text of the alert reaches us through libcurl (RFC 8446 §6.2; ssl_err.c). Where the server resets the
-    /// connection before the request is out, the alert stays unread and this is `connect`: the next attempt may tell.
-    private static func kind(ofConnectionError words: String, isHandshake: Bool) -> HTTPError.Kind {
-        let refusals = ["certificate", "unknown ca", "access denied"]
-        if words.contains(" alert "), refusals.contains(where: words.contains) { return .tlsSelf }
-        return isHandshake || words.contains("SSL routines") ? .tls : .connect
+        return HTTPError(.init(result, words), words)
     }
 
     private static func from(_ owner: UnsafeMutableRawPointer?) -> Transfer? {

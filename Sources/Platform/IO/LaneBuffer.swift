@@ -61,6 +61,14 @@ package final class LaneBuffer {
         withReadableBytes { Array($0.prefix(limit)) }
     }
 
+    /// Copies up to `limit` bytes, those from `offset` on, to the end of `bytes`; all of them stay. Returns how many.
+    package func copy(from offset: Int, limit: Int, to bytes: inout [UInt8]) -> Int {
+        precondition(offset >= 0 && offset <= count && limit >= 0)
+        let copied = min(limit, count - offset)
+        withReadableBytes { bytes.append(contentsOf: $0[offset..<offset + copied]) }
+        return copied
+    }
+
     package subscript(offset: Int) -> UInt8 {
         precondition(offset >= 0 && offset < count)
         return storage.load(fromByteOffset: start + offset, as: UInt8.self)

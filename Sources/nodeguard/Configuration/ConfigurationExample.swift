@@ -213,6 +213,16 @@ enum ConfigurationExample {
           targets:
             - name: local
               url: "file:///var/backups/nodeguard"
+            - name: bucket                # S3, or a store that speaks its protocol
+              url: "s3://example-backups/databases"
+              endpoint: "https://storage.example:9000"   # default: Amazon's of the region
+              region: eu-central-1
+              credentials: "file:/etc/nodeguard/bucket"  # or env
+              addressing: path            # or virtual-host
+              checksums: basic            # aws, gcs or basic
+              ca: /etc/nodeguard/storage-ca.pem          # default: the authorities that the system trusts
+              acknowledge-plaintext: no   # yes lets the endpoint begin with http://
+              bandwidth: 200MiB/s         # default: no limit
 
         audit:
           spool:

@@ -90,13 +90,7 @@ extension NodeConfiguration {
                 "backups",
                 .section([
                     ("memory", .text(Quantity.text(bytes: backups.memory))),
-                    (
-                        "targets",
-                        .items(
-                            backups.targets.map {
-                                [("name", .text($0.name)), ("url", .text("file://" + $0.folder))]
-                            })
-                    ),
+                    ("targets", .items(backups.targets.map(\.shown))),
                 ])
             ), ("audit", .section(audit.shown)),
             ("status", .section(status.shown)),

@@ -59,19 +59,6 @@ extension Form where Value == String {
         }
     }
 
-    /// A backup target in a folder; gives the folder.
-    static var fileURL: Form {
-        Form { text throws(Flaw) in
-            if ["s3://", "https://", "gs://", "azure://"].contains(where: text.hasPrefix) {
-                throw Flaw("'\(text)' is not supported by this version: a target begins with file:///")
-            }
-            guard text.hasPrefix("file:///"), text.utf8.count > 8, !text.contains("%"), !text.contains("?"),
-                !text.contains("#")
-            else { throw Flaw("'\(text)' is no target: write file:///folder") }
-            return try path.read(String(text.dropFirst("file://".count)))
-        }
-    }
-
     static func text(limit: Int) -> Form {
         Form { text throws(Flaw) in
             guard text.utf8.count <= limit else { throw Flaw("longer than \(limit) bytes") }

@@ -17,7 +17,7 @@ extension NodeConfiguration {
     func backupsConfiguration(cluster: String) -> BackupsConfiguration {
         BackupsConfiguration(
             node: node.name, cluster: cluster, version: Nodeguard.version,
-            targets: backups.targets.map { .init(name: $0.name, url: "file://" + $0.folder) },
+            targets: backups.targets.map(\.configuration),
             memory: backups.memory, socket: status.stream, socketGroup: status.group)
     }
 
@@ -65,6 +65,33 @@ extension NodeConfiguration {
     /// By role.
     var publications: [String: PublicationConfiguration] {
         certificates.roles.reduce(into: [:]) { $0[$1.name] = $1.publication?.publication }
+    }
+}
+
+extension BackupsSection.Target {
+    fileprivate var configuration: BackupsConfiguration.Target {
+        switch place {
+        case .folder(let folder): .init(name: name, url: "file://" + folder)
+        case .store(let store): .init(name: name, .store(store.settings))
+        }
+    }
+}
+
+extension StoreSection {
+    fileprivate var settings: S3Settings {
+        let source: S3CredentialSource =
+            switch credentials {
+            case .file(let path): .file(path)
+            case .environment: .environment
+            }
+        var settings = S3Settings(
+            bucket: bucket, prefix: prefix, endpoint: endpoint, region: region, credentials: source,
+            addressing: addressing.flatMap { S3Settings.Addressing(rawValue: $0.rawValue) },
+            checksums: checksums.flatMap { S3Settings.Checksums(rawValue: $0.rawValue) })
+        settings.authorities = authorities
+        settings.acknowledgesPlaintext = acknowledgesPlaintext
+        settings.bandwidth = bandwidth
+        return settings
     }
 }
 

@@ -19,6 +19,22 @@ package final class SealedPart {
     package func write(to descriptor: borrowing Descriptor) throws(IOError) { try descriptor.writeAll(from: buffer) }
 }
 
+/// Sealed bytes in a row, up to a length, for a target that stores objects in parts of its own. Filled from
+/// `SealedPart`s and from `PublicDocument`s alone.
+package struct SealedPayload: Sendable {
+    fileprivate(set) var bytes: [UInt8] = []
+
+    init() {}
+    init(_ document: PublicDocument) { bytes = document.bytes }
+
+    init(capacity: Int) { bytes.reserveCapacity(capacity) }
+
+    /// Takes what is at `offset` of the part and behind, at most `limit` bytes; returns how many.
+    mutating func append(_ part: SealedPart, from offset: Int, limit: Int) -> Int {
+        part.buffer.copy(from: offset, limit: limit, to: &bytes)
+    }
+}
+
 /// Seals frames for one worker: owns the worker's cipher, and the part that its ciphertext is in.
 final class FrameSealer {
     let part: SealedPart

@@ -16,6 +16,15 @@ package protocol BackupTarget: Sendable {
     func remove(_ backup: BackupIdentifier, of cluster: String) throws(BackupError)
     /// Removes what unfinished backups left behind, if nothing of it was written since `moment`.
     func sweep(_ cluster: String, untouchedSince moment: Timestamp) throws(BackupError) -> [BackupIdentifier]
+    /// Bytes a second from now on, of all streams together; nil: no limit.
+    func limitBandwidth(to rate: Int?)
+    /// No call comes after it.
+    func close() async
+}
+
+extension BackupTarget {
+    package func limitBandwidth(to rate: Int?) {}
+    package func close() async {}
 }
 
 /// An object that is being stored. Nobody can see it before it is complete and durable.
