@@ -1,4 +1,3 @@
-import CPKCS11
 import Crypto
 import Foundation
 import TestSupport
@@ -180,6 +179,9 @@ import Testing
         #expect(place.loginCount == 1)
     }
 
+    /// CKR_OK and CKR_PIN_INCORRECT (PKCS #11 §2.1).
+    private static let (ok, incorrect): (UInt, UInt) = (0, 0xA0)
+
     @Test func `hears a PIN twice that it did not answer, and once where it says that one was wrong`() throws {
         let path = RefusedPIN.file(in: state.path)
         let record = RefusedPIN(path: path, token: "pkcs11:token=a")
@@ -191,7 +193,7 @@ import Testing
                 try record.guarding(pin, isCountLow: isCountLow) {
                     calls += 1
                     kept = FileManager.default.contents(atPath: path) ?? Data()
-                    return CK_RV(CKR_OK)
+                    return Self.ok
                 }
             }
             #expect(!FileManager.default.fileExists(atPath: path) && !kept.isEmpty)
@@ -204,11 +206,11 @@ import Testing
         #expect(calls == 2)
         let other = RefusedPIN(path: path, token: "pkcs11:token=b")
         let state = try Array("1234".utf8).withUnsafeBytes { pin in
-            try other.guarding(pin, isCountLow: false) { CK_RV(CKR_PIN_INCORRECT) }
+            try other.guarding(pin, isCountLow: false) { Self.incorrect }
         }
-        #expect(state == CKR_PIN_INCORRECT)
+        #expect(state == Self.incorrect)
         #expect(throws: TokenError.self) {
-            try Array("1234".utf8).withUnsafeBytes { try other.guarding($0, isCountLow: false) { CK_RV(CKR_OK) } }
+            try Array("1234".utf8).withUnsafeBytes { try other.guarding($0, isCountLow: false) { Self.ok } }
         }
     }
 
