@@ -152,9 +152,7 @@ struct LostRevocationList: Sendable {
     private func keep(_ root: AuthorityRecord, _ now: Int64, _ database: Database) throws {
         try database.execute(
             sql: """
-                UPDATE revocation_lists SET der = ?, made_at = ?,
-                    revocations = coalesce((SELECT count FROM revocations WHERE cluster = ''), 0)
-                WHERE authority = ? AND number = ?
+                UPDATE revocation_lists SET der = ?, made_at = ? WHERE authority = ? AND number = ?
                 """,
             arguments: [Data(der), now, "#\(root.id)", number])
     }
