@@ -13,6 +13,11 @@ enum OfflineRoot {
         return try PlaneState.setting(setting(root), database).flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
     }
 
+    /// Of the plane's issuer, which only the root can follow by another.
+    static func isNearEnd(_ issuer: AuthorityRecord, now: Int64) -> Bool {
+        issuer.certificate.notAfterSeconds - now < PlaneStatus.nearEnd
+    }
+
     static func note(_ root: AuthorityRecord, now: Int64, _ database: Database) throws {
         try PlaneState.set(setting(root), to: Data(String(now).utf8), database)
     }
@@ -59,7 +64,7 @@ struct RootCustody {
             throw PlaneProblem(
                 "the root is being changed", remedy: "finish that first, with `rotate-ca finish` or `rollback`")
         }
-        if inForce.planeIssuer == nil {
+        if inForce.planeIssuer.map({ OfflineRoot.isNearEnd($0, now: now) }) ?? true {
             let issuer = try root.load(from: state, database)
                 .makeIntermediate(state.keys.make("plane"), cluster: "plane", now: now)
             _ = try AuthorityRecord.add(

@@ -83,6 +83,14 @@ struct PublishedLists: Sendable {
 
     private static func row(_ authority: AuthorityRecord) -> String { "#\(authority.id)" }
 
+    /// When the offline root's ends; 0: there is none.
+    static func end(of root: AuthorityRecord, _ database: Database) throws -> Int64 {
+        let madeAt = try Int64.fetchOne(
+            database, sql: "SELECT made_at FROM revocation_lists WHERE authority = ? AND issuer = ?",
+            arguments: [row(root), Data(root.der)])
+        return madeAt.map { $0 + OfflineRoot.listLifetime } ?? 0
+    }
+
     /// A root's, for as long as its key may be away.
     static func signForLong(_ root: AuthorityRecord, _ state: PlaneState, now: Int64, _ database: Database) throws {
         try sign(root, state, now, lifetime: OfflineRoot.listLifetime, database)

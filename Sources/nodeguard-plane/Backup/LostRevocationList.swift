@@ -7,6 +7,8 @@ import X509
 /// its own words.
 struct LostRevocationList: Sendable {
     let number: Int64
+    /// thisUpdate, in seconds since 1970.
+    let madeAt: Int64
     let entries: [RevokedCertificate]
     private let toBeSigned: [UInt8]
     private let signature: [UInt8]
@@ -51,21 +53,20 @@ struct LostRevocationList: Sendable {
     private init(_ der: [UInt8], _ source: String) throws {
         self.der = der
         self.source = source
-        (toBeSigned, signature, number, entries) = try DER.sequence(try DER.parse(der), identifier: .sequence) { list in
+        (toBeSigned, signature, (number, madeAt, entries)) = try DER.sequence(try DER.parse(der), identifier: .sequence) { list in
             guard let body = list.next(), list.next() != nil, let signed = list.next() else {
                 throw BackupRecord.malformed
             }
             let bits = try ASN1BitString(derEncoded: signed)
-            let (number, entries) = try Self.contents(of: body)
-            return (Array(body.encodedBytes), Array(bits.bytes), number, entries)
+            return (Array(body.encodedBytes), Array(bits.bytes), try Self.contents(of: body))
         }
     }
 
-    private static func contents(of body: ASN1Node) throws -> (Int64, [RevokedCertificate]) {
+    private static func contents(of body: ASN1Node) throws -> (Int64, Int64, [RevokedCertificate]) {
         try DER.sequence(body, identifier: .sequence) { fields in
             _ = try Int(derEncoded: &fields)
             for _ in 0..<2 { guard fields.next() != nil else { throw BackupRecord.malformed } }
-            _ = try time(fields.next())
+            let madeAt = try time(fields.next())
             var next = fields.next()
             if let found = next, found.identifier != .sequence, found.identifier.tagClass == .universal {
                 _ = try time(found)
@@ -79,7 +80,7 @@ struct LostRevocationList: Sendable {
             guard let extensions = next, let number = try Self.number(in: extensions) else {
                 throw BackupRecord.malformed
             }
-            return (number, entries)
+            return (number, madeAt, entries)
         }
     }
 
@@ -144,17 +145,17 @@ struct LostRevocationList: Sendable {
         }
         try goOn(after: authority, database)
         let revoked = try entries.reduce(0) { try $0 + (revoke($1, authority, database) ? 1 : 0) }
-        if try OfflineRoot.since(authority, database) != nil { try keep(authority, now, database) }
+        if try OfflineRoot.since(authority, database) != nil { try keep(authority, database) }
         return revoked
     }
 
     /// Nobody could sign another one.
-    private func keep(_ root: AuthorityRecord, _ now: Int64, _ database: Database) throws {
+    private func keep(_ root: AuthorityRecord, _ database: Database) throws {
         try database.execute(
             sql: """
                 UPDATE revocation_lists SET der = ?, made_at = ? WHERE authority = ? AND number = ?
                 """,
-            arguments: [Data(der), now, "#\(root.id)", number])
+            arguments: [Data(der), madeAt + CertificateAuthority.backdating, "#\(root.id)", number])
     }
 
     private func goOn(after authority: AuthorityRecord, _ database: Database) throws {

@@ -103,7 +103,7 @@ import Testing
         let second = try PlaneState.open(folder.file("second"))
         try second.database.write { database in
             #expect(try Restoration.held(database) == ["alpha"])
-            #expect(try !DesiredStates.isDue(now: now + 400 * 86_400, database))
+            #expect(try DesiredStates.due(now: now + 400 * 86_400, database) == [])
             #expect(try DesiredStates.signed(for: "db-1", of: "alpha", database)?.hash == before)
             #expect(try DesiredStates.sign("alpha", second, by: .plane, now: now, database) > now)
             #expect(try Restoration.held(database) == [])
