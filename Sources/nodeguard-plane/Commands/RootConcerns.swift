@@ -17,6 +17,7 @@ struct RootConcerns {
             try addConfigurationKeys(state, now, database)
             addIssuer(inForce, now)
         }
+        for root in inForce.records where root.isRoot { try addKey(of: root, state, inForce, database) }
     }
 
     private mutating func addList(of root: AuthorityRecord, _ now: Int64, _ database: Database) throws {
@@ -38,6 +39,28 @@ struct RootConcerns {
             concerns.append(
                 "the configuration key of \(cluster) signs no desired state after \(UnixTime.text(end)), and another "
                     + "needs the root: `desired rotate-key --cluster \(cluster) --root-key FILE --operator-key KEY`")
+        }
+    }
+
+    /// One that is trusted and online belongs here; any other is of use to a thief alone.
+    private mutating func addKey(
+        of root: AuthorityRecord, _ state: PlaneState, _ inForce: AuthoritiesInForce, _ database: Database
+    ) throws {
+        let (pin, since) = (root.certificate.pin, try OfflineRoot.since(root, database))
+        if let since, inForce.roots.contains(where: { $0.id == root.id }) {
+            notes.append(
+                "backups that were made before \(UnixTime.text(since)) may hold the key of the root \(pin), which is "
+                    + "offline: keep them as you keep that")
+        }
+        guard let path = OfflineRoot.keyFile(of: root, state) else { return }
+        if !inForce.roots.contains(where: { $0.id == root.id }) {
+            concerns.append(
+                "the root \(pin) is trusted no more, and its key is in \(path): remove that file once nothing is to be "
+                    + "taken back, and guard backups that hold it")
+        } else if since != nil {
+            concerns.append(
+                "the root \(pin) is offline, but its key is still in \(path), and in backups that were made since: end "
+                    + "that with `root offline --to ANOTHER-FILE`, or remove it if this is another plane's copy")
         }
     }
 
