@@ -73,7 +73,7 @@ import Testing
                 to: file, now: UnixTime.now)
             #expect(manifest.files.map(\.path).contains("authorities/root.key"))
             let outcome = try restore(file, to: "restored-\(index)", url: url)
-            #expect(outcome.manifest == manifest && outcome.revoked == 0)
+            #expect(outcome.manifest == manifest && outcome.taken.revoked == 0)
             source = try PlaneState.open(folder.file("restored-\(index)"))
             #expect(try contents(source) == before)
             let report = try source.database.read { try PlaneLogVerification(key: source.witness).run($0) }
@@ -90,6 +90,33 @@ import Testing
                 try database.execute(sql: "DELETE FROM authorities WHERE cluster = 'gamma'")
             }
         }
+    }
+
+    @Test func `takes the lists that it knows, and names authorities that were made since`() throws {
+        let state = try filledState("first")
+        let file = folder.file("backup")
+        _ = try StateBackup(state: state, recipients: [key.publicKey]).write(to: file, now: UnixTime.now)
+        let (old, new) = try state.database.write { database in
+            let inForce = try AuthoritiesInForce(database)
+            let old = try #require(inForce.issuer(of: "alpha", for: nil))
+            let root = try #require(inForce.planeRoot)
+            try AuthorityRecord.revoke(old, now: UnixTime.now, database)
+            return (old, try state.addIntermediate(of: "alpha", under: root, now: UnixTime.now, database))
+        }
+        let kept = try #require(try PublishedLists.current(of: "alpha", state, now: UnixTime.now))
+        try Data(kept.bytes).write(to: URL(fileURLWithPath: folder.file("cluster.crl")))
+        let lists = try LostRevocationList.read(folder.file("cluster.crl"))
+        #expect(lists.count == 3)
+        let outcome = try restore(file, to: "second", url: TestStore.newDatabase(), lists)
+        #expect(outcome.taken.revoked == 1, "the authority")
+        #expect(outcome.taken.unknown == [new.certificate.subject.description])
+        let second = try PlaneState.open(folder.file("second"))
+        let (issuing, revoked) = try second.database.read { database in
+            let inForce = try AuthoritiesInForce(database)
+            return (inForce.issuer(of: "alpha", for: nil), inForce.record(old.id)?.revokedAt)
+        }
+        #expect(issuing != nil && issuing?.der != new.der && revoked != nil, "a cluster is never without one")
+        #expect(try PublishedLists.current(of: "alpha", second, now: UnixTime.now) != nil)
     }
 
     @Test func `puts versions forward, signs nothing old anew, and voids what may have been used`() throws {
