@@ -35,10 +35,16 @@ struct StateRestore {
                 let store = try address.map { PlaneStore.postgresql($0) } ?? .sqlite(path: aside + "/plane.sqlite")
                 try fill(store, manifest, restoration)
             }
-            let taken = try finish(aside, address, restoration)
-            guard rename(aside, directory) == 0 else { throw StateFile.problem("rename to", directory) }
-            try StateFile.synchronizeFolder(of: directory)
-            return Outcome(manifest: manifest, restoration: restoration, taken: taken)
+            do {
+                let taken = try finish(aside, address, restoration)
+                guard rename(aside, directory) == 0 else { throw StateFile.problem("rename to", directory) }
+                try StateFile.synchronizeFolder(of: directory)
+                return Outcome(manifest: manifest, restoration: restoration, taken: taken)
+            } catch {
+                // A file goes with the folder. Where this fails too, the next restore sees that nothing was finished.
+                if let address { try? UnfinishedRestore.clear(.postgresql(address)) }
+                throw error
+            }
         } catch {
             try? FileManager.default.removeItem(atPath: aside)
             throw error
@@ -98,6 +104,7 @@ struct StateRestore {
         let store = PlaneStore.postgresql(address)
         // Makes what every transaction needs.
         try store.backEnd.migrate([])
+        if try store.read({ try UnfinishedRestore.isIn($0) }) { try UnfinishedRestore.clear(store) }
         guard try store.read({ try StateTables.areEmpty($0) }) else {
             throw PlaneProblem(
                 "\(address.description) holds a plane already", remedy: "nothing was restored; name an empty database")
@@ -120,6 +127,7 @@ struct StateRestore {
 
     /// One transaction: a database is filled, or empty.
     private func fill(_ store: PlaneStore, _ manifest: BackupManifest, _ restoration: Restoration) throws {
+        let found = try store.backEnd is PostgresStore ? store.read { try StateTables.names($0) } : []
         if let last = manifest.migrations.last { try PlaneSchema.migrator.migrate(store, upTo: last) }
         try store.write { database in
             guard try StateTables.areEmpty(database) else {
@@ -144,6 +152,7 @@ struct StateRestore {
             }
             try StateTables.goOnCounting(database)
             try restoration.begin(database)
+            try UnfinishedRestore.begin(found, database)
         }
     }
 
@@ -176,6 +185,7 @@ struct StateRestore {
                         + "\(restoration.logSize) of this log; \(lists.count) lists of nodes revoke \(taken.revoked) more, "
                         + "\(taken.unknown.count) of them are of authorities that were made since"),
                 now: now, database)
+            try UnfinishedRestore.end(database)
             return taken
         }
     }

@@ -184,7 +184,20 @@ import Testing
         let there = #expect(throws: PlaneProblem.self) { try restore(file, to: "first") }
         #expect(there?.description.contains("is not empty") == true)
         let url = try DatabaseServer.shared.get().makeDatabase()
+        // What fails late leaves an empty database.
+        let foreign = try CertificateAuthority.makeRoot(SigningKey(P256.Signing.PrivateKey()), now: UnixTime.now)
+        try Data(RevocationList.make(of: foreign, [], number: 1, now: UnixTime.now))
+            .write(to: URL(fileURLWithPath: folder.file("foreign.crl")))
+        let lists = try LostRevocationList.read(folder.file("foreign.crl"))
+        let late = #expect(throws: PlaneProblem.self) { try restore(file, to: "second", url: url, lists) }
+        #expect(late?.description.contains("none of this plane's authorities has signed") == true)
+        #expect(try PlaneStore.postgresql(PostgresAddress(url)).read { try StateTables.names($0) } == [])
         _ = try restore(file, to: "second", url: url)
+        // As one that was killed between filling the database and the end leaves it.
+        let killed = try PlaneState.open(folder.file("second"))
+        try killed.database.write { try UnfinishedRestore.begin([], $0) }
+        _ = try restore(file, to: "again", url: url)
+        #expect(try !PlaneState.open(folder.file("again")).database.read { try UnfinishedRestore.isIn($0) })
         let full = #expect(throws: PlaneProblem.self) { try restore(file, to: "third", url: url) }
         #expect(full?.description.contains("holds a plane already") == true)
         let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -192,7 +205,7 @@ import Testing
         try bytes.dropLast(1).write(to: URL(fileURLWithPath: cut))
         #expect(throws: PlaneProblem.self) { try restore(cut, to: "third") }
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
-        #expect(Set(names) == ["first", "backup", "second", "cut"])
+        #expect(Set(names) == ["first", "backup", "foreign.crl", "second", "again", "cut"])
     }
 
     @Test func `of a newer plane, or with a path out of its folder, is refused`() throws {
