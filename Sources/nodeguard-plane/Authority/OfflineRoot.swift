@@ -79,7 +79,7 @@ struct RootCustody {
         }
         if inForce.planeIssuer.map({ OfflineRoot.isNearEnd($0, now: now) }) ?? true {
             let issuer = try root.load(from: state, database)
-                .makeIntermediate(state.keys.make("plane"), cluster: "plane", now: now)
+                .makeIntermediate(state.keys.make("plane"), cluster: AuthorityRecord.planeCluster, now: now)
             _ = try AuthorityRecord.add(
                 issuer, cluster: AuthorityRecord.planeCluster, root: root.id, keys: state.keys, now: now, database)
         }
