@@ -163,6 +163,9 @@ private let tokens: Result<TestTokens, any Error> = Result {
         }
         running.cancel()
         await running.value
+        // As systemd mounts a credential at each start: another file of the same PIN.
+        try FileManager.default.removeItem(atPath: pin)
+        try state.write("111111\n", to: "pin")
         let second = try keys(store)
         await second.start()
         #expect(place.loginCount == before + 1, "a restart tried it again")
@@ -174,6 +177,15 @@ private let tokens: Result<TestTokens, any Error> = Result {
         #expect(await eventually(within: 30) { seen.faults.last == .some(nil) })
         #expect(place.loginCount == before + 2)
         _ = try await second.generate(.ecP256, announced: second.announce(in: try KeyStore(store)), label: "test")
+    }
+
+    @Test func `are not tried with a PIN whose refusal could not be noted`() async throws {
+        let before = place.loginCount
+        try state.write("", to: "tokens")
+        let keys = try keys(place.store("a"))
+        await keys.start()
+        #expect(seen.faults == [.unreachable] && place.loginCount == before)
+        #expect(seen.conditions.withLock { $0.last }?.detail.contains("PIN is not tried") == true)
     }
 
     @Test(arguments: [

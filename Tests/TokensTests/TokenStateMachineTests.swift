@@ -52,14 +52,6 @@ import Testing
         #expect(machine.nextAction(at: 1e6) == .wait(until: nil))
     }
 
-    @Test func `remembers a refusal of before the restart`() {
-        var machine = TokenStateMachine(barredBy: .pinRefused)
-        #expect(machine.fault == .pinRefused)
-        #expect(machine.nextAction(at: 5) == .wait(until: 5 + TokenStateMachine.look))
-        machine.pinChanged()
-        #expect(machine.nextAction(at: 5) == .open)
-    }
-
     /// Every sequence of six events.
     @Test func `tries a refused PIN again only after it has changed, whatever happens`() {
         let count = 6

@@ -102,6 +102,18 @@ extension CertificateRenewer {
         }
     }
 
+    /// Whoever ordered this certificate does not wait for the window of those who get it.
+    func noteOrder(of certificate: ManagedCertificate, _ leaf: Certificate) {
+        defer { certificate.isOrdered = false }
+        guard certificate.isOrdered, !certificate.isNode else { return }
+        do throws(IOError) {
+            try PublicationRecord.noteOrder(
+                of: leaf.serial, certificate.role, stateDirectory: configuration.stateDirectory)
+        } catch {
+            unreadable(StoreError(error), what: CertificateReports.subject(certificate.role))
+        }
+    }
+
     private func takeRoots(_ roots: [Certificate]) async {
         guard let current = trust else { return }
         do throws(CertificateProblem) {

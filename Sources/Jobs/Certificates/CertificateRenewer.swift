@@ -159,7 +159,7 @@ package actor CertificateRenewer: QueueConfined {
             return .refused(
                 "\(role) has no valid certificate that could be renewed; it is asked for as soon as it can be")
         }
-        certificate.machine.renewalDemanded(byOperator: true)
+        certificate.demandRenewal()
         certificate.alarm.ring()
         return .begun
     }
@@ -238,7 +238,7 @@ package actor CertificateRenewer: QueueConfined {
         }
     }
 
-    private func unreadable(_ error: StoreError, what: String) {
+    func unreadable(_ error: StoreError, what: String) {
         reports.raise(
             HealthReason(
                 "CERTIFICATE_STORE_NOT_READABLE", .error, subject: what, detail: error.description,
@@ -251,6 +251,7 @@ package actor CertificateRenewer: QueueConfined {
     func take(_ stored: StoredCertificate, for certificate: ManagedCertificate, isNew: Bool) {
         let leaf = stored.identity.leaf
         certificate.stored = stored
+        if isNew { noteOrder(of: certificate, leaf) }
         certificate.machine.certificateTaken(
             Validity(leaf), jitter: RenewalJitter.fraction(node: configuration.node, serial: leaf.serial),
             random: .random(in: 0..<1), isNew: isNew, at: now)

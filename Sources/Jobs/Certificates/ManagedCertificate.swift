@@ -14,6 +14,8 @@ final class ManagedCertificate {
     let alarm: Alarm
     var machine: RenewalStateMachine
     var stored: StoredCertificate?
+    /// The next one is ordered by a person, here or at the plane, who does not wait for others' windows.
+    var isOrdered = false
     /// Of the server, when the request under way was made.
     var wishes: RequestWishes?
     /// Since the last certificate.
@@ -29,6 +31,12 @@ final class ManagedCertificate {
         machine = RenewalStateMachine(
             role == RoleConfiguration.node ? .node : .role, base: retryBase,
             limits: limits)
+    }
+
+    /// At once, whatever the limits say.
+    func demandRenewal() {
+        isOrdered = true
+        machine.renewalDemanded(byOperator: true)
     }
 
     var isNode: Bool { role == RoleConfiguration.node }

@@ -10,7 +10,7 @@ final class PKCS11Backend: TokenBackend {
 
     var functions: CK_FUNCTION_LIST { module.functions }
 
-    init(_ uri: TokenURI) throws(TokenError) {
+    init(_ uri: TokenURI, _ record: PINRecord) throws(TokenError) {
         module = try PKCS11Module(uri)
         var session: CK_SESSION_HANDLE = 0
         let state = module.functions.C_OpenSession(
@@ -19,17 +19,11 @@ final class PKCS11Backend: TokenBackend {
             throw .fault(.unreachable, "the token opens no session: \(PKCS11Error.text(state))")
         }
         self.session = session
-        if module.flags & CKF_LOGIN_REQUIRED != 0 { try logIn(uri) }
+        if module.flags & CKF_LOGIN_REQUIRED != 0 { try logIn(uri, record) }
     }
 
     /// One try, and none that could be the last: a token that counts to its limit is lost.
-    private func logIn(_ uri: TokenURI) throws(TokenError) {
-        if module.flags & CKF_USER_PIN_LOCKED != 0 {
-            throw .fault(.pinLocked, "the token has locked its user's PIN (CKF_USER_PIN_LOCKED)")
-        }
-        if module.flags & CKF_USER_PIN_FINAL_TRY != 0 {
-            throw .fault(.pinLocked, "one more wrong PIN would lock the token (CKF_USER_PIN_FINAL_TRY): none is tried")
-        }
+    private func logIn(_ uri: TokenURI, _ record: PINRecord) throws(TokenError) {
         guard let source = uri.pin else {
             throw .fault(.pinRefused, "the token wants a PIN, and the URI has no pin-source")
         }
@@ -39,12 +33,22 @@ final class PKCS11Backend: TokenBackend {
         } catch {
             throw .fault(.unreachable, error.description)
         }
-        let state = pin.withBytes { bytes in
-            bytes.withUnsafeBufferPointer { bytes in
-                // The interface has no const; no module writes there.
-                module.functions.C_Login(
-                    session, CK_USER_TYPE(CKU_USER), UnsafeMutablePointer(mutating: bytes.baseAddress),
-                    CK_ULONG(bytes.count))
+        if module.flags & CKF_USER_PIN_LOCKED != 0 {
+            try record.bar(pin)
+            throw .fault(.pinLocked, "the token has locked its user's PIN (CKF_USER_PIN_LOCKED)")
+        }
+        if module.flags & CKF_USER_PIN_FINAL_TRY != 0 {
+            try record.bar(pin)
+            throw .fault(.pinLocked, "one more wrong PIN would lock the token (CKF_USER_PIN_FINAL_TRY): none is tried")
+        }
+        let state = try record.guarding(pin, isCountLow: module.flags & CKF_USER_PIN_COUNT_LOW != 0) {
+            pin.withBytes { bytes in
+                bytes.withUnsafeBufferPointer { bytes in
+                    // The interface has no const; no module writes there.
+                    module.functions.C_Login(
+                        session, CK_USER_TYPE(CKU_USER), UnsafeMutablePointer(mutating: bytes.baseAddress),
+                        CK_ULONG(bytes.count))
+                }
             }
         }
         switch state {

@@ -38,6 +38,8 @@ package final class Token: Sendable {
         /// Killed, and not waited for: a process inside a driver may take its time to die.
         var ended: [ChildProcess] = []
         var detail = "it was not opened yet"
+        /// Of the PIN's file, before it was read.
+        var pinMark: FileMark?
         /// The last that was asked for: what is done again to see that a token that failed has recovered.
         var last: TokenRequest?
         /// What `changed` was told.
@@ -46,7 +48,8 @@ package final class Token: Sendable {
 
     package let store: KeyStore
     private let program: String
-    private let record: PINRecord
+    /// Of `PINRecord`, which the process writes and heeds.
+    private let record: String
     private let changed: @Sendable (TokenCondition) -> Void
     private let figures: TokenFigures
     /// Whoever has it talks with the process.
@@ -63,10 +66,9 @@ package final class Token: Sendable {
         self.store = store
         self.program = program
         self.changed = changed
-        record = PINRecord(store, stateDirectory: stateDirectory)
+        record = PINRecord.file(of: store, in: stateDirectory)
         figures = TokenFigures(store, metrics)
-        state = Mutex(
-            State(machine: record.isStanding ? TokenStateMachine(barredBy: .pinRefused) : TokenStateMachine()))
+        state = Mutex(State(machine: TokenStateMachine()))
         alarm = Alarm(label: "token")
         queue = SerialQueue(label: "token", isPatient: true)
         figures.watch(self)
@@ -107,9 +109,9 @@ package final class Token: Sendable {
             case .wait(let time):
                 let pause = time.map { Duration.seconds(max(0, $0 - Self.now)) } ?? .seconds(3600)
                 _ = await alarm.wait(for: pause)
-                if record.hasPassed {
-                    record.remove()
-                    state.withLock { $0.machine.pinChanged() }
+                // Whether it is another PIN is for the process to say that reads it.
+                state.withLock { state in
+                    if hasPassed(state.pinMark) { state.machine.pinChanged() }
                 }
             }
         }
@@ -134,7 +136,6 @@ package final class Token: Sendable {
         state.withLock { $0.ended.removeAll { $0.ending != nil } }
         do throws(TokenError) {
             let process = try opened()
-            record.remove()
             state.withLock { state in
                 state.process = process
                 state.machine.opened()
@@ -161,14 +162,27 @@ package final class Token: Sendable {
     }
 
     private func begun() throws(TokenError) -> TokenProcess {
+        let mark = pinMark
+        state.withLock { $0.pinMark = mark }
         let process = try TokenProcess(program: program)
         do throws(TokenError) {
-            _ = try process.ask(.open(store: store.text), within: Self.limit)
+            _ = try process.ask(.open(store: store.text, record: record), within: Self.limit)
             return process
         } catch {
             end(process)
             throw error
         }
+    }
+
+    /// nil: there is no such file.
+    private var pinMark: FileMark? {
+        guard case .pkcs11(let uri) = store else { return nil }
+        return uri.pin.flatMap { TokenPIN.path($0) }.flatMap { FileMark(of: $0) }
+    }
+
+    /// There is a PIN's file, and another one than was refused; or an operator has taken the refusal away.
+    private func hasPassed(_ mark: FileMark?) -> Bool {
+        !Files.exists(record) || pinMark.map { $0 != mark } ?? false
     }
 
     private func end(_ process: TokenProcess) {
@@ -183,7 +197,6 @@ package final class Token: Sendable {
             case .fault(let fault, let text): (fault, text)
             case .refused(let text): (.unreachable, text)
             }
-        if fault == .pinRefused { record.write() }
         let process = state.withLock { state in
             state.machine.failed(fault, at: Self.now)
             state.detail = text

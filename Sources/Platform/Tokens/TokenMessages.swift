@@ -4,8 +4,8 @@ import OpenSSL
 /// What this process asks of the one that has a token open, and hears from it: one JSON message each, in turn. No
 /// secret is among them.
 enum TokenRequest: Codable {
-    /// First, and once.
-    case open(store: String)
+    /// First, and once. `record`: the path of `PINRecord`.
+    case open(store: String, record: String)
     case sign(key: [UInt8], TokenOperation)
     /// `name`: under which the key can be found again, whatever becomes of the answer; of PKCS #11.
     case generate(kind: String, name: [UInt8], label: String)

@@ -27,8 +27,8 @@ package enum TokenServer {
     private static func perform(
         _ request: TokenRequest, _ backend: inout (any TokenBackend)?
     ) throws(TokenError) -> TokenAnswer {
-        if case .open(let text) = request {
-            backend = try open(text)
+        if case .open(let text, let record) = request {
+            backend = try open(text, record)
             return .done
         }
         guard let backend else { throw .refused("no token is open") }
@@ -45,7 +45,7 @@ package enum TokenServer {
         }
     }
 
-    private static func open(_ text: String) throws(TokenError) -> any TokenBackend {
+    private static func open(_ text: String, _ record: String) throws(TokenError) -> any TokenBackend {
         let store: KeyStore
         do throws(TokenURI.Flaw) {
             store = try KeyStore(text)
@@ -53,7 +53,7 @@ package enum TokenServer {
             throw .refused(error.text)
         }
         switch store {
-        case .pkcs11(let uri): return try PKCS11Backend(uri)
+        case .pkcs11(let uri): return try PKCS11Backend(uri, PINRecord(path: record, token: text))
         case .tpm(let way):
             setenv("TPM2OPENSSL_TCTI", way ?? KeyStore.device, 1)
             // What it would print is in the errors that it returns.

@@ -41,12 +41,6 @@ package struct TokenStateMachine: Equatable {
 
     package init() {}
 
-    /// What was found in the state folder: this PIN was refused before.
-    package init(barredBy fault: Fault) {
-        state = .barred
-        self.fault = fault
-    }
-
     package var isWorking: Bool { state == .working }
 
     package mutating func nextAction(at now: Double) -> Action {
@@ -84,7 +78,7 @@ package struct TokenStateMachine: Equatable {
         }
     }
 
-    /// The PIN's file is another one than was refused.
+    /// There may be another PIN than was refused.
     package mutating func pinChanged() {
         if state == .barred { state = .untried }
     }

@@ -17,7 +17,7 @@ struct AuthorityRecord: Sendable {
 
     var isRoot: Bool { cluster == nil }
 
-    /// Where revocation lists and revocations of a root stand among those of clusters.
+    /// Where a root stands among those of clusters.
     static let rootCluster = ""
     /// Of what issues the plane's own certificate while the root is offline: no cluster may be called so.
     static let planeCluster = ".plane"
@@ -69,16 +69,10 @@ struct AuthorityRecord: Sendable {
         return count == 0 ? "\(base).key" : "\(base).\(id).key"
     }
 
+    /// The root's list says less than there is to say from then on (`PublishedLists`).
     static func revoke(_ record: AuthorityRecord, now: Int64, _ database: Database) throws {
         try database.execute(
             sql: "UPDATE authorities SET revoked_at = ? WHERE id = ?", arguments: [now, record.id])
-        // The root's list is made anew, and whoever waits for it is woken.
-        try database.execute(
-            sql: """
-                INSERT INTO revocations (cluster, count) VALUES (?, 1)
-                ON CONFLICT (cluster) DO UPDATE SET count = revocations.count + 1
-                """,
-            arguments: [rootCluster])
     }
 
     /// With its key, from the disk or by the token or, a root's, from whoever has it.

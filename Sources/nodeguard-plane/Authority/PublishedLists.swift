@@ -3,7 +3,8 @@ import X509
 
 /// The CRLs that the nodes of a cluster get: its own authority's, then the root's, which would revoke the first; then,
 /// while there are others, those of the others that are trusted. Each is signed when somebody was revoked or half of
-/// its time is over, and is the same for all until then.
+/// its time is over, and is the same for all until then. An offline root's is the last that it has signed: nobody could
+/// sign another, and it says all, since the root was there for each revocation of an authority under it.
 struct PublishedLists: Sendable {
     /// An entity tag (RFC 9110 §8.8.3).
     let tag: String
@@ -19,7 +20,8 @@ struct PublishedLists: Sendable {
         if let stored { return stored }
         guard try state.database.read({ try state.clusterNames($0) }).contains(cluster) else { return nil }
         return try state.database.write { database in
-            for authority in try AuthoritiesInForce(of: cluster, database).listed(of: cluster) {
+            for authority in try AuthoritiesInForce(of: cluster, database).listed(of: cluster)
+            where try OfflineRoot.since(authority, database) == nil {
                 try renew(authority, state, now, database)
             }
             return try self.stored(cluster, now, database)
@@ -48,24 +50,50 @@ struct PublishedLists: Sendable {
         return PublishedLists(tag: tag, bytes: lists.flatMap { Array($0) })
     }
 
-    /// Of the list that is there; nil: it says less than there is to say, or is too old.
+    /// Of the list that is there; nil: it says less than there is to say, or is too old. An offline root's is taken
+    /// whatever its date and this clock say; 0: it has none.
     private static func number(_ authority: AuthorityRecord, _ now: Int64, _ database: Database) throws -> Int64? {
-        let isOffline = try OfflineRoot.since(authority, database) != nil
-        let oldest = now - (isOffline ? OfflineRoot.listLifetime : RevocationList.lifetime / 2)
+        if try OfflineRoot.since(authority, database) != nil {
+            return try Int64.fetchOne(
+                database, sql: "SELECT number FROM revocation_lists WHERE authority = ? AND issuer = ?",
+                arguments: [row(authority), Data(authority.der)]) ?? 0
+        }
         return try Int64.fetchOne(
             database,
             sql: """
                 SELECT number FROM revocation_lists
-                WHERE authority = ? AND issuer = ? AND made_at > ? AND made_at < ?
-                    AND revocations = coalesce((SELECT count FROM revocations WHERE cluster = ?), 0)
+                WHERE authority = ? AND issuer = ? AND made_at > ? AND made_at < ? AND revocations = ?
                 """,
             arguments: [
-                row(authority), Data(authority.der), oldest, now + tolerance,
-                authority.cluster ?? AuthorityRecord.rootCluster,
+                row(authority), Data(authority.der), now - RevocationList.lifetime / 2, now + tolerance,
+                try revocations(by: authority, database),
             ])
     }
 
+    /// Of its own alone: what one root revokes says nothing of the other's list.
+    private static func revocations(by authority: AuthorityRecord, _ database: Database) throws -> Int64 {
+        let count =
+            if let cluster = authority.cluster {
+                try Int64.fetchOne(
+                    database, sql: "SELECT count FROM revocations WHERE cluster = ?", arguments: [cluster])
+            } else {
+                try Int64.fetchOne(
+                    database,
+                    sql: "SELECT count(*) FROM authorities WHERE root = ? AND id <> root AND revoked_at IS NOT NULL",
+                    arguments: [authority.id])
+            }
+        return count ?? 0
+    }
+
     private static func row(_ authority: AuthorityRecord) -> String { "#\(authority.id)" }
+
+    /// When the offline root's ends; 0: there is none.
+    static func end(of root: AuthorityRecord, _ database: Database) throws -> Int64 {
+        let madeAt = try Int64.fetchOne(
+            database, sql: "SELECT made_at FROM revocation_lists WHERE authority = ? AND issuer = ?",
+            arguments: [row(root), Data(root.der)])
+        return madeAt.map { $0 + OfflineRoot.listLifetime } ?? 0
+    }
 
     /// A root's, for as long as its key may be away.
     static func signForLong(_ root: AuthorityRecord, _ state: PlaneState, now: Int64, _ database: Database) throws {
@@ -92,13 +120,12 @@ struct PublishedLists: Sendable {
         try database.execute(
             sql: """
                 INSERT INTO revocation_lists (authority, issuer, number, revocations, made_at, der)
-                VALUES (?, ?, ?, coalesce((SELECT count FROM revocations WHERE cluster = ?), 0), ?, ?)
+                VALUES (?, ?, ?, ?, ?, ?)
                 ON CONFLICT (authority) DO UPDATE SET issuer = excluded.issuer, number = excluded.number,
                     revocations = excluded.revocations, made_at = excluded.made_at, der = excluded.der
                 """,
             arguments: [
-                row(authority), Data(authority.der), number, authority.cluster ?? AuthorityRecord.rootCluster, now,
-                Data(der),
+                row(authority), Data(authority.der), number, try revocations(by: authority, database), now, Data(der),
             ])
         let event = PlaneEvent(
             name: "crl.issue", actor: .plane, cluster: authority.cluster,

@@ -7,7 +7,11 @@ import X509
 /// its own words.
 struct LostRevocationList: Sendable {
     let number: Int64
+    /// thisUpdate, in seconds since 1970.
+    let madeAt: Int64
     let entries: [RevokedCertificate]
+    /// Its name, for people.
+    let issuer: String
     private let toBeSigned: [UInt8]
     private let signature: [UInt8]
     private let der: [UInt8]
@@ -51,21 +55,21 @@ struct LostRevocationList: Sendable {
     private init(_ der: [UInt8], _ source: String) throws {
         self.der = der
         self.source = source
-        (toBeSigned, signature, number, entries) = try DER.sequence(try DER.parse(der), identifier: .sequence) { list in
+        (toBeSigned, signature, (issuer, number, madeAt, entries)) = try DER.sequence(try DER.parse(der), identifier: .sequence) { list in
             guard let body = list.next(), list.next() != nil, let signed = list.next() else {
                 throw BackupRecord.malformed
             }
             let bits = try ASN1BitString(derEncoded: signed)
-            let (number, entries) = try Self.contents(of: body)
-            return (Array(body.encodedBytes), Array(bits.bytes), number, entries)
+            return (Array(body.encodedBytes), Array(bits.bytes), try Self.contents(of: body))
         }
     }
 
-    private static func contents(of body: ASN1Node) throws -> (Int64, [RevokedCertificate]) {
+    private static func contents(of body: ASN1Node) throws -> (String, Int64, Int64, [RevokedCertificate]) {
         try DER.sequence(body, identifier: .sequence) { fields in
             _ = try Int(derEncoded: &fields)
-            for _ in 0..<2 { guard fields.next() != nil else { throw BackupRecord.malformed } }
-            _ = try time(fields.next())
+            guard fields.next() != nil, let name = fields.next() else { throw BackupRecord.malformed }
+            let issuer = try DistinguishedName(derEncoded: name).description
+            let madeAt = try time(fields.next())
             var next = fields.next()
             if let found = next, found.identifier != .sequence, found.identifier.tagClass == .universal {
                 _ = try time(found)
@@ -79,7 +83,7 @@ struct LostRevocationList: Sendable {
             guard let extensions = next, let number = try Self.number(in: extensions) else {
                 throw BackupRecord.malformed
             }
-            return (number, entries)
+            return (issuer, number, madeAt, entries)
         }
     }
 
@@ -129,34 +133,56 @@ struct LostRevocationList: Sendable {
 
     // MARK: into the register
 
-    /// Revokes whom it names, and has the next list numbered after it; returns how many were not revoked before.
-    func take(now: Int64, _ database: Database) throws -> Int {
-        let authority = try AuthorityRecord.all(database).first { record in
+    /// What became of lists: how many certificates were not revoked before, and whose lists say nothing here.
+    struct Taken {
+        var revoked = 0
+        /// Names of authorities that were made after the backup: nothing that they issued counts in this plane.
+        var unknown: [String] = []
+    }
+
+    /// A file that has no list of an authority of this plane is another plane's.
+    static func take(_ lists: [LostRevocationList], _ database: Database) throws -> Taken {
+        var (taken, fitting) = (Taken(), Set<String>())
+        for list in lists {
+            if let authority = try list.authority(database) {
+                fitting.insert(list.source)
+                taken.revoked += try list.take(of: authority, database)
+            } else {
+                taken.unknown.append(list.issuer)
+            }
+        }
+        if let foreign = lists.first(where: { !fitting.contains($0.source) }) {
+            throw PlaneProblem(
+                "\(foreign.source) holds lists that none of this plane's authorities has signed",
+                remedy: "nothing was restored; name a list of this plane's own nodes")
+        }
+        return taken
+    }
+
+    private func authority(_ database: Database) throws -> AuthorityRecord? {
+        try AuthorityRecord.all(database).first { record in
             guard let key = P256.Signing.PublicKey(record.certificate.publicKey),
                 let signature = try? P256.Signing.ECDSASignature(derRepresentation: signature)
             else { return false }
             return key.isValidSignature(signature, for: toBeSigned)
         }
-        guard let authority else {
-            throw PlaneProblem(
-                "\(source) holds a list that none of this plane's authorities has signed",
-                remedy: "nothing was restored; name a list of this plane's own nodes")
-        }
+    }
+
+    /// Revokes whom it names, and has the next list numbered after it; returns how many were not revoked before.
+    private func take(of authority: AuthorityRecord, _ database: Database) throws -> Int {
         try goOn(after: authority, database)
         let revoked = try entries.reduce(0) { try $0 + (revoke($1, authority, database) ? 1 : 0) }
-        if try OfflineRoot.since(authority, database) != nil { try keep(authority, now, database) }
+        if try OfflineRoot.since(authority, database) != nil { try keep(authority, database) }
         return revoked
     }
 
     /// Nobody could sign another one.
-    private func keep(_ root: AuthorityRecord, _ now: Int64, _ database: Database) throws {
+    private func keep(_ root: AuthorityRecord, _ database: Database) throws {
         try database.execute(
             sql: """
-                UPDATE revocation_lists SET der = ?, made_at = ?,
-                    revocations = coalesce((SELECT count FROM revocations WHERE cluster = ''), 0)
-                WHERE authority = ? AND number = ?
+                UPDATE revocation_lists SET der = ?, made_at = ? WHERE authority = ? AND number = ?
                 """,
-            arguments: [Data(der), now, "#\(root.id)", number])
+            arguments: [Data(der), madeAt + CertificateAuthority.backdating, "#\(root.id)", number])
     }
 
     private func goOn(after authority: AuthorityRecord, _ database: Database) throws {

@@ -16,7 +16,7 @@ struct StateRestore {
     struct Outcome {
         let manifest: BackupManifest
         let restoration: Restoration
-        let revoked: Int
+        let taken: LostRevocationList.Taken
     }
 
     func run() throws -> Outcome {
@@ -35,10 +35,16 @@ struct StateRestore {
                 let store = try address.map { PlaneStore.postgresql($0) } ?? .sqlite(path: aside + "/plane.sqlite")
                 try fill(store, manifest, restoration)
             }
-            let revoked = try finish(aside, address, restoration)
-            guard rename(aside, directory) == 0 else { throw StateFile.problem("rename to", directory) }
-            try StateFile.synchronizeFolder(of: directory)
-            return Outcome(manifest: manifest, restoration: restoration, revoked: revoked)
+            do {
+                let taken = try finish(aside, address, restoration)
+                guard rename(aside, directory) == 0 else { throw StateFile.problem("rename to", directory) }
+                try StateFile.synchronizeFolder(of: directory)
+                return Outcome(manifest: manifest, restoration: restoration, taken: taken)
+            } catch {
+                // A file goes with the folder. Where this fails too, the next restore sees that nothing was finished.
+                if let address { try? UnfinishedRestore.clear(.postgresql(address)) }
+                throw error
+            }
         } catch {
             try? FileManager.default.removeItem(atPath: aside)
             throw error
@@ -98,6 +104,7 @@ struct StateRestore {
         let store = PlaneStore.postgresql(address)
         // Makes what every transaction needs.
         try store.backEnd.migrate([])
+        if try store.read({ try UnfinishedRestore.isIn($0) }) { try UnfinishedRestore.clear(store) }
         guard try store.read({ try StateTables.areEmpty($0) }) else {
             throw PlaneProblem(
                 "\(address.description) holds a plane already", remedy: "nothing was restored; name an empty database")
@@ -120,6 +127,7 @@ struct StateRestore {
 
     /// One transaction: a database is filled, or empty.
     private func fill(_ store: PlaneStore, _ manifest: BackupManifest, _ restoration: Restoration) throws {
+        let found = try store.backEnd is PostgresStore ? store.read { try StateTables.names($0) } : []
         if let last = manifest.migrations.last { try PlaneSchema.migrator.migrate(store, upTo: last) }
         try store.write { database in
             guard try StateTables.areEmpty(database) else {
@@ -144,26 +152,41 @@ struct StateRestore {
             }
             try StateTables.goOnCounting(database)
             try restoration.begin(database)
+            try UnfinishedRestore.begin(found, database)
         }
     }
 
-    /// The newest tables, the keys that belong to them, and the log as it was signed. Returns how many certificates are
-    /// revoked that were not in the backup.
-    private func finish(_ aside: String, _ address: PostgresAddress?, _ restoration: Restoration) throws -> Int {
+    /// The lost plane had revoked a cluster's authority and made another, of which the backup knows nothing. While the
+    /// root is offline, an operator brings it for that.
+    private func replaceAuthorities(_ state: PlaneState, _ database: Database) throws {
+        let inForce = try AuthoritiesInForce(database)
+        guard let root = inForce.root(for: nil), try OfflineRoot.since(root, database) == nil else { return }
+        for cluster in try state.clusterNames(database) where inForce.issuer(of: cluster, for: nil) == nil {
+            try state.addIntermediate(of: cluster, under: root, now: now, database)
+        }
+    }
+
+    /// The newest tables, the keys that belong to them, the log as it was signed, and who was revoked since the backup.
+    private func finish(
+        _ aside: String, _ address: PostgresAddress?, _ restoration: Restoration
+    ) throws -> LostRevocationList.Taken {
         let state = try PlaneState.open(aside, database: address)
         if let flaw = try state.database.read({ try PlaneLogVerification(key: state.witness).run($0) }).flaw {
             throw PlaneProblem(
                 "the plane's own log in the backup is not intact: \(flaw)", remedy: "take another backup")
         }
         return try state.database.write { database in
-            let revoked = try lists.reduce(0) { try $0 + $1.take(now: now, database) }
+            let taken = try LostRevocationList.take(lists, database)
+            try replaceAuthorities(state, database)
             try state.log.record(
                 PlaneEvent(
                     name: "plane.restore", actor: .caller,
                     detail: "from the backup of \(UnixTime.text(restoration.backupAt)), at event "
-                        + "\(restoration.logSize) of this log; \(lists.count) lists of nodes revoke \(revoked) more"),
+                        + "\(restoration.logSize) of this log; \(lists.count) lists of nodes revoke \(taken.revoked) more, "
+                        + "\(taken.unknown.count) of them are of authorities that were made since"),
                 now: now, database)
-            return revoked
+            try UnfinishedRestore.end(database)
+            return taken
         }
     }
 }

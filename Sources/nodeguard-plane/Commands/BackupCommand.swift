@@ -100,9 +100,12 @@ struct RestoreCommand: ParsableCommand {
             \(state.path) is the plane \(outcome.manifest.plane) as of \(UnixTime.text(outcome.manifest.createdAt))
             Lost is what it did after that, event \(size) of its own log: key pairs of backups that were made since, \
             what operators set, audit events that it had acknowledged (each node goes on with a new epoch).
-            \(outcome.revoked) certificates are revoked that were not when the backup was made.
+            \(outcome.taken.revoked) certificates are revoked that were not when the backup was made.
             Join tokens that were not used by then are void: make new ones with `token create`.
             """)
+        for issuer in outcome.taken.unknown {
+            print("A list of \(issuer) was left out: that authority was made after the backup, and nobody trusts it.")
+        }
         if !held.isEmpty {
             print(
                 """

@@ -60,7 +60,10 @@ struct RootCommand: ParsableCommand {
     struct Offline: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Write a sealed copy of the root's key, and remove the key from the state folder.",
-            discussion: "Other planes that share the database have it in folders of their own: remove it there too.")
+            discussion: """
+                Other planes that share the database have it in folders of their own: remove it there too. If this was \
+                cut off, and `status` says that the key is left, the same again, to another file, ends it.
+                """)
 
         @OptionGroup var sealed: Recipients
         @OptionGroup var state: StateOption
@@ -68,17 +71,17 @@ struct RootCommand: ParsableCommand {
         func run() throws {
             let (state, keys) = (try state.open(), try sealed.keys)
             let custody = RootCustody(state: state, actor: .caller, now: UnixTime.now)
-            let root = try state.database.write { try custody.export(to: sealed.file, keys, $0) }
-            try state.database.write { try custody.takeOffline(root, $0) }
-            if case .file(let name) = root.keyPlace {
-                let path = state.keys.file(name)
-                guard unlink(path) == 0 else { throw StateFile.problem("remove", path) }
-                try StateFile.synchronizeFolder(of: path)
-            }
+            let root = try state.database.write { try custody.export(to: sealed.file, keys, orLeft: true, $0) }
+            let isLeft = try state.database.read { try OfflineRoot.since(root, $0) } != nil
+            if !isLeft { try state.database.write { try custody.takeOffline(root, $0) } }
+            try custody.removeKey(of: root)
             print(
                 """
-                The key of the root \(root.certificate.pin) is in \(sealed.file) alone; keep that, and whoever's key \
-                opens it, where no plane is. What needs it takes --root-key \(sealed.file) --operator-key KEY.
+                The key of the root \(root.certificate.pin) is in \(sealed.file), and in \(state.directory) no more; \
+                keep that file, and whoever's key opens it, where no plane is. What needs it takes \
+                --root-key \(sealed.file) --operator-key KEY.
+                Copies that there may be: backups that were made until now, files of `root export`, and the state \
+                folders of other planes of this database. Whoever has one of those has the root.
                 """)
         }
     }

@@ -5,7 +5,10 @@ struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Say where the keys are, whether their token can be used, what the plane has and what ends when.",
-        discussion: "Exit status 1 if something wants an operator: the token, or an authority whose end is near.")
+        discussion: """
+            Exit status 1 if something wants an operator: the token, an authority whose end is near, or what only an \
+            offline root can sign anew.
+            """)
 
     @Flag(help: "As JSON.") var json = false
     @OptionGroup var state: StateOption
@@ -71,11 +74,12 @@ struct PlaneStatus: Encodable {
                         FROM clusters ORDER BY name
                         """
                 ).map { Cluster(name: $0["name"], nodes: $0["nodes"]) },
-                try AuthoritiesInForce(database)
+                try AuthoritiesInForce(database),
+                try RootConcerns(state, AuthoritiesInForce(database), now: now, database)
             )
         }
         (url, rotation, clusters) = (found.0, found.1, found.2)
-        notes = inventory.warnings
+        notes = inventory.warnings + found.4.notes
         var concerns: [String] = []
         if let token, token.state != "usable" { concerns.append("the token is \(token.state): \(token.detail)") }
         let names = found.2.map(\.name)
@@ -85,7 +89,7 @@ struct PlaneStatus: Encodable {
             let end = UnixTime.text(record.certificate.notAfterSeconds)
             concerns.append("\(whose) ends at \(end): change it with `rotate-ca start`")
         }
-        self.concerns = concerns
+        self.concerns = concerns + found.4.concerns
     }
 
     /// It is opened for this, unless its PIN was refused.

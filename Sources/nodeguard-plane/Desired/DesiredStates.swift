@@ -83,21 +83,34 @@ enum DesiredStates {
         }
     }
 
-    static func isDue(now: Int64, _ database: Database) throws -> Bool {
-        try Int64.fetchOne(
-            database, sql: "SELECT count(*) FROM desired_versions WHERE renew_at <= ?", arguments: [now]) != 0
+    /// The clusters whose states are to be signed anew.
+    static func due(now: Int64, _ database: Database) throws -> [String] {
+        try String.fetchAll(
+            database, sql: "SELECT cluster FROM desired_versions WHERE renew_at <= ? ORDER BY cluster",
+            arguments: [now])
     }
 
-    /// Before half of its time is over, so that nodes which are away for a while have one that is not out of date.
-    static func renewDue(_ state: PlaneState, now: Int64, _ database: Database) throws {
-        let due = try String.fetchAll(
-            database, sql: "SELECT cluster FROM desired_versions WHERE renew_at <= ?", arguments: [now])
-        for cluster in due {
-            let version = try sign(cluster, state, by: .plane, now: now, database)
-            try state.log.record(
-                PlaneEvent(name: "desired.renew", actor: .plane, cluster: cluster, detail: "version \(version)"),
-                now: now, database)
+    /// Before half of its time is over, so that nodes which are away for a while have one that is not out of date. Each
+    /// cluster in a transaction of its own: one whose key is missing holds up no other. Returns which failed, and why.
+    static func renewDue(_ state: PlaneState, now: Int64) throws -> [(cluster: String, error: any Error)] {
+        var failures: [(cluster: String, error: any Error)] = []
+        for cluster in try state.database.read({ try due(now: now, $0) }) {
+            do {
+                try state.database.write { try renew(cluster, state, now: now, $0) }
+            } catch {
+                failures.append((cluster, error))
+            }
         }
+        return failures
+    }
+
+    private static func renew(_ cluster: String, _ state: PlaneState, now: Int64, _ database: Database) throws {
+        // Another plane of this database may have been first.
+        guard try due(now: now, database).contains(cluster) else { return }
+        let version = try sign(cluster, state, by: .plane, now: now, database)
+        try state.log.record(
+            PlaneEvent(name: "desired.renew", actor: .plane, cluster: cluster, detail: "version \(version)"),
+            now: now, database)
     }
 
     static func signed(for node: String, of cluster: String, _ database: Database) throws -> Signed? {

@@ -24,6 +24,8 @@ final class KeyToken: Sendable {
         var idle: [TokenProcess] = []
         var ended: [TokenProcess] = []
         var detail = "it was not opened yet"
+        /// Of the PIN's file, before it was read.
+        var pinMark: String?
         /// A signature that was made or wanted: what is asked of a token first that is opened after a fault.
         var probe: TokenRequest?
         /// Calls leave it to `tend` to open it.
@@ -37,7 +39,8 @@ final class KeyToken: Sendable {
 
     let address: TokenAddress
     private let program: String
-    private let record: RefusedPIN
+    /// Of `RefusedPIN`, which the processes write and heed.
+    private let record: String
     private let places = DispatchSemaphore(value: sessionLimit)
     private let opening = DispatchSemaphore(value: 1)
     private let state: Mutex<State>
@@ -46,8 +49,8 @@ final class KeyToken: Sendable {
     init(_ address: TokenAddress, directory: String, program: String = "/proc/self/exe") {
         self.address = address
         self.program = program
-        record = RefusedPIN(address: address, directory: directory)
-        state = Mutex(State(machine: KeyTokenStateMachine(barred: record.isStanding)))
+        record = RefusedPIN.file(in: directory)
+        state = Mutex(State(machine: KeyTokenStateMachine()))
     }
 
     deinit {
@@ -111,9 +114,9 @@ final class KeyToken: Sendable {
     private static let origin = ContinuousClock.now
 
     private func borrow(mayOpen: Bool) throws(TokenProblem) -> TokenProcess {
-        if record.hasPassed {
-            record.forget()
-            state.withLock { $0.machine.pinChanged() }
+        state.withLock { state in
+            // Whether it is another PIN is for the process to say that reads it.
+            if state.machine.isBarred, hasPassed(state.pinMark) { state.machine.pinChanged() }
         }
         guard places.wait(timeout: .now() + Self.patience) == .success else {
             throw TokenProblem(fault: .silent, text: "no session with it became free")
@@ -136,6 +139,11 @@ final class KeyToken: Sendable {
         }
     }
 
+    /// There is a PIN's file, and another one than was refused; or an operator has taken the refusal away.
+    private func hasPassed(_ mark: String?) -> Bool {
+        !StateFile.exists(record) || address.pinMark.map { $0 != mark } ?? false
+    }
+
     private func giveBack(_ process: TokenProcess) {
         state.withLock { state in
             // A fault that another session had meanwhile may be this one's, too.
@@ -145,10 +153,11 @@ final class KeyToken: Sendable {
     }
 
     private func begin(isFirst: Bool) throws(TokenProblem) -> TokenProcess {
+        let mark = address.pinMark
+        state.withLock { $0.pinMark = mark }
         do throws(TokenProblem) {
             var process = try started()
             if isFirst, try !isProven(process) { process = try started() }
-            record.forget()
             if isFirst { state.withLock { $0.machine.opened() } }
             return process
         } catch {
@@ -174,7 +183,7 @@ final class KeyToken: Sendable {
     private func startedOnce() throws(TokenProblem) -> TokenProcess {
         let process = try TokenProcess(program: program)
         do throws(TokenProblem) {
-            _ = try process.ask(.open(address: address.text), within: Self.limit)
+            _ = try process.ask(.open(address: address.text, record: record), within: Self.limit)
             return process
         } catch {
             state.withLock { $0.ended.append(process) }
@@ -202,7 +211,6 @@ final class KeyToken: Sendable {
     /// All sessions end with one that failed: whatever is wrong, a new one sees how it is now.
     private func fail(_ problem: TokenProblem, _ process: TokenProcess?) {
         guard let fault = problem.fault else { return }
-        if fault == .pinRefused || fault == .pinLocked { record.write() }
         state.withLock { state in
             state.machine.failed(fault, at: Self.now)
             state.detail = problem.text

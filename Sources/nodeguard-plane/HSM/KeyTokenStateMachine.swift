@@ -38,14 +38,9 @@ struct KeyTokenStateMachine: Equatable {
     private var faults = 0
     private(set) var fault: Fault?
 
-    /// `barred`: the PIN that is there was refused to an earlier process.
-    init(barred: Bool = false) {
-        guard barred else { return }
-        phase = .barred
-        fault = .pinRefused
-    }
-
     var isUsable: Bool { phase == .usable }
+    /// By its PIN.
+    var isBarred: Bool { phase == .barred }
 
     /// `mayOpen`: false for calls that are not to wait until a token is opened that may hang.
     mutating func called(at now: Double, mayOpen: Bool) -> Action {
@@ -81,7 +76,7 @@ struct KeyTokenStateMachine: Equatable {
         }
     }
 
-    /// The PIN's file is another one than was refused.
+    /// There may be another PIN than was refused.
     mutating func pinChanged() {
         if phase == .barred { phase = .closed }
     }

@@ -146,10 +146,10 @@ struct TokenAddress: Sendable, Equatable {
         }
     }
 
-    /// Changes with whatever is written there; nothing of the PIN is in it.
-    var pinMark: String {
+    /// Changes with whatever is written there, while one process lives; nothing of the PIN is in it. nil: there is none.
+    var pinMark: String? {
         var entry = stat()
-        guard let pinFile, stat(pinFile, &entry) == 0 else { return "none" }
+        guard let pinFile, stat(pinFile, &entry) == 0 else { return nil }
         return [
             Int(entry.st_dev), Int(entry.st_ino), entry.st_size, entry.st_mtim.tv_sec, entry.st_mtim.tv_nsec,
             entry.st_ctim.tv_sec, entry.st_ctim.tv_nsec,

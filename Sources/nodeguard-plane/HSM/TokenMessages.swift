@@ -4,8 +4,8 @@ import HTTPTypes
 /// What the plane asks of the process that has its token open, and hears from it: one message each, in turn. No PIN and
 /// no key is ever in one, nor the text of a backup's key: what is to be sealed is sealed by the plane before.
 enum TokenRequest: Codable, Equatable {
-    /// First, and once.
-    case open(address: String)
+    /// First, and once. `record`: the path of `RefusedPIN`.
+    case open(address: String, record: String)
     /// P-256.
     case makeSigningKey(id: Data, label: String)
     /// AES-256.
@@ -59,8 +59,8 @@ struct TokenProblem: Error, CustomStringConvertible, Equatable {
             switch fault {
             case .unreachable: "is it plugged in, its service running, the module's configuration readable here?"
             case .silent: "it is tried again after a while"
-            case .pinRefused: "write the right PIN into its file: it is not tried again before that file changes"
-            case .pinLocked: "unlock the token with its own tools, then write the PIN into its file once more"
+            case .pinRefused: "write the right PIN into its file: the one that is there is not tried again"
+            case .pinLocked: "unlock the token with its own tools, then remove hsm.pin-refused from the state folder"
             }
         return "the token that holds the plane's keys cannot be used (\(fault.rawValue)): \(text): \(remedy)"
     }

@@ -41,10 +41,10 @@ enum TokenServer {
     private static func perform(
         _ request: TokenRequest, _ session: inout TokenSession?
     ) throws(TokenError) -> TokenAnswer {
-        if case .open(let text) = request {
+        if case .open(let text, let record) = request {
             let address: TokenAddress
             do throws(PlaneProblem) { address = try TokenAddress(text) } catch { throw .refused(error.description) }
-            session = try TokenSession(address)
+            session = try TokenSession(address, RefusedPIN(path: record, token: address.text))
             return .done
         }
         guard let session else { throw .refused("no token is open") }

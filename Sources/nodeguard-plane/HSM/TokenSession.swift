@@ -10,7 +10,7 @@ final class TokenSession {
 
     var functions: CK_FUNCTION_LIST { module.functions }
 
-    init(_ address: TokenAddress) throws(TokenError) {
+    init(_ address: TokenAddress, _ record: RefusedPIN) throws(TokenError) {
         module = try TokenModule(address)
         var handle: CK_SESSION_HANDLE = 0
         let state = module.functions.C_OpenSession(
@@ -19,14 +19,11 @@ final class TokenSession {
             throw .fault(.unreachable, "the token opens no session (\(TokenModule.name(state)))")
         }
         self.handle = handle
-        if module.flags & CKF_LOGIN_REQUIRED != 0 { try logIn(address) }
+        if module.flags & CKF_LOGIN_REQUIRED != 0 { try logIn(address, record) }
     }
 
     /// Once, and not where it might be the last time.
-    private func logIn(_ address: TokenAddress) throws(TokenError) {
-        guard module.flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY) == 0 else {
-            throw .fault(.pinLocked, "it says that its user's PIN is locked, or would be after one more mistake")
-        }
+    private func logIn(_ address: TokenAddress, _ record: RefusedPIN) throws(TokenError) {
         guard let file = address.pinFile else {
             throw .fault(
                 .unreachable,
@@ -34,8 +31,15 @@ final class TokenSession {
                     ? "it wants a PIN, and the URI has no pin-source"
                     : "there are no credentials here (CREDENTIALS_DIRECTORY is not set)")
         }
-        let state = try Self.withPIN(in: file) { pin, count in
-            functions.C_Login(handle, CK_USER_TYPE(CKU_USER), pin, count)
+        let state = try Self.withPIN(in: file) { (pin, count) throws(TokenError) in
+            let bytes = UnsafeRawBufferPointer(start: pin, count: Int(count))
+            guard module.flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY) == 0 else {
+                try record.bar(bytes)
+                throw .fault(.pinLocked, "it says that its user's PIN is locked, or would be after one more mistake")
+            }
+            return try record.guarding(bytes, isCountLow: module.flags & CKF_USER_PIN_COUNT_LOW != 0) {
+                functions.C_Login(handle, CK_USER_TYPE(CKU_USER), pin, count)
+            }
         }
         switch state {
         case CKR_OK, CKR_USER_ALREADY_LOGGED_IN: return
@@ -50,7 +54,7 @@ final class TokenSession {
 
     /// In memory that nothing else has a copy of, and that is wiped; without the line's end that an editor adds.
     private static func withPIN(
-        in file: String, _ body: (UnsafeMutablePointer<UInt8>, CK_ULONG) -> CK_RV
+        in file: String, _ body: (UnsafeMutablePointer<UInt8>, CK_ULONG) throws(TokenError) -> CK_RV
     ) throws(TokenError) -> CK_RV {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -67,7 +71,7 @@ final class TokenSession {
         guard count > 0, count < pinLimit else {
             throw .fault(.unreachable, "the PIN's file \(file) is empty or too long")
         }
-        return body(bytes, CK_ULONG(count))
+        return try body(bytes, CK_ULONG(count))
     }
 
     // MARK: keys

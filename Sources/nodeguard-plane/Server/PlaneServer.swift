@@ -105,27 +105,31 @@ struct PlaneServer: Sendable {
             initialDelay: Self.refreshInterval, delay: Self.refreshInterval
         ) { [state, calls, memory, logger] task in
             NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) {
-                do {
-                    try memory.keep(state.database)
-                } catch { logger.error("the head of the own log is not kept in mind", metadata: ["error": "\(error)"]) }
-                do {
-                    let now = UnixTime.now
-                    try calls.refusals.recordPassed(now: now)
-                    // The rest signs.
-                    if state.keys.token?.condition.fault != nil { return }
-                    try credentials.refresh(now: now)
-                    if try state.database.read({ try DesiredStates.isDue(now: now, $0) }) {
-                        try state.database.write { try DesiredStates.renewDue(state, now: now, $0) }
+                let now = UnixTime.now
+                /// Each for itself: one that fails holds up no other.
+                func attempt(_ what: String, _ body: () throws -> Void) {
+                    do { try body() } catch {
+                        logger.error(
+                            "upkeep failed; it is tried again", metadata: ["of": "\(what)", "error": "\(error)"])
                     }
-                    if now.isMultiple(of: 600) {
-                        try state.database.write { database in
-                            try IssuedCertificates.trim(now: now, database)
-                            try KeyCustody(state: state).forgetDeleted(now: now, database)
-                            try KeyCustody.grants.trim(now: now, database)
-                        }
+                }
+                attempt("the head of the own log, which is kept in mind") { try memory.keep(state.database) }
+                attempt("records of refusals") { try calls.refusals.recordPassed(now: now) }
+                // The rest signs.
+                if state.keys.token?.condition.fault != nil { return }
+                attempt("the plane's certificate") { try credentials.refresh(now: now) }
+                attempt("desired states") {
+                    for (cluster, error) in try DesiredStates.renewDue(state, now: now) {
+                        attempt("what is desired of \(cluster)") { throw error }
                     }
-                } catch {
-                    logger.error("upkeep failed; it is tried again", metadata: ["error": "\(error)"])
+                }
+                guard now.isMultiple(of: 600) else { return }
+                attempt("what is over") {
+                    try state.database.write { database in
+                        try IssuedCertificates.trim(now: now, database)
+                        try KeyCustody(state: state).forgetDeleted(now: now, database)
+                        try KeyCustody.grants.trim(now: now, database)
+                    }
                 }
             }
         }

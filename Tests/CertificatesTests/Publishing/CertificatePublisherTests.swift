@@ -176,6 +176,33 @@ private final class PublishingNode: Sendable {
         #expect(record.outcome == .published && record.hasChanged && record.serial == second.leaf.serial)
     }
 
+    @Test func `waits neither with other authorities nor with what somebody ordered`() throws {
+        let fixture = try PublicationFixture()
+        var configuration = fixture.configuration
+        configuration.window = closed
+        try fixture.renew()
+        #expect(try fixture.publication(configuration).run().outcome == .published)
+        let second = try fixture.renew()
+        #expect(try fixture.publication(configuration).run().postponedUntil != nil)
+        try PublicationRecord.noteOrder(of: second.leaf.serial, "database", stateDirectory: fixture.statePath)
+        let ordered = try fixture.publication(configuration).run()
+        #expect(ordered.hasChanged && ordered.serial == second.leaf.serial && ordered.outcome == .published)
+        let third = try fixture.renew()
+        #expect(try fixture.publication(configuration).run().postponedUntil != nil, "the order was for one")
+        // A change of root begins: its consumers must know both before the old one goes.
+        let own = try fixture.authority.trust().certificates
+        let both = try TrustAnchors(certificates: own + TestAuthority().trust().certificates)
+        try TrustStore(stateDirectory: fixture.statePath).publish(
+            StoredTrust(
+                anchors: both, membership: Membership(url: "https://plane", cluster: "alpha", node: "db-1", pins: [])))
+        let changed = try fixture.publication(configuration).run()
+        #expect(changed.hasChanged && changed.serial == third.leaf.serial)
+        let written = try Certificate.parsePEM(try Files.read(fixture.directory + "/root.crt", limit: 1 << 20))
+        #expect(Set(written) == Set(both.certificates))
+        try fixture.renew()
+        #expect(try fixture.publication(configuration).run().postponedUntil != nil)
+    }
+
     @Test func `goes another way from one moment to the next, or none`() async throws {
         let fixture = try PublicationFixture()
         let node = PublishingNode(fixture, fixture.configuration)

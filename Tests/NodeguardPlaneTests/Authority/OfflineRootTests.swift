@@ -68,6 +68,36 @@ import Testing
         #expect(try plane.call("POST", Keys.path, body: Data(#"{"backup":"b"}"#.utf8), as: node).status == 200)
     }
 
+    @Test func `is one at last where its removal was cut off, and status says so until then`() throws {
+        try withFolder { folder in
+            let plane = try RunningPlane(clusters: ["alpha"])
+            let root = plane.state + "/authorities/root.key"
+            let words = ["--recipient", folder + "/key.pub"]
+            try Shell.succeed(["cp", "-p", root, folder + "/left"])
+            let said = try plane.verb("root", "offline", "--to", folder + "/first", words[0], words[1])
+            #expect(said.contains("in \(plane.state) no more") && said.contains("backups"), "\(said)")
+            let well = try plane.verb("status")
+            #expect(well.contains("note: backups that were made before"), "\(well)")
+            // As a crash between the note and the removal leaves it.
+            try Shell.succeed(["cp", "-p", folder + "/left", root])
+            let status = try plane.failingVerb("status")
+            #expect(status.text.contains("is offline, but its key is still in \(root)"), "\(status.text)")
+            let exists = try plane.failingVerb("root", "offline", "--to", folder + "/first", words[0], words[1])
+            #expect(exists.standardError.contains("exists") && FileManager.default.fileExists(atPath: root))
+            try plane.verb("root", "offline", "--to", folder + "/second", words[0], words[1])
+            #expect(!FileManager.default.fileExists(atPath: root))
+            try plane.verb("status")
+            let again = try plane.failingVerb("root", "offline", "--to", folder + "/third", words[0], words[1])
+            #expect(again.standardError.contains("the root's key is offline since"))
+            #expect(!FileManager.default.fileExists(atPath: folder + "/third"))
+            try plane.verb("root", "online", folder + "/second", "--operator-key", folder + "/key")
+            let (back, left) = try (
+                Data(contentsOf: URL(fileURLWithPath: root)), Data(contentsOf: URL(fileURLWithPath: folder + "/left"))
+            )
+            #expect(back == left)
+        }
+    }
+
     @Test func `revokes an authority with the key that is brought, and takes no other for it`() throws {
         try withFolder { folder in
             let plane = try RunningPlane(clusters: ["alpha"])

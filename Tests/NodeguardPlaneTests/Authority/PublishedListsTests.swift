@@ -79,6 +79,57 @@ import Testing
         }
     }
 
+    private func list(
+        of root: AuthorityRecord, _ state: PlaneState, at now: Int64
+    ) throws -> OpenSSL.RevocationList {
+        let found = try #require(try PublishedLists.current(of: "alpha", state, now: now))
+        let inForce = try state.database.read { try AuthoritiesInForce($0) }
+        let issuers = try (inForce.roots + inForce.intermediates(of: "alpha"))
+            .map { try OpenSSL.Certificate(der: $0.der) }
+        let lists = try OpenSSL.RevocationList.parse(found.bytes, issuers: issuers)
+        #expect(lists.count == inForce.listed(of: "alpha").count, "each authority's is there")
+        let issuer = try OpenSSL.Certificate(der: root.der)
+        return try #require(lists.first { $0.isIssued(by: issuer) })
+    }
+
+    @Test func `go on while a root is offline, whatever its list's age, the clock and another root's revocations`()
+        throws
+    {
+        try withState { state in
+            let now = UnixTime.now
+            let custody = RootCustody(state: state, actor: .caller, now: now)
+            let old = try state.database.write { database in
+                let root = try custody.root(database)
+                try custody.takeOffline(root, database)
+                return root
+            }
+            guard case .file(let name) = old.keyPlace else { return #expect(Bool(false), "the key is no file") }
+            let key = String(decoding: try StateFile.read(state.keys.file(name)), as: UTF8.self)
+            try FileManager.default.removeItem(atPath: state.keys.file(name))
+            let first = try list(of: old, state, at: now)
+            for time in [now + OfflineRoot.listLifetime + 86_400, now - 3600, now] {
+                #expect(try list(of: old, state, at: time).number == first.number)
+                #expect(try state.database.read { try PublishedLists.tag(of: "alpha", now: time, $0) } != nil)
+            }
+            // The next root is in its place; one of its authorities is revoked.
+            let new = try state.database.write { database in
+                let rotation = try RotationSteps(state: state.with(rootKey: key), actor: .caller, now: now)
+                    .start(database)
+                return try #require(try AuthoritiesInForce(database).record(rotation.newRoot))
+            }
+            let before = try list(of: new, state, at: now)
+            try state.database.write { database in
+                let own = try AuthoritiesInForce(database).intermediates(of: "alpha")
+                let record = try #require(own.first { $0.root == new.id })
+                try AuthorityRecord.revoke(record, now: now, database)
+                try state.addIntermediate(of: "alpha", under: new, now: now, database)
+            }
+            let after = try list(of: new, state, at: now)
+            #expect(before.isOlder(than: after) && after.count == before.count + 1)
+            #expect(try list(of: old, state, at: now).number == first.number)
+        }
+    }
+
     @Test func `are none of a cluster that there is not`() throws {
         try withState { state in
             for name in ["", "beta"] {

@@ -73,7 +73,7 @@ import Testing
                 to: file, now: UnixTime.now)
             #expect(manifest.files.map(\.path).contains("authorities/root.key"))
             let outcome = try restore(file, to: "restored-\(index)", url: url)
-            #expect(outcome.manifest == manifest && outcome.revoked == 0)
+            #expect(outcome.manifest == manifest && outcome.taken.revoked == 0)
             source = try PlaneState.open(folder.file("restored-\(index)"))
             #expect(try contents(source) == before)
             let report = try source.database.read { try PlaneLogVerification(key: source.witness).run($0) }
@@ -92,6 +92,33 @@ import Testing
         }
     }
 
+    @Test func `takes the lists that it knows, and names authorities that were made since`() throws {
+        let state = try filledState("first")
+        let file = folder.file("backup")
+        _ = try StateBackup(state: state, recipients: [key.publicKey]).write(to: file, now: UnixTime.now)
+        let (old, new) = try state.database.write { database in
+            let inForce = try AuthoritiesInForce(database)
+            let old = try #require(inForce.issuer(of: "alpha", for: nil))
+            let root = try #require(inForce.planeRoot)
+            try AuthorityRecord.revoke(old, now: UnixTime.now, database)
+            return (old, try state.addIntermediate(of: "alpha", under: root, now: UnixTime.now, database))
+        }
+        let kept = try #require(try PublishedLists.current(of: "alpha", state, now: UnixTime.now))
+        try Data(kept.bytes).write(to: URL(fileURLWithPath: folder.file("cluster.crl")))
+        let lists = try LostRevocationList.read(folder.file("cluster.crl"))
+        #expect(lists.count == 3)
+        let outcome = try restore(file, to: "second", url: TestStore.newDatabase(), lists)
+        #expect(outcome.taken.revoked == 1, "the authority")
+        #expect(outcome.taken.unknown == [new.certificate.subject.description])
+        let second = try PlaneState.open(folder.file("second"))
+        let (issuing, revoked) = try second.database.read { database in
+            let inForce = try AuthoritiesInForce(database)
+            return (inForce.issuer(of: "alpha", for: nil), inForce.record(old.id)?.revokedAt)
+        }
+        #expect(issuing != nil && issuing?.der != new.der && revoked != nil, "a cluster is never without one")
+        #expect(try PublishedLists.current(of: "alpha", second, now: UnixTime.now) != nil)
+    }
+
     @Test func `puts versions forward, signs nothing old anew, and voids what may have been used`() throws {
         let state = try filledState("first")
         let file = folder.file("backup")
@@ -103,7 +130,7 @@ import Testing
         let second = try PlaneState.open(folder.file("second"))
         try second.database.write { database in
             #expect(try Restoration.held(database) == ["alpha"])
-            #expect(try !DesiredStates.isDue(now: now + 400 * 86_400, database))
+            #expect(try DesiredStates.due(now: now + 400 * 86_400, database) == [])
             #expect(try DesiredStates.signed(for: "db-1", of: "alpha", database)?.hash == before)
             #expect(try DesiredStates.sign("alpha", second, by: .plane, now: now, database) > now)
             #expect(try Restoration.held(database) == [])
@@ -157,7 +184,20 @@ import Testing
         let there = #expect(throws: PlaneProblem.self) { try restore(file, to: "first") }
         #expect(there?.description.contains("is not empty") == true)
         let url = try DatabaseServer.shared.get().makeDatabase()
+        // What fails late leaves an empty database.
+        let foreign = try CertificateAuthority.makeRoot(SigningKey(P256.Signing.PrivateKey()), now: UnixTime.now)
+        try Data(RevocationList.make(of: foreign, [], number: 1, now: UnixTime.now))
+            .write(to: URL(fileURLWithPath: folder.file("foreign.crl")))
+        let lists = try LostRevocationList.read(folder.file("foreign.crl"))
+        let late = #expect(throws: PlaneProblem.self) { try restore(file, to: "second", url: url, lists) }
+        #expect(late?.description.contains("none of this plane's authorities has signed") == true)
+        #expect(try PlaneStore.postgresql(PostgresAddress(url)).read { try StateTables.names($0) } == [])
         _ = try restore(file, to: "second", url: url)
+        // As one that was killed between filling the database and the end leaves it.
+        let killed = try PlaneState.open(folder.file("second"))
+        try killed.database.write { try UnfinishedRestore.begin([], $0) }
+        _ = try restore(file, to: "again", url: url)
+        #expect(try !PlaneState.open(folder.file("again")).database.read { try UnfinishedRestore.isIn($0) })
         let full = #expect(throws: PlaneProblem.self) { try restore(file, to: "third", url: url) }
         #expect(full?.description.contains("holds a plane already") == true)
         let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -165,7 +205,7 @@ import Testing
         try bytes.dropLast(1).write(to: URL(fileURLWithPath: cut))
         #expect(throws: PlaneProblem.self) { try restore(cut, to: "third") }
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
-        #expect(Set(names) == ["first", "backup", "second", "cut"])
+        #expect(Set(names) == ["first", "backup", "foreign.crl", "second", "again", "cut"])
     }
 
     @Test func `of a newer plane, or with a path out of its folder, is refused`() throws {

@@ -185,11 +185,21 @@ import Testing
             try state.createCluster("alpha", now: now, database)
             _ = try DesiredStates.set(
                 DesiredContent(), node: nil, of: "alpha", lifetime: 1000, state, now: now, database)
-            #expect(try !DesiredStates.isDue(now: now + 499, database))
-            #expect(try DesiredStates.isDue(now: now + 500, database))
-            try DesiredStates.renewDue(state, now: now + 500, database)
+            #expect(try DesiredStates.due(now: now + 499, database) == [])
+            #expect(try DesiredStates.due(now: now + 500, database) == ["alpha"])
+            // Its key is gone, and it comes first.
+            try state.createCluster("aaa", now: now, database)
+            _ = try DesiredStates.set(DesiredContent(), node: nil, of: "aaa", lifetime: 1000, state, now: now, database)
+            let lost = try #require(try ConfigurationKey.known(of: "aaa", database)?.place)
+            guard case .file(let name) = lost else { return #expect(Bool(false), "the key is no file") }
+            try FileManager.default.removeItem(atPath: state.keys.file(name))
+        }
+        let failures = try DesiredStates.renewDue(state, now: now + 500)
+        #expect(failures.map(\.cluster) == ["aaa"] && "\(failures)".contains("is missing"), "\(failures)")
+        try state.database.write { database in
             #expect(try DesiredStates.version(of: "alpha", database) == 2)
-            #expect(try !DesiredStates.isDue(now: now + 501, database))
+            #expect(try DesiredStates.version(of: "aaa", database) == 1)
+            #expect(try DesiredStates.due(now: now + 501, database) == ["aaa"])
             let signed = try #require(try DesiredStates.signed(for: "x", of: "alpha", database))
             let renewed = try DesiredState(reading: SignedEnvelope(reading: signed.envelope).payload)
             #expect(renewed.issuedAt == now + 500 && renewed.expiresAt == now + 1500)

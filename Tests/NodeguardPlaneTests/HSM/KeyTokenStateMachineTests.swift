@@ -47,7 +47,7 @@ import Testing
         for later in KeyTokenStateMachine.Fault.allCases {
             // As other sessions end.
             machine.failed(later, at: 5)
-            #expect(machine.called(at: 1e9, mayOpen: true) == .refuse(fault))
+            #expect(machine.called(at: 1e9, mayOpen: true) == .refuse(fault) && machine.isBarred)
         }
         machine.pinChanged()
         #expect(machine.called(at: 1e9, mayOpen: true) == .open)
@@ -55,13 +55,6 @@ import Testing
         #expect(machine.called(at: 1e9, mayOpen: true) == .refuse(fault), "it is being opened")
         machine.opened()
         #expect(machine.called(at: 1e9, mayOpen: false) == .use && machine.fault == nil)
-    }
-
-    @Test func `a PIN that an earlier process was refused is not tried`() {
-        var machine = Machine(barred: true)
-        #expect(machine.called(at: 0, mayOpen: true) == .refuse(.pinRefused))
-        machine.pinChanged()
-        #expect(machine.called(at: 0, mayOpen: true) == .open)
     }
 
     /// From each state that three events lead to, each further one keeps these rules.

@@ -144,6 +144,15 @@ import Testing
             for _ in 0..<3 { #expect(problem { try token.open() }?.fault == .pinRefused) }
         }
         #expect(place.loginCount == 1)
+        // As systemd mounts a credential at each start: another file of the same PIN.
+        try FileManager.default.removeItem(atPath: place.pinFile)
+        try place.folder.write("000000\n", to: "pin")
+        #expect(problem { try self.token().open() }?.fault == .pinRefused && place.loginCount == 1)
+        // A verb that has no credentials neither tries it nor forgets.
+        try FileManager.default.removeItem(atPath: place.pinFile)
+        #expect(problem { try self.token().open() }?.fault == .unreachable)
+        try place.folder.write("000000\n", to: "pin")
+        #expect(problem { try self.token().open() }?.fault == .pinRefused && place.loginCount == 1)
         try place.folder.write("000001\n", to: "pin")
         let token = try token()
         #expect(problem { try token.open() }?.fault == .pinRefused && place.loginCount == 2)
@@ -153,6 +162,56 @@ import Testing
         #expect(place.loginCount == 3 && token.condition.fault == nil)
         try place.folder.write("", to: "pin")
         #expect(problem { try self.token().open() }?.fault == .unreachable && place.loginCount == 3)
+    }
+
+    @Test func `does not hear a PIN whose refusal could not be noted`() throws {
+        try FileManager.default.createDirectory(
+            atPath: RefusedPIN.file(in: state.path) + "/x", withIntermediateDirectories: true)
+        let refused = problem { try self.token().open() }
+        #expect(refused?.fault == .pinRefused && place.loginCount == 0, "what cannot be read may be a refusal")
+        try FileManager.default.removeItem(atPath: RefusedPIN.file(in: state.path))
+        let away = KeyToken(
+            try TokenAddress(place.store("plane")), directory: state.file("away"), program: RunningPlane.program)
+        let found = problem { try away.open() }
+        #expect(found?.fault == .unreachable && found?.text.contains("PIN is not tried") == true)
+        #expect(place.loginCount == 0)
+        try token().open()
+        #expect(place.loginCount == 1)
+    }
+
+    /// CKR_OK and CKR_PIN_INCORRECT (PKCS #11 §2.1).
+    private static let (ok, incorrect): (UInt, UInt) = (0, 0xA0)
+
+    @Test func `hears a PIN twice that it did not answer, and once where it says that one was wrong`() throws {
+        let path = RefusedPIN.file(in: state.path)
+        let record = RefusedPIN(path: path, token: "pkcs11:token=a")
+        var calls = 0
+        /// The process ends before there is an answer: what is on the disk by then stays.
+        func tryOnce(isCountLow: Bool = false) throws {
+            var kept = Data()
+            _ = try Array("1234".utf8).withUnsafeBytes { pin in
+                try record.guarding(pin, isCountLow: isCountLow) {
+                    calls += 1
+                    kept = FileManager.default.contents(atPath: path) ?? Data()
+                    return Self.ok
+                }
+            }
+            #expect(!FileManager.default.fileExists(atPath: path) && !kept.isEmpty)
+            try kept.write(to: URL(fileURLWithPath: path))
+        }
+        try tryOnce()
+        #expect(throws: TokenError.self) { try tryOnce(isCountLow: true) }
+        try tryOnce()
+        #expect(throws: TokenError.self) { try tryOnce() }
+        #expect(calls == 2)
+        let other = RefusedPIN(path: path, token: "pkcs11:token=b")
+        let state = try Array("1234".utf8).withUnsafeBytes { pin in
+            try other.guarding(pin, isCountLow: false) { Self.incorrect }
+        }
+        #expect(state == Self.incorrect)
+        #expect(throws: TokenError.self) {
+            try Array("1234".utf8).withUnsafeBytes { try other.guarding($0, isCountLow: false) { Self.ok } }
+        }
     }
 
     @Test func `has no more sessions than it is to have`() async throws {

@@ -167,10 +167,12 @@ package actor CertificatePublisher: QueueConfined {
 
     /// When its window opens, in seconds since 1970; nil: what is there may be replaced now.
     private func opening(of role: PublishedRole) -> Double? {
-        guard let window = role.configuration.window, let digest = role.digest, let folder = try? OpenFolder(folder)
+        guard let window = role.configuration.window, let material = role.material,
+            let folder = try? OpenFolder(folder)
         else { return nil }
+        let ordered = PublicationRecord.ordered(role.role.name, in: folder)
         return PublicationRecord.read(role.role.name, in: folder)?
-            .opening(of: window, for: digest, at: Double(Timestamp.now.nanoseconds) / 1e9)
+            .opening(of: window, for: material, ordered: ordered, at: Double(Timestamp.now.nanoseconds) / 1e9)
     }
 
     private func postpone(_ role: PublishedRole, until time: Double) {

@@ -19,19 +19,21 @@ package struct Publication: Sendable {
 
     /// `isDemanded`: by a person, who ends what `undo` began. Throws if not even the outcome could be written down.
     package func run(isDemanded: Bool = false) throws(PublicationError) -> PublicationRecord {
-        try recorded { state, before in publish(state, after: before, isDemanded: isDemanded) }
+        try recorded { state, before, ordered in
+            publish(state, after: before, ordered: ordered, isDemanded: isDemanded)
+        }
     }
 
     /// Puts the files of before back, and has the certificate of now withheld until there is another.
     package func undo() throws(PublicationError) -> PublicationRecord {
-        try recorded { state, before in
+        try recorded { state, before, _ in
             let material = try? PublishedMaterial.current(of: role, configuration, state: state)
             do throws(PublicationError) {
                 let folder = try PublishedFolder.open(configuration)
                 try folder.restore()
                 try tellReader()
                 return PublicationRecord(
-                    role: role.name, .withheld, material, held: folder.held ?? before?.held,
+                    role: role.name, .withheld, material, held: (folder.held ?? before?.held)?.going(with: material?.trust),
                     reason: "the files of before were put back by command", hasChanged: true)
             } catch { return failure(material, after: before, error) }
         }
@@ -39,12 +41,13 @@ package struct Publication: Sendable {
 
     /// One at a time, whoever publishes.
     private func recorded(
-        _ body: (borrowing OpenFolder, PublicationRecord?) -> PublicationRecord
+        _ body: (borrowing OpenFolder, PublicationRecord?, _ ordered: String?) -> PublicationRecord
     ) throws(PublicationError) -> PublicationRecord {
         let state = try opened { () throws(IOError) in try OpenFolder(stateDirectory) }
         let records = try opened { () throws(IOError) in try state.folder(PublicationRecord.folder) }
         do throws(IOError) { try records.lock() } catch { throw PublicationError(error.description) }
-        let record = body(state, PublicationRecord.read(role.name, in: records))
+        let ordered = PublicationRecord.ordered(role.name, in: records)
+        let record = body(state, PublicationRecord.read(role.name, in: records), ordered)
         try record.write(in: records)
         return record
     }
@@ -58,7 +61,7 @@ package struct Publication: Sendable {
     }
 
     private func publish(
-        _ state: borrowing OpenFolder, after before: PublicationRecord?, isDemanded: Bool
+        _ state: borrowing OpenFolder, after before: PublicationRecord?, ordered: String?, isDemanded: Bool
     ) -> PublicationRecord {
         let material: PublishedMaterial
         do throws(PublicationError) {
@@ -71,7 +74,7 @@ package struct Publication: Sendable {
         }
         let now = Double(Timestamp.now.seconds)
         if !isDemanded, let before,
-            let time = before.opening(of: configuration.window, for: material.digest, at: now)
+            let time = before.opening(of: configuration.window, for: material, ordered: ordered, at: now)
         {
             return before.postponed(until: time)
         }

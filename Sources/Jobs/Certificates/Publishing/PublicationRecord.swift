@@ -16,12 +16,22 @@ package struct PublicationRecord: Codable, Sendable, Equatable {
         case withheld
     }
 
-    /// From when until when a certificate counts, in seconds since 1970.
+    /// From when until when a certificate counts, in seconds since 1970, and whom it goes with.
     struct Held: Codable, Sendable, Equatable {
         let notBefore: Int64
         let notAfter: Int64
+        /// Of `PublishedMaterial`; nil: nobody knows.
+        private(set) var trust: String?
 
-        init(_ leaf: Certificate) { (notBefore, notAfter) = (leaf.notBefore, leaf.notAfter) }
+        init(_ leaf: Certificate, trust: String? = nil) {
+            (notBefore, notAfter, self.trust) = (leaf.notBefore, leaf.notAfter, trust)
+        }
+
+        func going(with trust: String?) -> Held {
+            var held = self
+            held.trust = trust
+            return held
+        }
 
         var validity: Validity { Validity(notBefore: Double(notBefore), notAfter: Double(notAfter)) }
     }
@@ -49,7 +59,7 @@ package struct PublicationRecord: Codable, Sendable, Equatable {
         role: String, _ outcome: Outcome, _ material: PublishedMaterial?, held: Held? = nil, reason: String? = nil,
         hasChanged: Bool = false, time: Int64 = Timestamp.now.seconds
     ) {
-        self.held = outcome == .published ? material.map { Held($0.identity.leaf) } : held
+        self.held = outcome == .published ? material.map { Held($0.identity.leaf, trust: $0.trust) } : held
         (self.role, self.outcome, self.reason, self.time) = (role, outcome, reason, time)
         (digest, serial) = (material?.digest, material?.identity.leaf.serial)
         self.hasChanged = hasChanged
@@ -62,11 +72,34 @@ package struct PublicationRecord: Codable, Sendable, Equatable {
         return record
     }
 
-    /// When `digest` may take the place of what is there, in seconds since 1970; nil: at once. What lies there already
-    /// is only made whole.
-    func opening(of window: MaintenanceWindow?, for digest: String, at now: Double) -> Double? {
-        guard let window, let held, outcome != .published || digest != self.digest else { return nil }
+    /// When `material` may take the place of what is there, in seconds since 1970; nil: at once. What lies there
+    /// already is only made whole.
+    ///
+    /// Other authorities wait for no window: a change of root goes on meanwhile, and ends with the old one dropped. Nor
+    /// does a certificate that somebody ordered (`ordered`, its serial number), as one whose key is lost.
+    func opening(
+        of window: MaintenanceWindow?, for material: PublishedMaterial, ordered: String?, at now: Double
+    ) -> Double? {
+        guard let window, let held, outcome != .published || material.digest != digest,
+            held.trust == material.trust, ordered != material.identity.leaf.serial
+        else { return nil }
         return window.opening(for: held.validity, at: now)
+    }
+
+    // MARK: orders
+
+    private static func orderName(_ role: String) -> String { "\(role).ordered" }
+
+    /// Written by the daemon before it hands the certificate out.
+    static func noteOrder(of serial: String, _ role: String, stateDirectory: String) throws(IOError) {
+        let folder = "\(stateDirectory)/\(Self.folder)"
+        try Files.makeDirectory(folder, mode: 0o700)
+        try Files.write(Array(serial.utf8), to: "\(folder)/\(orderName(role))", mode: 0o600)
+    }
+
+    /// The serial number of the certificate of the role that was ordered last.
+    static func ordered(_ role: String, in folder: borrowing OpenFolder) -> String? {
+        (try? folder.read(orderName(role), limit: 256).bytes).map { String(decoding: $0, as: UTF8.self) }
     }
 
     package static func name(of role: String) -> String { "\(role).json" }

@@ -17,6 +17,9 @@ package struct PublishedMaterial: Sendable {
     /// Of chain and authorities, whatever the authorities' order.
     package var digest: String { Self.digest(chain: identity.chain, authorities: authorities) }
 
+    /// Of the authorities and whoever has issued the certificate.
+    var trust: String { Self.digest(chain: Array(identity.chain.dropFirst()), authorities: authorities) }
+
     static func digest(chain: [Certificate], authorities: [Certificate]?) -> String {
         let trusted = authorities.map { $0.map { Hexadecimal.text($0.fingerprint) }.sorted() }
         let words = chain.map { Hexadecimal.text($0.fingerprint) } + (trusted.map { ["trusts"] + $0 } ?? [])

@@ -27,13 +27,15 @@ final class PublishedRole {
     }
 
     /// nil: something of it is not there yet.
-    var digest: String? {
+    var material: PublishedMaterial? {
         guard let identity else { return nil }
         guard configuration.names.authorities != nil else {
-            return PublishedMaterial(identity: identity, authorities: nil).digest
+            return PublishedMaterial(identity: identity, authorities: nil)
         }
-        return authorities.map { PublishedMaterial(identity: identity, authorities: $0).digest }
+        return authorities.map { PublishedMaterial(identity: identity, authorities: $0) }
     }
+
+    var digest: String? { material?.digest }
 
     var document: JSONValue {
         var members: [String: JSONValue] = [
