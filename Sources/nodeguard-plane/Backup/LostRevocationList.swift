@@ -55,7 +55,9 @@ struct LostRevocationList: Sendable {
     private init(_ der: [UInt8], _ source: String) throws {
         self.der = der
         self.source = source
-        (toBeSigned, signature, (issuer, number, madeAt, entries)) = try DER.sequence(try DER.parse(der), identifier: .sequence) { list in
+        (toBeSigned, signature, (issuer, number, madeAt, entries)) = try DER.sequence(
+            try DER.parse(der), identifier: .sequence
+        ) { list in
             guard let body = list.next(), list.next() != nil, let signed = list.next() else {
                 throw BackupRecord.malformed
             }

@@ -191,7 +191,7 @@ private final class PublishingNode: Sendable {
         #expect(try fixture.publication(configuration).run().postponedUntil != nil, "the order was for one")
         // A change of root begins: its consumers must know both before the old one goes.
         let own = try fixture.authority.trust().certificates
-        let both = try TrustAnchors(certificates: own + TestAuthority().trust().certificates)
+        let both = try TrustAnchors(own + TestAuthority().trust().certificates)
         try TrustStore(stateDirectory: fixture.statePath).publish(
             StoredTrust(
                 anchors: both, membership: Membership(url: "https://plane", cluster: "alpha", node: "db-1", pins: [])))

@@ -33,7 +33,8 @@ package struct Publication: Sendable {
                 try folder.restore()
                 try tellReader()
                 return PublicationRecord(
-                    role: role.name, .withheld, material, held: (folder.held ?? before?.held)?.going(with: material?.trust),
+                    role: role.name, .withheld, material,
+                    held: (folder.held ?? before?.held)?.going(with: material?.trust),
                     reason: "the files of before were put back by command", hasChanged: true)
             } catch { return failure(material, after: before, error) }
         }
