@@ -21,7 +21,7 @@ import X509
         let identity = try state.database.read { try NodeIdentity.find(der: der, now: now, $0) }
         let label = try #require(ESTLabel("alpha"))
         let request = try EnrollmentRequest(der: Array(TestNode(plane, "db-1").request()))
-        let enrollment = Enrollment(state: state, label: label, request: request)
+        let enrollment = nodeguard_plane.Enrollment(state: state, label: label, request: request)
         _ = try enrollment.renew(by: identity, now: now)
         let key = try KeyCustody(state: state).create(for: identity, backup: "base", now: now)
         if verb == "revoke" {
