@@ -180,9 +180,10 @@ private let tokens: Result<TestTokens, any Error> = Result {
     }
 
     @Test func `are not tried with a PIN whose refusal could not be noted`() async throws {
+        try place.make("unnoted")
         let before = place.loginCount
         try state.write("", to: "tokens")
-        let keys = try keys(place.store("a"))
+        let keys = try keys(place.store("unnoted"))
         await keys.start()
         #expect(seen.faults == [.unreachable] && place.loginCount == before)
         #expect(seen.conditions.withLock { $0.last }?.detail.contains("PIN is not tried") == true)

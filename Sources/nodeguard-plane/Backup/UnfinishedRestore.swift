@@ -35,6 +35,8 @@ enum UnfinishedRestore {
                 for table in tables.reversed() where !found.contains(table) {
                     try database.execute(sql: "DROP TABLE \(table)")
                 }
+                // The trigger's, which goes with no table in PostgreSQL.
+                try database.execute(sql: "DROP FUNCTION IF EXISTS certificate_is_revoked")
                 try database.execute(sql: "DELETE FROM grdb_migrations")
             }
         }
