@@ -87,8 +87,8 @@ enum IssuedCertificates {
             arguments: [holder.cluster, holder.name, since]) ?? 0
     }
 
-    /// The cluster that it belonged to; nil if there is no such certificate, or it was revoked before. Whoever had a node's
-    /// key may have had its recovery key as well.
+    /// The cluster that it belonged to; nil if there is no such certificate, or it was revoked before. Whoever had a
+    /// node's key may have had its recovery key as well.
     static func revoke(serial: String, now: Int64, _ database: Database) throws -> String? {
         try database.execute(
             sql: """

@@ -19,8 +19,8 @@ struct Restoration: Codable, Sendable, Equatable {
         try PlaneState.setting(setting, database).map { try JSONDecoder().decode(Restoration.self, from: $0) }
     }
 
-    /// What must not go back is put forward, and what may have been used is void: tokens, and recovery keys, whose nodes
-    /// may have been revoked or replaced since. Nodes in good standing register theirs again within a day.
+    /// What must not go back is put forward, and what may have been used is void: tokens, and recovery keys, whose
+    /// nodes may have been revoked or replaced since. Nodes in good standing register theirs again within a day.
     ///
     /// Versions of desired states go on from the clock, which is ahead of any that was counted up by hand; what is set
     /// is not signed anew by itself, for it may let in again who was shut out since. What is signed next has a key of

@@ -182,7 +182,8 @@ struct StateRestore {
                 PlaneEvent(
                     name: "plane.restore", actor: .caller,
                     detail: "from the backup of \(UnixTime.text(restoration.backupAt)), at event "
-                        + "\(restoration.logSize) of this log; \(lists.count) lists of nodes revoke \(taken.revoked) more, "
+                        + "\(restoration.logSize) of this log; "
+                        + "\(lists.count) lists of nodes revoke \(taken.revoked) more, "
                         + "\(taken.unknown.count) of them are of authorities that were made since"),
                 now: now, database)
             try UnfinishedRestore.end(database)

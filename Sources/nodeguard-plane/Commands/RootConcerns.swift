@@ -66,8 +66,9 @@ struct RootConcerns {
 
     private mutating func addIssuer(_ inForce: AuthoritiesInForce, _ now: Int64) {
         guard let issuer = inForce.planeIssuer, OfflineRoot.isNearEnd(issuer, now: now) else { return }
+        let end = UnixTime.text(issuer.certificate.notAfterSeconds)
         concerns.append(
-            "the authority of the plane's own certificate ends at \(UnixTime.text(issuer.certificate.notAfterSeconds)): "
+            "the authority of the plane's own certificate ends at \(end): "
                 + "`root online`, then `root offline`, which makes another")
     }
 }

@@ -146,7 +146,8 @@ struct TokenAddress: Sendable, Equatable {
         }
     }
 
-    /// Changes with whatever is written there, while one process lives; nothing of the PIN is in it. nil: there is none.
+    /// Changes with whatever is written there, while one process lives; nothing of the PIN is in it. nil: there is
+    /// none.
     var pinMark: String? {
         var entry = stat()
         guard let pinFile, stat(pinFile, &entry) == 0 else { return nil }
