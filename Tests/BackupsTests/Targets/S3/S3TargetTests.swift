@@ -13,16 +13,11 @@ struct BucketFixture {
     /// A volume of two parts, and one of a single request.
     static let layout = StreamLayout(frameLength: 1 << 20, framesPerVolume: 6)
 
-    /// One server for all tests that make no faults.
+    /// One server for all tests that make no faults; whoever comes while it starts waits for the same.
     actor SharedStore {
-        private var made: ObjectStore?
+        private lazy var made = Task { try await ObjectStore() }
 
-        func get() async throws -> ObjectStore {
-            if let made { return made }
-            let store = try await ObjectStore()
-            made = store
-            return store
-        }
+        func get() async throws -> ObjectStore { try await made.value }
     }
 
     let target: S3Target
