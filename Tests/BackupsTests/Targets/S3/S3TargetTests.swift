@@ -10,10 +10,12 @@ import Testing
 /// A stream on its way into a bucket of a real server.
 struct BucketFixture {
     static let store = SharedStore()
+    /// A fault is for whoever asks next.
+    static let faulty = SharedStore()
     /// A volume of two parts, and one of a single request.
     static let layout = StreamLayout(frameLength: 1 << 20, framesPerVolume: 6)
 
-    /// One server for all tests that make no faults; whoever comes while it starts waits for the same.
+    /// One server for many tests; whoever comes while it starts waits for the same.
     actor SharedStore {
         private lazy var made = Task { try await ObjectStore() }
 
@@ -200,7 +202,7 @@ struct BucketFixture {
     }
 
     private static func outlast(_ fault: String, _ count: Int) async throws {
-        let store = try await BucketFixture.store.get()
+        let store = try await BucketFixture.faulty.get()
         let fixture = try BucketFixture(in: store, prefix: "faults/\(fault)")
         try await store.make(fault, count: count)
         try await fixture.put()
@@ -213,7 +215,7 @@ struct BucketFixture {
     func `so that nothing helps fails the backup with a reason, and no manifest is there`(
         _ fault: String, _ count: Int, _ reason: String
     ) async throws {
-        let store = try await BucketFixture.store.get()
+        let store = try await BucketFixture.faulty.get()
         let fixture = try BucketFixture(in: store, prefix: "faults/\(fault)")
         try await store.make(fault, count: count)
         do {
