@@ -149,11 +149,11 @@ struct TokenAddress: Sendable, Equatable {
     /// Changes with whatever is written there, while one process lives; nothing of the PIN is in it. nil: there is
     /// none.
     var pinMark: String? {
-        var entry = stat()
-        guard let pinFile, stat(pinFile, &entry) == 0 else { return nil }
-        return [
-            Int(entry.st_dev), Int(entry.st_ino), entry.st_size, entry.st_mtim.tv_sec, entry.st_mtim.tv_nsec,
-            entry.st_ctim.tv_sec, entry.st_ctim.tv_nsec,
-        ].map(String.init).joined(separator: " ")
+        guard let pinFile, let found = try? FileManager.default.attributesOfItem(atPath: pinFile) else { return nil }
+        let parts: [Any?] = [
+            found[.systemNumber], found[.systemFileNumber], found[.size],
+            (found[.modificationDate] as? Date)?.timeIntervalSince1970,
+        ]
+        return parts.map { $0.map { "\($0)" } ?? "-" }.joined(separator: " ")
     }
 }
