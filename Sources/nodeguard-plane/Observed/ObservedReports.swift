@@ -20,6 +20,7 @@ enum ObservedReports {
         _ report: ObservedState, _ bytes: [UInt8], from identity: NodeIdentity, _ log: PlaneLog, now: Int64,
         _ database: Database
     ) throws {
+        try identity.requireStanding(now: now, database)
         let row = try Row.fetchOne(
             database, sql: "SELECT * FROM observed WHERE cluster = ? AND node = ?",
             arguments: [identity.cluster, identity.node])

@@ -31,6 +31,10 @@ import X509
         }
         let unwrapping = KeyUnwrapping(wrapped: key.wrapped, kek: key.kek, reason: "restore")
         let recovery = P256.Signing.PrivateKey().publicKey.derRepresentation
+        let report = ObservedState(
+            version: "1", instance: String(repeating: "a", count: 32), boot: "boot", generation: 1, time: now,
+            clockOffset: 0, planeTrust: nil, certificates: [], listeners: [],
+            desired: .init(version: 0, hash: nil, results: [], refusal: nil))
         let calls: [() throws -> Void] = [
             { _ = try enrollment.renew(by: identity, now: now) },
             { _ = try enrollment.enroll(by: .identity(identity), now: now) },
@@ -38,6 +42,11 @@ import X509
             { _ = try KeyCustody(state: state).unwrap(key.id, for: identity, unwrapping, now: now) },
             { _ = try KeyCustody(state: state).requestDeletion(of: key.id, by: identity, now: now) },
             { try NodeRecovery(state: state).register(recovery, of: identity, now: now) },
+            {
+                try state.database.write {
+                    try ObservedReports.take(report, [], from: identity, state.log, now: now, $0)
+                }
+            },
         ]
         for (index, call) in calls.enumerated() {
             let refusal = #expect(throws: Refusal.self, "\(index)") { try call() }
