@@ -207,6 +207,12 @@ struct BucketFixture {
         try await store.make(fault, count: count)
         try await fixture.put()
         #expect(try await fixture.get() == fixture.plaintext)
+        if fault == "skew" {
+            // What is old there is old by the store's clock, which is an hour ahead.
+            let inner = try #require(Mirror(reflecting: fixture.target).descendant("store") as? S3Store)
+            let ahead = inner.client.byItsClock(.now).seconds - Timestamp.now.seconds
+            #expect((3590...3610).contains(ahead), "\(ahead)")
+        }
         try await store.make(fault, count: 0)
         await fixture.target.close()
     }

@@ -169,6 +169,11 @@ final class S3Client: Sendable {
         return isTemporary ? "ExpiredToken" : ""
     }
 
+    /// What is written there has the store's dates, and this node's clock may be years off.
+    func byItsClock(_ time: Timestamp) -> Timestamp {
+        Timestamp(seconds: time.seconds + state.withLock { $0.clockOffset })
+    }
+
     private func adoptClock(of response: HTTPResponse) {
         guard let theirs = response.header("Date").flatMap(HTTPDate.parse) else { return }
         state.withLock { $0.clockOffset = theirs - Timestamp.now.seconds }

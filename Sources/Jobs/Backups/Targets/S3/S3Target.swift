@@ -49,7 +49,10 @@ package struct S3Target: BackupTarget {
         _ cluster: String, untouchedSince moment: Timestamp
     ) throws(BackupError) -> [BackupIdentifier] {
         var swept: [BackupIdentifier] = []
-        for backup in try identifiers(in: cluster) {
+        let backups = try identifiers(in: cluster)
+        // A store that was asked has refused a clock that is far from its own.
+        let moment = store.client.byItsClock(moment)
+        for backup in backups {
             guard try !hasManifest(backup, cluster) else { continue }
             let objects = try attempt { () throws(S3Failure) in try store.list(folder(of: backup, cluster)).objects }
             // Both are UTC in RFC 3339, so that text says what is older; one without a time may be new.
