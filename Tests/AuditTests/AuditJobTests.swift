@@ -13,8 +13,11 @@ import Testing
 
     init() throws { scenery = try SpoolScenery() }
 
-    private func job(_ plane: FakePlane?) -> AuditJob {
-        AuditJob(scenery.configuration, receiver: plane?.receiver, health: board, metrics: metrics)
+    /// `farewell`: longer than any machine is slow, where it is to come to its end.
+    private func job(_ plane: FakePlane?, farewell: Duration? = nil) -> AuditJob {
+        var configuration = scenery.configuration
+        if let farewell { configuration.farewell = farewell }
+        return AuditJob(configuration, receiver: plane?.receiver, health: board, metrics: metrics)
     }
 
     private func running(_ job: AuditJob, _ body: () async throws -> Void) async throws {
@@ -182,7 +185,7 @@ import Testing
 
     @Test func `lets the plane take the last events before it ends`() async throws {
         let plane = try FakePlane()
-        let job = job(plane)
+        let job = job(plane, farewell: .seconds(60))
         try await running(job) {
             report(1...5, to: job)
             #expect(await eventually(within: 60) { await plane.lines.count == 5 })

@@ -14,6 +14,8 @@ package struct AuditConfiguration: Sendable {
     package var cluster: String
     /// The kernel's name for this boot; tells a crash from a power cut.
     package var boot: String
+    /// A stop waits so long for the plane to take the last events; they are durable already.
+    var farewell = Duration.seconds(2)
 
     package init(
         directory: String, limit: Int64 = 1 << 30, whenFull: FullPolicies = FullPolicies(), witness: String? = nil,

@@ -4,10 +4,9 @@ import Reports
 /// The audit job: takes events from everybody, makes them durable, and brings them to the plane. It never refuses to
 /// start.
 package final class AuditJob: Sendable {
-    /// A stop waits so long for the plane to take the last events; they are durable already.
-    private static let farewell = Duration.seconds(2)
     private static let farewellStep = Duration.milliseconds(20)
 
+    private let farewell: Duration
     private let intake = AuditIntake()
     private let spool: AuditSpool
     private let admission: AuditAdmission
@@ -25,6 +24,7 @@ package final class AuditJob: Sendable {
                 receiver, witness: configuration.witness, health, AuditReporter { intake.report($0) })
         }
         self.shipper = shipper
+        farewell = configuration.farewell
         admission = AuditAdmission(configuration.whenFull)
         spool = AuditSpool(configuration, figures, health, admission) { shipper?.alarm.ring() }
     }
@@ -63,7 +63,7 @@ package final class AuditJob: Sendable {
     private func bidFarewell() async {
         guard let shipper else { return }
         let pause = Alarm(label: "audit-farewell")
-        let deadline = ContinuousClock.now + Self.farewell
+        let deadline = ContinuousClock.now + farewell
         while ContinuousClock.now < deadline, await shipper.isHopeful, await spooled() > 0 {
             if await pause.wait(for: Self.farewellStep) == .cancelled { return }
         }
